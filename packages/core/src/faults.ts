@@ -1,0 +1,38 @@
+/**
+ * Faults: what is thrown. Expected outcomes (a duplicate, a limit) are returned instead.
+ * Every fault has a stable code from this table; docs/errors.md lists them, checked by a test.
+ */
+export const FAULTS = {
+  CONFIG_INVALID: 'The configuration is wrong; the message names each path, what was found and what is allowed.',
+  REDIS_UNAVAILABLE: 'Redis did not answer, or answered with something that is not an answer yet.',
+  REDIS_OUT_OF_MEMORY: 'Redis refused a write because maxmemory is reached (policy noeviction).',
+  REDIS_UNSUITABLE: 'The Redis server cannot be used: wrong version, eviction policy or missing permission.',
+  DICTIONARY_MISSING: 'A record names a compression dictionary that is neither bundled nor published in Redis.',
+  RECORD_CORRUPT: 'A stored record cannot be decoded; its bytes are kept as they are.',
+  SPOOL_FULL: 'The local spool has reached its size or age limit.',
+  SPOOL_IO: 'The local spool could not be written or synced.',
+  HANDLER_INVALID: 'A handler module does not export what defineHandler makes.',
+  HANDLER_TIMEOUT: 'A handler did not finish within consumer.handler_timeout.',
+} as const
+
+export type FaultCode = keyof typeof FAULTS
+
+/** An error with a stable code; `cause` keeps what lies beneath. */
+export class Fault extends Error {
+  readonly code: FaultCode
+  constructor(code: FaultCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'Fault'
+    this.code = code
+  }
+}
+
+/** True for a Fault with this code. */
+export function isFault(error: unknown, code?: FaultCode): error is Fault {
+  return error instanceof Fault && (code === undefined || error.code === code)
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

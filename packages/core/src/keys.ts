@@ -1,0 +1,79 @@
+/**
+ * Every Redis key of the pipeline, in one place (docs/redis-keys.md explains them).
+ *
+ * All keys that one script touches share a hash tag, so that the same layout works on a Cluster.
+ * Standalone and Sentinel have one partition whose stream is literally `webhook-events`; its companions are
+ * `{webhook-events}:…` (the same slot). On a Cluster the stream of partition 3 is `webhook-events:{3}`.
+ * Tool names in keys are validated by configuration; ids from outside never appear in a key.
+ */
+export interface PartitionKeys {
+  readonly partition: number
+  readonly stream: string
+  readonly deadLetters: string
+  readonly group: string
+  /** zset: stream id of a parked entry → due time (or end of its lease), ms. */
+  readonly parkedDue: string
+  /** hash: stream id → cmsgpack of the record's field/value list. */
+  readonly parkedRecords: string
+  /** hash: stream id → JSON {n, d, by, reason, error, first}. */
+  readonly parkedState: string
+  /** hash: event id → stream id of its parked entry. */
+  readonly parkedIds: string
+  /** hash: event id → dead-letter entry id. */
+  readonly deadIds: string
+  /** hash: settled, superseded, purged, floor. */
+  readonly ledger: string
+  /** hash: gateway → highest acknowledged stream id. */
+  readonly witness: string
+  /** hash: gateway → JSON {spooled, at}. */
+  readonly gateways: string
+  /** hash: consumer → JSON {at, held, metrics…}. */
+  readonly consumers: string
+  /** Prefix of evidence shards. */
+  readonly evidence: string
+  /** Prefix of settled-id shards. */
+  readonly settled: string
+  /** Prefix of bloom filters. */
+  readonly bloom: string
+  /** Prefix of sliding-window limits. */
+  readonly limits: string
+}
+
+export interface KeyNames {
+  readonly stream: string
+  readonly deadLetters: string
+  readonly group: string
+  readonly cluster: boolean
+}
+
+/** The keys of partition `p`. */
+export function partitionKeys(names: KeyNames, p = 0): PartitionKeys {
+  const stream = names.cluster ? `${names.stream}:{${p}}` : names.stream
+  const deadLetters = names.cluster ? `${names.deadLetters}:{${p}}` : names.deadLetters
+  const base = names.cluster ? stream : `{${names.stream}}`
+  return {
+    partition: p,
+    stream,
+    deadLetters,
+    group: names.group,
+    parkedDue: `${base}:parked`,
+    parkedRecords: `${base}:parked:records`,
+    parkedState: `${base}:parked:state`,
+    parkedIds: `${base}:parked:ids`,
+    deadIds: `${base}:dead:ids`,
+    ledger: `${base}:ledger`,
+    witness: `${base}:witness`,
+    gateways: `${base}:gateways`,
+    consumers: `${base}:consumers`,
+    evidence: `${base}:evidence`,
+    settled: `${base}:settled`,
+    bloom: `${base}:bloom`,
+    limits: `${base}:limits`,
+  }
+}
+
+/** Keys without a partition. Each stands alone in its script. */
+export const sharedKeys = {
+  breaker: (tool: string): string => `weir:breaker:{${tool}}`,
+  dictionary: (id: string): string => `weir:dictionary:${id}`,
+} as const
