@@ -6,12 +6,12 @@
  * stable and one occurrence passes per window, the event id is *derived* from the dedupe key, so that a
  * redelivery days later is the same event. Otherwise it is *minted* once per request and carries its time.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 
 /** `evt_` and 22 characters of base64url (16 bytes). */
 export type EventId = string
 
-/** Header name (lower case) and value, in the order received. */
+/** Header name (lower case) and value. */
 export type Header = readonly [name: string, value: string]
 
 /** A verified webhook, before packing. */
@@ -36,7 +36,8 @@ export interface WebhookEvent {
 }
 
 const ID_PREFIX = 'evt_'
-export const EVENT_ID_PATTERN = /^evt_[A-Za-z0-9_-]{22}$/
+/** The last character holds two bits: every id has one spelling. */
+export const EVENT_ID_PATTERN = /^evt_[A-Za-z0-9_-]{21}[AQgw]$/
 
 /** Tool and tenant names as they may appear in URLs, keys and labels. */
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/
@@ -52,8 +53,12 @@ export type OccurrenceKey =
  * of characters in one part can imitate another.
  */
 export function locatorOf(tenant: string, tool: string, key: OccurrenceKey): Buffer {
-  const parts = `${tenant.length}:${tenant},${tool.length}:${tool},${key.kind},${key.value}`
-  return createHash('sha256').update(parts).digest().subarray(0, 16)
+  // UTF-8 writes every half surrogate pair (possible in ids read from JSON) alike: such ids are spelled out instead.
+  const occurrence = key.value.isWellFormed()
+    ? `${key.kind},${key.value}`
+    : `${key.kind}-escaped,${JSON.stringify(key.value)}`
+  const parts = `${tenant.length}:${tenant},${tool.length}:${tool},${occurrence}`
+  return hash('sha256', parts, 'buffer').subarray(0, 16)
 }
 
 /** The event id for a dedupe key whose event must stay the same event for ever. */

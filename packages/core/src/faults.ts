@@ -3,11 +3,13 @@
  * Every fault has a stable code from this table; docs/errors.md lists them, checked by a test.
  */
 export const FAULTS = {
-  CONFIG_INVALID: 'The configuration is wrong; the message names each path, what was found and what is allowed.',
+  CONFIG_INVALID:
+    'The configuration is wrong; the message names each path, what was found and what is allowed.',
   REDIS_UNAVAILABLE: 'Redis did not answer, or answered with something that is not an answer yet.',
   REDIS_OUT_OF_MEMORY: 'Redis refused a write because maxmemory is reached (policy noeviction).',
   REDIS_UNSUITABLE: 'The Redis server cannot be used: wrong version, eviction policy or missing permission.',
-  DICTIONARY_MISSING: 'A record names a compression dictionary that is neither bundled nor published in Redis.',
+  DICTIONARY_MISSING:
+    'A record names a compression dictionary that is neither bundled nor published in Redis.',
   RECORD_CORRUPT: 'A stored record cannot be decoded; its bytes are kept as they are.',
   SPOOL_FULL: 'The local spool has reached its size or age limit.',
   SPOOL_IO: 'The local spool could not be written or synced.',

@@ -21,7 +21,7 @@ export interface PartitionKeys {
   readonly parkedIds: string
   /** hash: event id → dead-letter entry id. */
   readonly deadIds: string
-  /** hash: settled, superseded, purged, floor. */
+  /** hash: settled, superseded, purged, floor; read_id, read_count, read_run (see stream/reads.ts). */
   readonly ledger: string
   /** hash: gateway → highest acknowledged stream id. */
   readonly witness: string

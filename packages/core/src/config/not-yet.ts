@@ -1,0 +1,128 @@
+/**
+ * What this version accepts or refuses because the part that it belongs to does not exist yet. Whoever builds a
+ * part deletes its rows here; nothing else knows of them.
+ */
+
+/** Settings that would be a lie while their part is missing, so starting is refused. */
+export interface Refused {
+  readonly path: string
+  readonly when: (value: unknown) => boolean
+  /** Subject and verb of the sentence. */
+  readonly comes: string
+  /** What to do until then. */
+  readonly until: string
+}
+
+const isTrue = (value: unknown) => value === true
+const TOPOLOGIES = 'the support of further Redis topologies'
+const MIGRATION = 'the migration from SQS'
+
+export const REFUSED: readonly Refused[] = [
+  {
+    path: 'webhook.redis.sentinel_enabled',
+    when: isTrue,
+    comes: `Sentinel comes with ${TOPOLOGIES}`,
+    until: 'leave it unset or set it to false',
+  },
+  {
+    path: 'webhook.redis.cluster_enabled',
+    when: isTrue,
+    comes: `Cluster comes with ${TOPOLOGIES}`,
+    until: 'leave it unset or set it to false',
+  },
+  {
+    path: 'webhook.redis.tls_enabled',
+    when: isTrue,
+    comes: `TLS to Redis comes with ${TOPOLOGIES}`,
+    until: 'leave it unset or set it to false',
+  },
+  {
+    path: 'webhook.redis.url',
+    when: (value) => typeof value === 'string' && value.startsWith('rediss:'),
+    comes: `TLS to Redis (rediss://) comes with ${TOPOLOGIES}`,
+    until: 'use redis://',
+  },
+  {
+    path: 'webhook.redis.partitions',
+    when: (value) => value !== 1,
+    comes: `More than one partition comes with ${TOPOLOGIES}`,
+    until: 'leave it unset or set it to 1',
+  },
+  {
+    path: 'webhook.redis.durability',
+    when: (value) => value !== 'local',
+    comes: `Durability on replicas comes with ${TOPOLOGIES}`,
+    until: 'leave it unset or set it to local',
+  },
+  {
+    path: 'webhook.security.encryption_enabled',
+    when: isTrue,
+    comes: 'Encryption of payloads comes with the security layer',
+    until: 'leave it unset or set it to false',
+  },
+  {
+    path: 'webhook.migration.backend',
+    when: (value) => value !== 'redis',
+    comes: `SQS comes with ${MIGRATION}`,
+    until: 'leave it unset or set it to redis',
+  },
+  {
+    path: 'webhook.migration.dual_write',
+    when: isTrue,
+    comes: `Writing to both queues comes with ${MIGRATION}`,
+    until: 'leave it unset or set it to false',
+  },
+  {
+    path: 'webhook.migration.sqs_queue_url',
+    when: (value) => value !== null,
+    comes: `SQS comes with ${MIGRATION}`,
+    until: 'leave it unset',
+  },
+]
+
+/** Settings (or sections of them) that do no harm while their part is missing: they are checked, and said. */
+export interface Idle {
+  readonly path: string
+  readonly until: string
+}
+
+const takesEffect = (part: string) => `accepted; takes effect when ${part} built`
+
+export const IDLE: readonly Idle[] = [
+  { path: 'webhook.context_lifecycle', until: takesEffect('contexts are') },
+  { path: 'webhook.ai', until: takesEffect('the enrichment of contexts is') },
+  { path: 'observability.tracing', until: takesEffect('tracing is') },
+  { path: 'observability.metrics.push_gateway', until: takesEffect('the push of metrics is') },
+  { path: 'observability.metrics.push_interval', until: takesEffect('the push of metrics is') },
+  { path: 'webhook.security.enable_audit_logging', until: takesEffect('the audit log is') },
+  { path: 'webhook.security.encryption_master_key', until: takesEffect('encryption of payloads is') },
+  { path: 'webhook.security.signature_secrets.jira', until: takesEffect('the signature scheme of jira is') },
+  {
+    path: 'webhook.security.signature_secrets.gitlab',
+    until: takesEffect('the signature scheme of gitlab is'),
+  },
+  {
+    path: 'webhook.security.signature_secrets.alertmanager',
+    until: takesEffect('the signature scheme of alertmanager is'),
+  },
+  { path: 'webhook.redis.master_name', until: takesEffect('the support of Sentinel is') },
+  { path: 'webhook.redis.tls_cert_file', until: takesEffect('TLS to Redis is') },
+  { path: 'webhook.redis.tls_key_file', until: takesEffect('TLS to Redis is') },
+  { path: 'webhook.redis.tls_ca_file', until: takesEffect('TLS to Redis is') },
+]
+
+/** Settings of another runtime. These stay. */
+export const WITHOUT_EFFECT: readonly Idle[] = [
+  {
+    path: 'webhook.redis.pool_size',
+    until: 'accepted, no effect in this runtime (commands share one connection for each role)',
+  },
+  {
+    path: 'webhook.redis.min_idle_conns',
+    until: 'accepted, no effect in this runtime (connections are never idle in a pool)',
+  },
+  {
+    path: 'webhook.redis.max_conn_age',
+    until: 'accepted, no effect in this runtime (connections live until they fail)',
+  },
+]

@@ -1,0 +1,195 @@
+import { describe, expect, it } from 'vitest'
+import { isFault } from '../faults.ts'
+import { type LoadInput, loadConfig } from './load.ts'
+import { REFUSED } from './not-yet.ts'
+import { TOOLS } from './tools.ts'
+
+const load = (input: Partial<LoadInput> = {}) => loadConfig({ env: {}, cores: 1, ...input })
+
+async function problemsOf(input: Partial<LoadInput>): Promise<string[]> {
+  const error: unknown = await load(input).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (!isFault(error, 'CONFIG_INVALID')) throw new Error('it was accepted', { cause: error })
+  return error.message
+    .split('\n')
+    .slice(1)
+    .map((line) => line.replace(/^ {2}- /, ''))
+}
+
+describe('fields that must fit together', () => {
+  it.each([
+    [
+      { 'webhook.consumer.handler_timeout': '60s' },
+      'webhook.consumer.reclaim_idle: found 1m; allowed: longer than webhook.consumer.handler_timeout (1m)',
+    ],
+    [
+      { 'webhook.consumer.retry_max_delay': '500ms' },
+      'webhook.consumer.retry_max_delay (flag): found 500ms; allowed: at least webhook.consumer.retry_base_delay (1s)',
+    ],
+    [
+      { 'webhook.consumer.dead_consumer_after': '5s' },
+      'found 5s; allowed: at least three times webhook.consumer.heartbeat_interval (2s)',
+    ],
+    [
+      { 'webhook.redis.stream': 'x', 'webhook.consumer.dead_letter_stream': 'x' },
+      'webhook.consumer.dead_letter_stream (flag): found "x", which is webhook.redis.stream',
+    ],
+    [
+      { 'webhook.security.timestamp_tolerance': '301s' },
+      'webhook.deduplication.window_configs.generic.duration: found 10m; allowed: at least twice webhook.security.timestamp_tolerance (2 × 301s)',
+    ],
+    [
+      {
+        'webhook.deduplication.window_configs.github.duration': '1m',
+        'webhook.deduplication.refresh_interval': '31s',
+      },
+      'webhook.deduplication.refresh_interval (flag): found 31s; allowed: at most half of the shortest window (1m)',
+    ],
+    [
+      { 'webhook.ingest.spool.max_bytes': '8MiB' },
+      'webhook.ingest.spool.segment_bytes: found 16MiB; allowed: at most webhook.ingest.spool.max_bytes (8MiB)',
+    ],
+  ])('%j: %s', async (flags, sentence) => {
+    const [line, ...more] = await problemsOf({ flags })
+    expect(more).toEqual([])
+    expect(line).toContain(sentence)
+  })
+
+  it('fit at their limits', async () => {
+    const flags = {
+      'webhook.consumer.handler_timeout': '59999ms',
+      'webhook.consumer.retry_max_delay': '1s',
+      'webhook.consumer.dead_consumer_after': '6s',
+      'webhook.security.timestamp_tolerance': '5m',
+      'webhook.deduplication.window_configs.github.duration': '1m',
+      'webhook.deduplication.refresh_interval': '30s',
+      'webhook.ingest.spool.max_bytes': '64MiB',
+    }
+    await expect(load({ flags })).resolves.toBeDefined()
+  })
+
+  it('are not judged by a value that is wrong by itself', async () => {
+    const lines = await problemsOf({
+      flags: { 'webhook.consumer.handler_timeout': 'long', 'webhook.consumer.reclaim_idle': '1s' },
+    })
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toContain('webhook.consumer.handler_timeout (flag): found "long"')
+  })
+
+  it('have defaults that follow each other', async () => {
+    const flags = {
+      'webhook.deduplication.window_configs.default.duration': '2m',
+      'webhook.deduplication.window_configs.alertmanager.max_size': 7,
+      'webhook.data_dir': '/data',
+    }
+    const { deduplication, ingest } = (await load({ flags })).config.webhook
+    expect(deduplication.window_configs.gitlab).toEqual({ duration: 120_000, max_size: 1 })
+    expect(deduplication.window_configs.alertmanager).toEqual({ duration: 120_000, max_size: 7 })
+    expect(deduplication.window_configs.github.duration).toBe(300_000)
+    expect(deduplication.refresh_interval).toBe(30_000)
+    expect(ingest.spool.directory).toBe('/data/spool')
+    const spool = await load({ flags: { ...flags, 'webhook.ingest.spool.directory': '/spool' } })
+    expect(spool.config.webhook.ingest.spool.directory).toBe('/spool')
+  })
+})
+
+describe('production', () => {
+  const env = { NODE_ENV: 'production', OPS_TOKEN: 'token' }
+  const none = 'webhook:\n  tools:\n    jira:\n      signature: none\n'
+
+  it('wants a token for operators', async () => {
+    expect(await problemsOf({ env: { WEIR_ENV: 'production' } })).toEqual([
+      'webhook.ops.token: production does not run without a token for operators; set OPS_TOKEN',
+    ])
+    await expect(load({ env })).resolves.toBeDefined()
+    await expect(load()).resolves.toBeDefined()
+  })
+
+  it('wants signatures to be verified', async () => {
+    const unverified = { WEBHOOK_SIGNATURE_VERIFICATION: 'false' }
+    expect(await problemsOf({ env: { ...env, ...unverified } })).toEqual([
+      'webhook.security.enable_signature_verification (WEBHOOK_SIGNATURE_VERIFICATION): production does not believe unsigned requests; set it to true or leave it unset',
+    ])
+    expect((await load({ env: unverified })).notices).toEqual([
+      expect.stringContaining('every request is believed'),
+    ])
+  })
+
+  it.each(TOOLS)('wants a secret for %s when it is configured', async (tool) => {
+    const variable = `${tool.toUpperCase()}_WEBHOOK_SECRET`
+    const text = `webhook:\n  tools:\n    ${tool}:\n      content_encodings: [gzip]\n`
+    expect(await problemsOf({ text, env })).toEqual([
+      `webhook.tools.${tool} (config.yaml:3): ${tool} is configured and enabled, but has no secret; set ${variable}, or webhook.tools.${tool}.enabled: false`,
+    ])
+    await expect(load({ text, env: { ...env, [variable]: 's' } })).resolves.toBeDefined()
+    await expect(load({ text: `${text}      enabled: false\n`, env })).resolves.toBeDefined()
+    await expect(load({ text })).resolves.toBeDefined()
+  })
+
+  it('believes unsigned requests only where the file says so', async () => {
+    const { notices } = await load({ text: none, env })
+    expect(notices).toEqual([
+      'webhook.tools.jira.signature: none, so unsigned requests are accepted, from loopback only',
+    ])
+    const flags = { 'webhook.tools.jira.signature': 'none' }
+    expect(await problemsOf({ env, flags })).toEqual([
+      'webhook.tools.jira.signature (flag): production takes signature: none from the configuration file only; write it there or leave it out',
+    ])
+    await expect(load({ flags })).resolves.toBeDefined()
+  })
+})
+
+describe('what does not exist yet', () => {
+  it.each([
+    ['webhook.redis.sentinel_enabled', true, 'REDIS_SENTINEL_ENABLED', 'true'],
+    ['webhook.redis.cluster_enabled', true, 'REDIS_CLUSTER_ENABLED', '1'],
+    ['webhook.redis.tls_enabled', true, 'REDIS_TLS_ENABLED', 'true'],
+    ['webhook.redis.url', 'rediss://r', 'REDIS_URL', 'rediss://r:6380'],
+    ['webhook.redis.partitions', 2],
+    ['webhook.redis.durability', 'replica'],
+    ['webhook.security.encryption_enabled', true, 'WEBHOOK_ENCRYPTION_ENABLED', 'true'],
+    ['webhook.migration.backend', 'sqs', 'WEBHOOK_BACKEND', 'sqs'],
+    ['webhook.migration.dual_write', true, 'DUAL_WRITE_MODE', 'true'],
+    [
+      'webhook.migration.sqs_queue_url',
+      'https://q',
+      'SQS_QUEUE_URL',
+      'https://sqs.eu-west-1.amazonaws.com/1/q',
+    ],
+  ])('is refused with what brings it: %s: %s', async (path, value, variable?: string, text?: string) => {
+    const row = REFUSED.find((candidate) => candidate.path === path)
+    const sentence = `${row?.comes}; ${row?.until}`
+    expect(sentence).toMatch(/ comes with the [^;]+; (leave it unset|use redis:\/\/)/)
+    expect(await problemsOf({ flags: { [path]: value } })).toEqual([`${path} (flag): ${sentence}`])
+    if (variable === undefined) return
+    expect(await problemsOf({ env: { [variable]: text } })).toEqual([`${path} (${variable}): ${sentence}`])
+  })
+
+  it('is all in the table that this test went through', () => {
+    expect(REFUSED.map(({ path }) => path)).toHaveLength(10)
+  })
+
+  it('is said once for a whole section, and only when something of it is set', async () => {
+    const flags = { 'webhook.ai.embedding.dimensions': 8, 'webhook.ai.enabled': true }
+    expect((await load({ flags })).notices).toEqual([
+      'webhook.ai: accepted; takes effect when the enrichment of contexts is built',
+    ])
+  })
+})
+
+describe('notices', () => {
+  it('say what has no effect in this runtime', async () => {
+    expect((await load({ flags: { 'webhook.redis.pool_size': 100 } })).notices).toEqual([
+      'webhook.redis.pool_size: accepted, no effect in this runtime (commands share one connection for each role)',
+    ])
+  })
+
+  it('warn of white space around a secret, without telling it', async () => {
+    const { notices } = await load({ env: { GITHUB_WEBHOOK_SECRET: 'hunter2\n' } })
+    expect(notices).toEqual([
+      'webhook.security.signature_secrets.github: white space at its beginning or end counts as part of it',
+    ])
+  })
+})

@@ -1,0 +1,199 @@
+/** What no single field can know: how fields must fit together, what production asks for, what is not built yet. */
+import { formatDuration } from './duration.ts'
+import { IDLE, REFUSED, WITHOUT_EFFECT } from './not-yet.ts'
+import { fieldsOf, type Outline, valueIn } from './outline.ts'
+import type { Problem, Source } from './problems.ts'
+import type { Config } from './schema.ts'
+import { shortestWindow } from './sections/consumer.ts'
+import { formatSize } from './size.ts'
+import { TOOLS, type Tool } from './tools.ts'
+
+/** A parsed configuration with what is known of how it came to be. */
+export interface Judged {
+  readonly config: Config
+  readonly outline: Outline
+  /** Where the value at a path was set; undefined = nowhere, it is the default. */
+  source(path: string): Source | undefined
+  /** Where a reader finds the path: its source, or the line that names it although it sets nothing. */
+  place(path: string): Source | undefined
+  /** True when this field, or a field below it, was set. */
+  isSet(path: string): boolean
+  /** True when the value there could not be read, so that nothing can be said about it. */
+  isUnread(path: string): boolean
+}
+
+interface Rule {
+  /** The fields it looks at; the first one is where the problem is reported. */
+  readonly about: readonly [string, ...string[]]
+  /** What the documentation says about it. */
+  readonly says: string
+  /** What is wrong, undefined when nothing is. */
+  check(judged: Judged): string | undefined
+}
+
+const text = formatDuration
+
+/** Fields that must fit together. */
+export const FIT: readonly Rule[] = [
+  {
+    about: ['webhook.consumer.reclaim_idle', 'webhook.consumer.handler_timeout'],
+    says: 'longer than `webhook.consumer.handler_timeout`, or events would be taken from consumers that still work on them',
+    check({ config: { webhook } }) {
+      const { reclaim_idle: idle, handler_timeout: timeout } = webhook.consumer
+      if (idle > timeout) return undefined
+      return `found ${text(idle)}; allowed: longer than webhook.consumer.handler_timeout (${text(timeout)}), or events would be taken from consumers that still work on them`
+    },
+  },
+  {
+    about: ['webhook.consumer.retry_max_delay', 'webhook.consumer.retry_base_delay'],
+    says: 'at least `webhook.consumer.retry_base_delay`',
+    check({ config: { webhook } }) {
+      const { retry_base_delay: base, retry_max_delay: max } = webhook.consumer
+      return max >= base
+        ? undefined
+        : `found ${text(max)}; allowed: at least webhook.consumer.retry_base_delay (${text(base)})`
+    },
+  },
+  {
+    about: ['webhook.consumer.dead_consumer_after', 'webhook.consumer.heartbeat_interval'],
+    says: 'at least three times `webhook.consumer.heartbeat_interval`',
+    check({ config: { webhook } }) {
+      const { dead_consumer_after: dead, heartbeat_interval: beat } = webhook.consumer
+      return dead >= 3 * beat
+        ? undefined
+        : `found ${text(dead)}; allowed: at least three times webhook.consumer.heartbeat_interval (${text(beat)})`
+    },
+  },
+  {
+    about: ['webhook.consumer.dead_letter_stream', 'webhook.redis.stream'],
+    says: 'not the name of `webhook.redis.stream`',
+    check({ config: { webhook } }) {
+      return webhook.consumer.dead_letter_stream === webhook.redis.stream
+        ? `found ${JSON.stringify(webhook.redis.stream)}, which is webhook.redis.stream; allowed: another name`
+        : undefined
+    },
+  },
+  {
+    about: ['webhook.deduplication.window_configs.generic.duration', 'webhook.security.timestamp_tolerance'],
+    says: 'at least twice `webhook.security.timestamp_tolerance`, as long as a captured request stays valid',
+    check({ config: { webhook } }) {
+      const window = webhook.deduplication.window_configs.generic.duration
+      const tolerance = webhook.security.timestamp_tolerance
+      if (window >= 2 * tolerance) return undefined
+      return `found ${text(window)}; allowed: at least twice webhook.security.timestamp_tolerance (2 × ${text(tolerance)}), as long as a captured request stays valid`
+    },
+  },
+  {
+    about: ['webhook.deduplication.refresh_interval', 'webhook.deduplication.window_configs'],
+    says: 'at most half of the shortest window, so that nothing is forgotten between window and long memory',
+    check({ config: { webhook } }) {
+      const { refresh_interval: refresh, window_configs: windows } = webhook.deduplication
+      const shortest = shortestWindow(windows)
+      if (refresh <= shortest / 2) return undefined
+      return `found ${text(refresh)}; allowed: at most half of the shortest window (${text(shortest)})`
+    },
+  },
+  {
+    about: ['webhook.ingest.spool.segment_bytes', 'webhook.ingest.spool.max_bytes'],
+    says: 'at most `webhook.ingest.spool.max_bytes`',
+    check({ config: { webhook } }) {
+      const { segment_bytes: segment, max_bytes: max } = webhook.ingest.spool
+      return segment <= max
+        ? undefined
+        : `found ${formatSize(segment)}; allowed: at most webhook.ingest.spool.max_bytes (${formatSize(max)})`
+    },
+  },
+]
+
+/** What production asks for. */
+export const PRODUCTION: readonly Rule[] = [
+  {
+    about: ['webhook.ops.token'],
+    says: 'must be set (OPS_TOKEN)',
+    check: ({ config: { webhook } }) =>
+      webhook.ops.token === null
+        ? 'production does not run without a token for operators; set OPS_TOKEN'
+        : undefined,
+  },
+  {
+    about: ['webhook.security.enable_signature_verification'],
+    says: 'must be true',
+    check: ({ config: { webhook } }) =>
+      webhook.security.enable_signature_verification
+        ? undefined
+        : 'production does not believe unsigned requests; set it to true or leave it unset',
+  },
+  ...TOOLS.flatMap(toolRules),
+]
+
+function toolRules(tool: Tool): Rule[] {
+  const path = `webhook.tools.${tool}`
+  const variable = `${tool.toUpperCase()}_WEBHOOK_SECRET`
+  return [
+    {
+      about: [path, `webhook.security.signature_secrets.${tool}`],
+      says: `when configured and enabled, needs a secret (${variable}) or \`signature: none\``,
+      check({ config: { webhook }, isSet }) {
+        const { enabled, signature } = webhook.tools[tool]
+        const hasSecret = webhook.security.signature_secrets[tool] !== null
+        if (!isSet(path) || !enabled || signature === 'none' || hasSecret) return undefined
+        return `${tool} is configured and enabled, but has no secret; set ${variable}, or ${path}.enabled: false`
+      },
+    },
+    {
+      about: [`${path}.signature`],
+      says: '`none` only when the file says so',
+      check({ config: { webhook }, source }) {
+        const from = source(`${path}.signature`)?.from
+        if (webhook.tools[tool].signature !== 'none' || from === 'file') return undefined
+        return 'production takes signature: none from the configuration file only; write it there or leave it out'
+      },
+    },
+  ]
+}
+
+/** Every problem that rules find in a configuration whose fields are right by themselves. */
+export function brokenRules(judged: Judged): Problem[] {
+  const rules = judged.config.production ? [...FIT, ...PRODUCTION] : FIT
+  const broken: Problem[] = []
+  const report = (where: string, message: string | undefined) => {
+    if (message !== undefined) broken.push({ where, source: judged.place(where), message })
+  }
+  for (const rule of rules) {
+    if (!rule.about.some(judged.isUnread)) report(rule.about[0], rule.check(judged))
+  }
+  for (const { path, when, comes, until } of REFUSED) {
+    if (when(valueIn(judged.config, path.split('.')))) report(path, `${comes}; ${until}`)
+  }
+  return broken
+}
+
+/** Sentences about a configuration that is right, but does less or allows more than one might think. */
+export function noticesOf(judged: Judged): string[] {
+  const { config, isSet } = judged
+  const { security, tools } = config.webhook
+  const notices: string[] = []
+  for (const { path, until } of [...IDLE, ...WITHOUT_EFFECT]) {
+    if (isSet(path)) notices.push(`${path}: ${until}`)
+  }
+  if (!security.enable_signature_verification) {
+    notices.push(
+      'webhook.security.enable_signature_verification: false, so every request is believed, whoever sends it',
+    )
+  }
+  for (const tool of TOOLS) {
+    if (tools[tool].enabled && tools[tool].signature === 'none') {
+      notices.push(
+        `webhook.tools.${tool}.signature: none, so unsigned requests are accepted, from loopback only`,
+      )
+    }
+  }
+  for (const [path, meta] of fieldsOf(judged.outline)) {
+    if (!meta.secret) continue
+    const values = [valueIn(config, path)].flat()
+    if (values.some((value) => typeof value === 'string' && value !== value.trim())) {
+      notices.push(`${path.join('.')}: white space at its beginning or end counts as part of it`)
+    }
+  }
+  return notices
+}

@@ -1,0 +1,96 @@
+import { section } from '../field.ts'
+import { boolean, duration, headerName, integer, secret, secrets, size } from '../fields.ts'
+import { perTool, type Tool } from '../tools.ts'
+
+/** Events per second that one tool may send; where none is named there is no limit of its own. */
+const TOOL_LIMITS: Partial<Record<Tool, number>> = { github: 5000, jira: 2000 }
+
+/** The variables that hold a tool's secret; the first one that is set counts. */
+function secretVariables(tool: Tool): readonly string[] {
+  const own = `${tool.toUpperCase()}_WEBHOOK_SECRET`
+  return tool === 'generic' || tool === 'alertmanager' ? [own, 'HMAC_SECRET'] : [own]
+}
+
+/** `webhook.security`: who may send, how much, and what is kept secret. */
+export function securitySection() {
+  return section('Who may send, how much, and what is kept secret.', {
+    enable_signature_verification: boolean({
+      meaning: 'false = believe every request. Refused in production.',
+      default: true,
+      env: 'WEBHOOK_SIGNATURE_VERIFICATION',
+    }),
+    signature_header: headerName({
+      meaning: 'Header with the signature of generic senders.',
+      default: 'X-Webhook-Signature',
+    }),
+    timestamp_header: headerName({
+      meaning: 'Header with the time of signing of generic senders, in seconds since 1970.',
+      default: 'X-Webhook-Timestamp',
+    }),
+    timestamp_tolerance: duration({
+      meaning: 'How far that time may be from ours, in both directions.',
+      default: '5m',
+      min: '1s',
+      max: '1d',
+    }),
+    signature_secrets: section(
+      'Secrets that the requests of a tool are signed with. A tool without one refuses every request.',
+      perTool((tool) =>
+        secrets({
+          meaning: `Secret of ${tool}, or a list of them while it is being rotated; null = none.`,
+          env: secretVariables(tool),
+        }),
+      ),
+    ),
+    enable_rate_limiting: boolean({
+      meaning: 'false = none of the limits below.',
+      default: true,
+      env: 'WEBHOOK_RATE_LIMITING',
+    }),
+    global_rate_limit: integer({
+      meaning: 'Limit for all events together; 0 = no limit.',
+      unit: 'events/s',
+      default: 10_000,
+      max: 10_000_000,
+    }),
+    per_tool_rate_limits: section(
+      'Limits for the events of one tool.',
+      perTool((tool) =>
+        integer({
+          meaning: `Limit for ${tool}; 0 = no limit of its own.`,
+          unit: 'events/s',
+          default: TOOL_LIMITS[tool] ?? 0,
+          max: 10_000_000,
+        }),
+      ),
+    ),
+    rate_limit_rpm: integer({
+      meaning: 'Limit for each address, and for each tenant; 0 = no limit.',
+      unit: 'events/min',
+      default: 0,
+      max: 600_000_000,
+      env: 'RATE_LIMIT_RPM',
+    }),
+    max_payload_size: size({
+      meaning: 'Largest body of a request, after decoding; larger ones get 413.',
+      default: '10485760',
+      min: '1KiB',
+      max: '256MiB',
+    }),
+    enable_audit_logging: boolean({
+      meaning: 'Write an audit trail of what operators and senders did.',
+      default: false,
+    }),
+    encryption_enabled: boolean({
+      meaning: 'Encrypt payloads (AES-256-GCM) before they reach Redis.',
+      default: false,
+      env: 'WEBHOOK_ENCRYPTION_ENABLED',
+    }),
+    encryption_master_key: secret({
+      meaning: 'Key that the keys of the tenants are derived from.',
+      allowed: 'at least 32 characters',
+      minLength: 32,
+      env: 'ENCRYPTION_MASTER_KEY',
+    }),
+  })
+}

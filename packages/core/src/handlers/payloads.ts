@@ -1,0 +1,92 @@
+/**
+ * What handlers get: payload types per tool, by event name. GitHub's come from its own schemas
+ * (@octokit/webhooks-types); the others name the fields that their vendors document and leave the rest unknown.
+ */
+import type { EventPayloadMap } from '@octokit/webhooks-types'
+
+/** https://prometheus.io/docs/alerting/latest/configuration/#webhook_config */
+export interface AlertmanagerPayload {
+  readonly version: string
+  readonly groupKey: string
+  readonly truncatedAlerts?: number
+  readonly status: 'firing' | 'resolved'
+  readonly receiver: string
+  readonly groupLabels: Readonly<Record<string, string>>
+  readonly commonLabels: Readonly<Record<string, string>>
+  readonly commonAnnotations: Readonly<Record<string, string>>
+  readonly externalURL: string
+  readonly alerts: readonly {
+    readonly status: 'firing' | 'resolved'
+    readonly labels: Readonly<Record<string, string>>
+    readonly annotations: Readonly<Record<string, string>>
+    /** RFC 3339 */
+    readonly startsAt: string
+    readonly endsAt: string
+    readonly generatorURL: string
+    readonly fingerprint: string
+  }[]
+}
+
+/** https://developer.atlassian.com/server/jira/platform/webhooks/ */
+export interface JiraPayload {
+  readonly timestamp?: number
+  readonly webhookEvent: string
+  readonly issue_event_type_name?: string
+  readonly user?: Readonly<Record<string, unknown>>
+  readonly issue?: {
+    readonly id: string
+    readonly key: string
+    readonly fields: Readonly<Record<string, unknown>>
+  }
+  readonly comment?: Readonly<Record<string, unknown>>
+  readonly changelog?: Readonly<Record<string, unknown>>
+  readonly [field: string]: unknown
+}
+
+/** https://docs.gitlab.com/user/project/integrations/webhook_events/ */
+export interface GitlabPayload {
+  readonly object_kind: string
+  readonly event_name?: string
+  readonly event_type?: string
+  readonly project?: {
+    readonly id: number
+    readonly path_with_namespace: string
+    readonly [field: string]: unknown
+  }
+  readonly object_attributes?: Readonly<Record<string, unknown>>
+  readonly [field: string]: unknown
+}
+
+type GithubTypes = EventPayloadMap
+type GithubActions<Type extends keyof GithubTypes> = GithubTypes[Type] extends {
+  action: infer Action extends string
+}
+  ? `${Type}.${Action}`
+  : never
+
+/** Tools whose events have types, and the payload of each event name. Other names are `unknown`. */
+export type GithubEventName =
+  | keyof GithubTypes
+  | { [Type in keyof GithubTypes]: GithubActions<Type> }[keyof GithubTypes]
+
+type GithubPayload<Name extends string> = Name extends keyof GithubTypes
+  ? GithubTypes[Name]
+  : Name extends `${infer Type extends keyof GithubTypes}.${infer Action}`
+    ? Extract<GithubTypes[Type], { action: Action }>
+    : never
+
+/** The event names that a tool's handlers may subscribe to. `*` = every event of the tool. */
+export type EventName<Tool extends string> = Tool extends 'github' ? GithubEventName | '*' : string
+
+/** The payload of an event name of a tool. */
+export type Payload<Tool extends string, Name extends string> = Tool extends 'github'
+  ? Name extends '*'
+    ? GithubTypes[keyof GithubTypes]
+    : GithubPayload<Name>
+  : Tool extends 'alertmanager'
+    ? AlertmanagerPayload
+    : Tool extends 'jira'
+      ? JiraPayload
+      : Tool extends 'gitlab'
+        ? GitlabPayload
+        : unknown

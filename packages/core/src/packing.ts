@@ -1,0 +1,175 @@
+/**
+ * Packs an event's kept headers and raw body into one zstd frame, and opens it again.
+ *
+ * Inside the frame: the headers as one line of JSON (`[["content-type","application/json"],…]`), a newline, the
+ * raw body. Together, because headers repeat from event to event and then cost next to nothing.
+ * Every frame carries a checksum: with a wrong raw-content dictionary zstd otherwise returns different bytes
+ * without a word. zstd-napi with a preloaded dictionary takes about 7 µs for 6.9 KB, node:zlib 155 µs.
+ */
+import { Compressor, Decompressor } from 'zstd-napi'
+import { type DictionarySet, missingDictionary } from './dictionaries.ts'
+import type { Header } from './event.ts'
+import { Fault, messageOf } from './faults.ts'
+import type { EventRecord, PackedBody } from './record.ts'
+
+export interface UnpackedBody {
+  readonly headers: readonly Header[]
+  readonly body: Buffer
+}
+
+export interface Packer {
+  /** Never throws for valid input; the frame's dictionary is the tool's, where it has one. */
+  pack(tool: string, headers: readonly Header[], body: Buffer): PackedBody
+}
+
+export interface Unpacker {
+  /**
+   * Throws Fault DICTIONARY_MISSING (fetch it, then try again) or RECORD_CORRUPT.
+   */
+  unpack(record: Pick<EventRecord, 'id' | 'encoding' | 'dictionary' | 'packed'>): UnpackedBody
+}
+
+/** What a packer keeps for the next event; a larger one has memory of its own, for once. */
+const SCRATCH_BYTES = 256 * 1024
+
+/** @param level zstd level, 1–19 */
+export function createPacker(dictionaries: DictionarySet, level: number): Packer {
+  const compressors = new Map<string, { dictionary: string; compressor: Compressor }>()
+  const compressorFor = (tool: string) => {
+    let entry = compressors.get(tool)
+    if (entry === undefined) {
+      const compressor = new Compressor()
+      compressor.setParameters({ compressionLevel: level, checksumFlag: true })
+      const dictionary = dictionaries.forTool(tool)
+      if (dictionary !== undefined) compressor.loadDictionary(dictionary.bytes)
+      entry = { dictionary: dictionary?.id ?? '', compressor }
+      compressors.set(tool, entry)
+    }
+    return entry
+  }
+  const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+  return {
+    pack(tool, headers, body) {
+      const { dictionary, compressor } = compressorFor(tool)
+      // Into memory that is there already: a fresh 7 KB for each event costs 9 µs, collecting it included.
+      const head = `${JSON.stringify(headers)}\n`
+      const most = head.length * 3 + body.length
+      const target = most > scratch.length ? Buffer.allocUnsafeSlow(most) : scratch
+      const headBytes = target.write(head, 0)
+      const packed = compressor.compress(target.subarray(0, headBytes + body.copy(target, headBytes)))
+      return { encoding: 'zstd', dictionary, packed }
+    },
+  }
+}
+
+/** @param maxBytes the largest content that a frame may claim to hold */
+export function createUnpacker(dictionaries: DictionarySet, maxBytes = 64 * 1024 * 1024): Unpacker {
+  const decompressors = new Map<string, Decompressor>()
+  const decompressorFor = (id: string) => {
+    let decompressor = decompressors.get(id)
+    if (decompressor === undefined) {
+      decompressor = new Decompressor()
+      if (id !== '') {
+        const dictionary = dictionaries.known(id)
+        if (dictionary === undefined) throw missingDictionary(id)
+        decompressor.loadDictionary(dictionary.bytes)
+      }
+      decompressors.set(id, decompressor)
+    }
+    return decompressor
+  }
+  return {
+    unpack(record) {
+      let content = record.packed
+      if (record.encoding === 'zstd') {
+        const size = frameContentSize(record.packed)
+        if (size === undefined || size > maxBytes || !isOneFrame(record.packed)) {
+          throw new Fault(
+            'RECORD_CORRUPT',
+            `event ${record.id}: its body is not one zstd frame with a checksum of at most ${maxBytes} bytes`,
+          )
+        }
+        const decompressor = decompressorFor(record.dictionary)
+        try {
+          content = decompressor.decompress(record.packed)
+        } catch (cause) {
+          throw new Fault(
+            'RECORD_CORRUPT',
+            `event ${record.id}: its body cannot be unpacked (${messageOf(cause)})`,
+            { cause },
+          )
+        }
+      }
+      const newline = content.indexOf(0x0a)
+      if (newline < 0) throw new Fault('RECORD_CORRUPT', `event ${record.id}: its body has no header line`)
+      let headers: unknown
+      try {
+        headers = JSON.parse(content.toString('utf8', 0, newline))
+      } catch (cause) {
+        throw new Fault('RECORD_CORRUPT', `event ${record.id}: its header line is not JSON`, { cause })
+      }
+      if (!isHeaderList(headers)) {
+        throw new Fault(
+          'RECORD_CORRUPT',
+          `event ${record.id}: its header line is not a list of names and values`,
+        )
+      }
+      return { headers, body: content.subarray(newline + 1) }
+    },
+  }
+}
+
+function isHeaderList(value: unknown): value is readonly Header[] {
+  return (
+    Array.isArray(value) &&
+    value.every(
+      (pair: unknown) =>
+        Array.isArray(pair) &&
+        pair.length === 2 &&
+        typeof pair[0] === 'string' &&
+        typeof pair[1] === 'string',
+    )
+  )
+}
+
+const CHECKSUM_BYTES = 4
+const BLOCK_RLE = 1
+const BLOCK_RESERVED = 3
+
+/**
+ * True for exactly one frame, with a checksum (RFC 8878, 3.1.1). zstd unpacks all frames that it is given, so a bomb
+ * could hide behind a small one; and without a checksum a wrong dictionary goes unnoticed.
+ */
+function isOneFrame(frame: Buffer): boolean {
+  const descriptor = frame[4] as number
+  if ((descriptor & 0x04) === 0) return false
+  const singleSegment = (descriptor & 0x20) !== 0
+  const sizeBytes = [singleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] as number
+  let offset = 5 + (singleSegment ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] as number) + sizeBytes
+  for (let last = false; !last; ) {
+    if (offset + 3 > frame.length) return false
+    const block = frame.readUIntLE(offset, 3)
+    const type = (block >> 1) & 3
+    if (type === BLOCK_RESERVED) return false
+    offset += 3 + (type === BLOCK_RLE ? 1 : block >> 3)
+    last = (block & 1) === 1
+  }
+  return offset + CHECKSUM_BYTES === frame.length
+}
+
+/** The content size that a zstd frame's header declares (RFC 8878, 3.1.1.1), undefined if none or no frame. */
+export function frameContentSize(frame: Buffer): number | undefined {
+  if (frame.length < 6 || frame.readUInt32LE(0) !== 0xfd2fb528) return undefined
+  const descriptor = frame[4] as number
+  const singleSegment = (descriptor & 0x20) !== 0
+  const sizeFlag = descriptor >> 6
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] as number
+  const offset = 5 + (singleSegment ? 0 : 1) + dictionaryBytes
+  const width = sizeFlag === 0 ? (singleSegment ? 1 : 0) : 1 << sizeFlag
+  if (width === 0 || offset + width > frame.length) return undefined
+  if (width === 1) return frame.readUInt8(offset)
+  if (width === 2) return frame.readUInt16LE(offset) + 256
+  if (width === 4) return frame.readUInt32LE(offset)
+  const size = frame.readBigUInt64LE(offset)
+  return size <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(size) : undefined
+}

@@ -1,0 +1,256 @@
+/**
+ * The pipeline as operators see it and reach into it: one view that the operations API and webhook-cli share.
+ * It needs Redis and nothing else: no gateway and no consumer has to run.
+ *
+ * Answers are the documents of view/documents.ts. Every method throws Fault REDIS_UNAVAILABLE when Redis does not
+ * answer; reading changes nothing, and each change is one atomic step per event.
+ */
+import type { Adapter } from './adapters/adapter.ts'
+import type { Clock } from './clock.ts'
+import type { DictionarySet } from './dictionaries.ts'
+import { type EventId, eventIdBytes } from './event.ts'
+import type { PartitionKeys } from './keys.ts'
+import type { UnpackedBody } from './packing.ts'
+import type { RedisLink } from './redis/link.ts'
+import { type BreakerState, readBreaker, resetBreaker } from './stream/breaker.ts'
+import { evidencePlace } from './stream/evidence.ts'
+import { type EventPlace, locateEvent } from './stream/locate.ts'
+import type { LongMemoryOptions } from './stream/long-memory.ts'
+import { wakeParked } from './stream/parked.ts'
+import { createBodyOpener } from './view/body.ts'
+import { createDeadLetters, type DeadLetters } from './view/dead-letters.ts'
+import type { BreakerDocument, EventDocument, StatusDocument, TailDocument } from './view/documents.ts'
+import { timeText } from './view/documents.ts'
+import { type ReleaseResult, releasePending } from './view/release.ts'
+import { redisTime } from './view/replies.ts'
+import {
+  ALIVE_MS,
+  type ConsumerReport,
+  type LedgerFacts,
+  readConsumers,
+  readGateways,
+  readLedgers,
+  readReports,
+  readServer,
+  readStreams,
+} from './view/status.ts'
+import { type TailOptions, tailStream } from './view/tail.ts'
+
+export interface PipelineViewOptions {
+  readonly link: RedisLink
+  /** All partitions, in their order. */
+  readonly partitions: readonly PartitionKeys[]
+  /** The configured tools, with the length of their dedupe windows, ms. */
+  readonly windows: ReadonlyMap<string, number>
+  /** Window of a tool that is no longer configured, ms. */
+  readonly defaultWindowMs: number
+  readonly evidenceShards: number
+  readonly memory: Omit<LongMemoryOptions, 'keys'>
+  readonly dictionaries: DictionarySet
+  readonly adapters: ReadonlyMap<string, Adapter>
+  /** Largest body, bytes. */
+  readonly maxBodyBytes: number
+  readonly clock: Clock
+}
+
+/** The bytes as sent; or `gone`: settled, and no longer held. */
+export type RawEvent =
+  | ({ readonly kind: 'bytes'; readonly document: EventDocument } & UnpackedBody)
+  | { readonly kind: 'gone'; readonly document: EventDocument }
+
+export interface PipelineView {
+  /** Round trip to Redis. */
+  ping(): Promise<void>
+  ledger(): Promise<LedgerFacts>
+  status(): Promise<StatusDocument>
+  /** Reports of the consumers that are alive. */
+  reports(): Promise<readonly ConsumerReport[]>
+  /** undefined when nobody knows the event (or it was forgotten). Throws `RangeError` for what is not an event id. */
+  find(id: EventId): Promise<EventDocument | undefined>
+  /** As `find`; also throws Fault DICTIONARY_MISSING or RECORD_CORRUPT when the bytes are there and cannot be read. */
+  raw(id: EventId): Promise<RawEvent | undefined>
+  /** The bytes that a dead letter carries, by letter id or event id; undefined when there is no readable one. */
+  rawLetter(id: string): Promise<UnpackedBody | undefined>
+  readonly deadLetters: DeadLetters
+  breakers(): Promise<readonly BreakerDocument[]>
+  /** Closes a tool's breaker and makes the events that wait for breakers due now. */
+  resetBreaker(tool: string): Promise<{ readonly wasClosed: boolean; readonly woken: number }>
+  /** Gives back entries that their consumers have been silent about for so long; see view/release.ts. */
+  claimPending(idleMs: number, mode: { readonly dryRun: boolean }): Promise<ReleaseResult>
+  /** Events as they come. Occupies the link: use one that nobody else waits on. */
+  tail(options: TailOptions): AsyncGenerator<TailDocument>
+}
+
+/** How often an event that moves while it is looked for is looked for again. */
+const LOOKS = 5
+
+export function openPipelineView(options: PipelineViewOptions): PipelineView {
+  const { link, partitions, windows, defaultWindowMs, evidenceShards: shards } = options
+  const body = createBodyOpener(options)
+  const evidence = (keys: PartitionKeys, tool: string, locator: Buffer) =>
+    evidencePlace({ keys, tool, windowMs: windows.get(tool) ?? defaultWindowMs, shards }, locator)
+  const memory = (keys: PartitionKeys): LongMemoryOptions => ({ ...options.memory, keys })
+  const deadLetters = createDeadLetters({ link, partitions, memory, evidence, clock: options.clock })
+
+  const locateIn = async (keys: PartitionKeys, id: EventId): Promise<EventPlace | undefined> => {
+    const places = (locator: Buffer) => [...windows.keys()].map((tool) => evidence(keys, tool, locator))
+    for (let look = 1; ; look += 1) {
+      const place = await locateEvent(link, { keys, memory: memory(keys), evidence: places }, id)
+      if (place !== undefined && place.place !== 'settled') return place
+      // Places are looked at one after the other; an event that moved behind our back seems settled, or unknown.
+      const moved =
+        (await link.call('HEXISTS', keys.parkedIds, id)) === 1 ||
+        (await link.call('HEXISTS', keys.deadIds, id)) === 1
+      if (!moved || look === LOOKS) return place
+    }
+  }
+  const locate = async (id: EventId): Promise<EventPlace | undefined> => {
+    eventIdBytes(id) // refuses what is not an id, before anything is asked
+    for (const keys of partitions) {
+      const place = await locateIn(keys, id)
+      if (place !== undefined) return place
+    }
+    return undefined
+  }
+  const describe = async (id: EventId, place: EventPlace): Promise<EventDocument> => {
+    const facts = place.record === undefined ? undefined : await body.look(place.record)
+    return { ...describePlace(id, place), ...describeBody(facts) }
+  }
+  const breakers = async (): Promise<BreakerDocument[]> =>
+    Promise.all([...windows.keys()].map(async (tool) => breakerDocument(tool, await readBreaker(link, tool))))
+
+  return {
+    async ping() {
+      await link.call('PING')
+    },
+    ledger: () => readLedgers(link, partitions),
+    async status() {
+      const { audit, lag, oldest, group } = await readLedgers(link, partitions)
+      return {
+        ...audit,
+        lag,
+        oldest,
+        group,
+        consumers: await readConsumers(link, partitions),
+        gateways: await readGateways(link, partitions),
+        breakers: await breakers(),
+        streams: await readStreams(link, partitions),
+        redis: await readServer(link),
+      }
+    },
+    async reports() {
+      const now = await redisTime(link)
+      return (await readReports(link, partitions)).filter((report) => now - report.at < ALIVE_MS)
+    },
+    async find(id) {
+      const place = await locate(id)
+      return place && describe(id, place)
+    },
+    async raw(id) {
+      const place = await locate(id)
+      if (place === undefined) return undefined
+      const document = await describe(id, place)
+      if (place.record === undefined) return { kind: 'gone', document }
+      return { kind: 'bytes', document, ...(await body.open(place.record)) }
+    },
+    async rawLetter(id) {
+      const record = (await deadLetters.find(id))?.letter.record
+      return record && body.open(record)
+    },
+    deadLetters,
+    breakers,
+    async resetBreaker(tool) {
+      const wasClosed = !(await resetBreaker(link, tool))
+      const woken = await Promise.all(partitions.map((keys) => wakeParked(link, keys, 'breaker')))
+      return { wasClosed, woken: woken.reduce((sum, count) => sum + count, 0) }
+    },
+    async claimPending(idleMs, mode) {
+      const byConsumer = new Map<string, number>()
+      const sum = { found: 0, released: 0, gone: 0 }
+      for (const keys of partitions) {
+        const result = await releasePending(link, keys, idleMs, mode)
+        sum.found += result.found
+        sum.released += result.released
+        sum.gone += result.gone
+        for (const [name, count] of result.byConsumer)
+          byConsumer.set(name, count + (byConsumer.get(name) ?? 0))
+      }
+      return { ...sum, byConsumer }
+    },
+    tail: (tailOptions) => tailStream(link, partitions, body, tailOptions),
+  }
+}
+
+function breakerDocument(tool: string, { state, failures, since, waitMs }: BreakerState): BreakerDocument {
+  return { tool, state, failures, open_since: timeText(since), wait_ms: waitMs }
+}
+
+type PlaceFields = Omit<EventDocument, keyof ReturnType<typeof describeBody>>
+
+function describePlace(event_id: EventId, found: EventPlace): PlaceFields {
+  const { record } = found
+  const fields: PlaceFields = {
+    event_id,
+    place: found.place,
+    stream_id: found.streamId ?? null,
+    tool: record?.tool ?? null,
+    tenant: record?.tenant ?? null,
+    type: record?.type ?? null,
+    received_at: record === undefined ? null : timeText(record.receivedAt),
+    attempts: null,
+    deliveries: null,
+    consumer: null,
+    idle_ms: null,
+    due_at: null,
+    reason: null,
+    error: null,
+    first_failed_at: null,
+    dead_at: null,
+    letter_id: null,
+  }
+  switch (found.place) {
+    case 'unread':
+      return { ...fields, attempts: 0, deliveries: 0 }
+    case 'pending': {
+      const { consumer, deliveries, idleMs } = found
+      return { ...fields, attempts: found.record.attempts, consumer, deliveries, idle_ms: idleMs }
+    }
+    case 'parked': {
+      const { attempts, deliveries, reason, error, since } = found.state
+      return {
+        ...fields,
+        attempts,
+        deliveries,
+        reason,
+        error: error === '' ? null : error,
+        due_at: timeText(found.dueAt),
+        first_failed_at: attempts > 0 ? timeText(since) : null,
+      }
+    }
+    case 'dead': {
+      const { reason, error, firstFailedAt, deadAt, letterId } = found.letter
+      return {
+        ...fields,
+        attempts: found.record.attempts,
+        reason,
+        error,
+        first_failed_at: timeText(firstFailedAt),
+        dead_at: timeText(deadAt),
+        letter_id: letterId,
+      }
+    }
+    case 'settled':
+      return fields
+  }
+}
+
+function describeBody(facts: Awaited<ReturnType<ReturnType<typeof createBodyOpener>['look']>> | undefined) {
+  return {
+    event: facts?.event ?? null,
+    subject: facts?.subject ?? null,
+    bytes_available: facts !== undefined && facts.problem === null,
+    bytes_problem: facts?.problem ?? null,
+    size: facts?.size ?? null,
+    content_type: facts?.contentType ?? null,
+  }
+}

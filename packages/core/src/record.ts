@@ -1,0 +1,202 @@
+/**
+ * The event record: one stream entry, binary-safe, the same fields in the same order in every entry (Redis
+ * stores the names of equal field lists only once per stream node).
+ *
+ *   v     record version, '1'
+ *   id    event id
+ *   tenant, tool, type
+ *   at    received at the gateway, ms since the epoch
+ *   k     evidence locator, 16 bytes; empty when it is the id's own bytes (derived ids)
+ *   enc   'zstd' or 'plain': how `body` is packed
+ *   dict  id of the zstd dictionary, or ''
+ *   body  kept headers and raw body, packed together (see packing.ts and ADR 0002)
+ *   tp    traceparent, or ''
+ *   n     attempts made so far
+ */
+import type { Dictionary } from './dictionaries.ts'
+import { EVENT_ID_PATTERN, type EventId, eventIdBytes, NAME_PATTERN, type WebhookEvent } from './event.ts'
+import { Fault } from './faults.ts'
+
+const RECORD_VERSION = '1'
+
+export interface EventRecord {
+  readonly id: EventId
+  readonly tenant: string
+  readonly tool: string
+  readonly type: string
+  /** ms since the epoch */
+  readonly receivedAt: number
+  readonly locator: Buffer
+  readonly derived: boolean
+  readonly encoding: 'zstd' | 'plain'
+  readonly dictionary: Dictionary['id'] | ''
+  readonly packed: Buffer
+  readonly traceparent: string
+  readonly attempts: number
+}
+
+export type FieldList = readonly (string | Buffer)[]
+
+/** What packing.ts makes of an event's headers and body. */
+export interface PackedBody {
+  readonly encoding: 'zstd' | 'plain'
+  readonly dictionary: string
+  readonly packed: Buffer
+}
+
+const NO_LOCATOR = Buffer.alloc(0)
+const DICTIONARY_ID = /^(?:[0-9a-f]{16})?$/
+/** Up to 15 digits: surely a safe integer. */
+const WHOLE_NUMBER = /^\d{1,15}$/
+
+/** The XADD field/value list of an event. */
+export function encodeRecord(event: WebhookEvent, body: PackedBody): FieldList {
+  return [
+    'v',
+    RECORD_VERSION,
+    'id',
+    event.id,
+    'tenant',
+    event.tenant,
+    'tool',
+    event.tool,
+    'type',
+    event.type,
+    'at',
+    String(event.receivedAt),
+    'k',
+    event.derived ? NO_LOCATOR : event.locator,
+    'enc',
+    body.encoding,
+    'dict',
+    body.dictionary,
+    'body',
+    body.packed,
+    'tp',
+    event.traceparent,
+    'n',
+    '0',
+  ]
+}
+
+/**
+ * Reads a field/value list back. Unknown fields are ignored, so that a newer gateway may add some.
+ * Throws Fault RECORD_CORRUPT when a needed field is missing or wrong.
+ */
+export function decodeRecord(fields: FieldList): EventRecord {
+  let version = ''
+  let id = ''
+  let tenant = ''
+  let tool = ''
+  let type = ''
+  let at = ''
+  let locator: Buffer = NO_LOCATOR
+  let encoding = ''
+  let dictionary = ''
+  let packed: Buffer | undefined
+  let traceparent = ''
+  let attempts = '0'
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const value = fields[i + 1] as string | Buffer
+    switch (fields[i]?.toString()) {
+      case 'v':
+        version = value.toString()
+        break
+      case 'id':
+        id = value.toString()
+        break
+      case 'tenant':
+        tenant = value.toString()
+        break
+      case 'tool':
+        tool = value.toString()
+        break
+      case 'type':
+        type = value.toString()
+        break
+      case 'at':
+        at = value.toString()
+        break
+      case 'k':
+        locator = Buffer.isBuffer(value) ? value : Buffer.from(value, 'latin1')
+        break
+      case 'enc':
+        encoding = value.toString()
+        break
+      case 'dict':
+        dictionary = value.toString()
+        break
+      case 'body':
+        packed = Buffer.isBuffer(value) ? value : Buffer.from(value, 'latin1')
+        break
+      case 'tp':
+        traceparent = value.toString()
+        break
+      case 'n':
+        attempts = value.toString()
+        break
+    }
+  }
+  if (version !== RECORD_VERSION)
+    throw corrupt(`version ${JSON.stringify(version)}; this program reads ${RECORD_VERSION}`)
+  if (!EVENT_ID_PATTERN.test(id)) throw corrupt('it has no event id')
+  if (packed === undefined) throw corrupt(`${id} has no body`)
+  if (encoding !== 'zstd' && encoding !== 'plain')
+    throw corrupt(`${id} has encoding ${JSON.stringify(encoding)}`)
+  // These become parts of keys, paths and labels: what is stored is not trusted more than what is sent.
+  if (!NAME_PATTERN.test(tenant)) throw corrupt(`${id} has tenant ${JSON.stringify(tenant)}`)
+  if (!NAME_PATTERN.test(tool)) throw corrupt(`${id} has tool ${JSON.stringify(tool)}`)
+  if (!DICTIONARY_ID.test(dictionary)) throw corrupt(`${id} has dictionary ${JSON.stringify(dictionary)}`)
+  if (locator.length !== 0 && locator.length !== 16)
+    throw corrupt(`${id} has a locator of ${locator.length} bytes`)
+  if (!WHOLE_NUMBER.test(at)) throw corrupt(`${id} has no receiving time`)
+  if (!WHOLE_NUMBER.test(attempts)) throw corrupt(`${id} has attempts ${JSON.stringify(attempts)}`)
+  const derived = locator.length === 0
+  return {
+    id,
+    tenant,
+    tool,
+    type,
+    receivedAt: Number(at),
+    locator: derived ? eventIdBytes(id) : locator,
+    derived,
+    encoding,
+    dictionary,
+    packed,
+    traceparent,
+    attempts: Number(attempts),
+  }
+}
+
+function corrupt(what: string): Fault {
+  return new Fault('RECORD_CORRUPT', `stored record cannot be read: ${what}`)
+}
+
+/** A field list as one buffer, for the spool: u32 count, then u32 length and bytes of each value. */
+export function freezeFields(fields: FieldList): Buffer {
+  const buffers = fields.map((field) => (Buffer.isBuffer(field) ? field : Buffer.from(field)))
+  const out = Buffer.allocUnsafe(4 + buffers.reduce((sum, b) => sum + 4 + b.length, 0))
+  let offset = out.writeUInt32BE(buffers.length, 0)
+  for (const buffer of buffers) {
+    offset = out.writeUInt32BE(buffer.length, offset)
+    offset += buffer.copy(out, offset)
+  }
+  return out
+}
+
+/** The inverse of {@link freezeFields}. Throws Fault RECORD_CORRUPT when the lengths do not add up. */
+export function thawFields(frozen: Buffer): Buffer[] {
+  if (frozen.length < 4) throw corrupt('a spooled record is shorter than its header')
+  const count = frozen.readUInt32BE(0)
+  const fields: Buffer[] = []
+  let offset = 4
+  for (let i = 0; i < count; i++) {
+    if (offset + 4 > frozen.length) throw corrupt('a spooled record ends too early')
+    const end = offset + 4 + frozen.readUInt32BE(offset)
+    if (end > frozen.length) throw corrupt('a spooled record ends too early')
+    fields.push(frozen.subarray(offset + 4, end))
+    offset = end
+  }
+  if (offset !== frozen.length || count % 2 !== 0) throw corrupt('a spooled record has bytes left over')
+  return fields
+}

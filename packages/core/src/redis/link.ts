@@ -1,0 +1,208 @@
+/**
+ * A connection to Redis whose every answer is one of three: the reply, a fault that says nothing happened, or
+ * REDIS_UNAVAILABLE, which says that nobody knows.
+ *
+ * What ioredis would do by itself is switched off, because each of these doubled or delayed events when measured:
+ * re-sending unanswered commands after a reconnect (one XADD made two entries), queueing while offline (45 s and
+ * more), waiting without a limit. Commands in flight when the connection closes are rejected at once.
+ */
+import { Redis, type RedisOptions } from 'ioredis'
+import { Fault, messageOf } from '../faults.ts'
+import type { Script } from './script.ts'
+
+export type RedisArg = string | number | Buffer
+export type RedisReply = null | number | string | Buffer | RedisReply[]
+
+export interface RedisSettings {
+  /** redis:// or rediss:// URL. */
+  readonly url: string
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  /** ms until an unanswered command counts as unknown. */
+  readonly commandTimeoutMs: number
+  readonly connectTimeoutMs: number
+  /** Upper end of the reconnect backoff, ms. */
+  readonly reconnectMaxDelayMs: number
+  /** Shown by CLIENT LIST. */
+  readonly name: string
+}
+
+export interface RedisLink {
+  /** True between "ready" and "close". */
+  readonly connected: boolean
+  /** One command; bulk strings arrive as Buffers. */
+  call(command: string, ...args: RedisArg[]): Promise<RedisReply>
+  /** One script by its SHA-1; sent whole when the server does not know it (restart, SCRIPT FLUSH). */
+  run(script: Script, keys: readonly string[], args: readonly RedisArg[]): Promise<RedisReply>
+  /** Called after every (re)connect; returns the function that removes the listener. */
+  onConnect(listener: () => void): () => void
+  onDisconnect(listener: () => void): () => void
+  /** Resolves when connected; rejects Fault REDIS_UNAVAILABLE when the signal aborts first. */
+  ready(signal?: AbortSignal): Promise<void>
+  /** Drops the connection as a failed network would and connects anew. */
+  reconnect(): void
+  close(): Promise<void>
+}
+
+export interface LinkOptions {
+  /** A link for blocking reads has no command time-out of its own; its caller watches the clock. */
+  readonly blocking?: boolean
+  /** Told about every connection error; ioredis would otherwise print them. */
+  readonly onError?: (error: Error) => void
+}
+
+const FIRST_RECONNECT_MS = 50
+/** How long a dropped connection may take to say goodbye, ms. A half-open one never would (ioredis' default is 2 s). */
+const GOODBYE_MS = 0
+
+export function connectRedis(settings: RedisSettings, options: LinkOptions = {}): RedisLink {
+  const redisOptions: Omit<RedisOptions, 'replyMapping'> = {
+    protocol: 2, // replies of the same shape from every server version
+    connectionName: settings.name,
+    disableClientInfo: true,
+    connectTimeout: settings.connectTimeoutMs,
+    disconnectTimeout: GOODBYE_MS,
+    autoResendUnfulfilledCommands: false,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: (times) => {
+      const ceiling = Math.min(settings.reconnectMaxDelayMs, FIRST_RECONNECT_MS * 2 ** Math.min(times, 10))
+      return ceiling / 2 + (Math.random() * ceiling) / 2
+    },
+    // A demoted master answers READONLY for ever: ask again who the master is.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+  }
+  if (!options.blocking) redisOptions.commandTimeout = settings.commandTimeoutMs
+  if (settings.username !== undefined) redisOptions.username = settings.username
+  if (settings.password !== undefined) redisOptions.password = settings.password
+  const redis = new Redis(settings.url, redisOptions)
+  redis.on('error', (error: Error) => options.onError?.(error))
+  return linkOf(redis)
+}
+
+/** Wraps an ioredis client that was made with the options above. */
+export function linkOf(redis: Redis): RedisLink {
+  /**
+   * Commands of one turn of the event loop leave in one write: under load a gateway otherwise spends a tenth of its time
+   * in the system calls of single commands.
+   */
+  let corked = false
+  const gather = () => {
+    const { stream } = redis
+    if (corked || redis.status !== 'ready') return
+    corked = true
+    stream.cork()
+    setImmediate(() => {
+      corked = false
+      stream.uncork()
+    })
+  }
+  const call = async (command: string, args: readonly RedisArg[], what = command): Promise<RedisReply> => {
+    gather()
+    try {
+      return (await redis.callBuffer(command, args as RedisArg[])) as RedisReply
+    } catch (error) {
+      throw faultOf(error, what)
+    }
+  }
+  let closed = false
+  return {
+    get connected() {
+      return redis.status === 'ready'
+    },
+    call: (command, ...args) => call(command, args),
+    async run(script, keys, args) {
+      gather()
+      try {
+        return (await redis.callBuffer('EVALSHA', [script.sha1, keys.length, ...keys, ...args])) as RedisReply
+      } catch (error) {
+        if (!messageOf(error).startsWith('NOSCRIPT')) throw faultOf(error, script.name)
+      }
+      return call('EVAL', [script.lua, keys.length, ...keys, ...args], script.name)
+    },
+    onConnect(listener) {
+      redis.on('ready', listener)
+      return () => void redis.off('ready', listener)
+    },
+    onDisconnect(listener) {
+      redis.on('close', listener)
+      return () => void redis.off('close', listener)
+    },
+    ready(signal) {
+      if (redis.status === 'ready') return Promise.resolve()
+      return new Promise((resolve, reject) => {
+        const stop = () => {
+          redis.off('ready', done)
+          redis.off('end', ended)
+          signal?.removeEventListener('abort', aborted)
+        }
+        const done = () => {
+          stop()
+          resolve()
+        }
+        const ended = () => {
+          stop()
+          reject(new Fault('REDIS_UNAVAILABLE', 'this connection to Redis was closed'))
+        }
+        const aborted = () => {
+          stop()
+          reject(new Fault('REDIS_UNAVAILABLE', 'stopped waiting for Redis', { cause: signal?.reason }))
+        }
+        if (closed) return ended()
+        if (signal?.aborted) return aborted()
+        redis.once('ready', done)
+        redis.once('end', ended)
+        signal?.addEventListener('abort', aborted, { once: true })
+      })
+    },
+    reconnect: () => redis.disconnect(true),
+    async close() {
+      closed = true
+      const ended = new Promise<void>((resolve) => redis.once('end', () => resolve()))
+      const { status } = redis
+      redis.disconnect()
+      // Between two attempts there is no socket whose end ioredis would hear: the timer is gone, nothing follows.
+      if (status === 'reconnecting') redis.emit('end')
+      if (status !== 'end') await ended
+    },
+  }
+}
+
+/** Error replies after which the outcome of a write is unknown or will change by itself. */
+const PASSING =
+  /^(LOADING|READONLY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|MISCONF|BUSY|UNBLOCKED|MOVED|ASK)\b/
+/** A command inside a script is refused without the code NOPERM (Redis 7.0). */
+const FORBIDDEN = /^(NOAUTH|WRONGPASS|NOPERM)\b|^ERR The user executing the script/
+const UNKNOWN_COMMAND = /^ERR unknown (command|subcommand)/i
+
+function faultOf(error: unknown, what: string): Error {
+  const message = messageOf(error)
+  // ioredis hangs the command's arguments on its errors: whole events, which would end in the log.
+  if (error instanceof Error && 'command' in error) delete error.command
+  if (message.startsWith('OOM')) {
+    return new Fault(
+      'REDIS_OUT_OF_MEMORY',
+      `Redis refused ${what}: maxmemory is reached; add memory or drain the backlog`,
+      { cause: error },
+    )
+  }
+  if (FORBIDDEN.test(message)) {
+    return new Fault(
+      'REDIS_UNSUITABLE',
+      `Redis refused ${what}: ${message}; check the password and the ACL of this user`,
+      { cause: error },
+    )
+  }
+  if (UNKNOWN_COMMAND.test(message)) {
+    return new Fault(
+      'REDIS_UNSUITABLE',
+      `Redis does not know ${what}: ${message}; Weir needs Redis or Valkey 7.0 or later`,
+      { cause: error },
+    )
+  }
+  const isReply = error instanceof Error && error.name === 'ReplyError'
+  if (!isReply || PASSING.test(message)) {
+    return new Fault('REDIS_UNAVAILABLE', `${what}: ${message}`, { cause: error })
+  }
+  return error as Error
+}

@@ -1,0 +1,179 @@
+/**
+ * Long memory: which events with stable ids were settled, beyond the window and up to the horizon.
+ *
+ *   <settled>:<day>:<shard>   set of 64-bit integers (an intset while small: about 10 bytes an event). Exact.
+ *   <bloom>:<day>:<n>         bloom filter n of that day, bloom_filter_size bits. Only says "certainly new".
+ *   <bloom>:<day>             hash {n: current filter, count: ids in it, at: last change, Redis ms,
+ *                             s<n>: `bits:hashes:begin ms` of filter n, which a change of configuration does not change}
+ *
+ * Filled by the settle batch, off the hot path, by Redis' day. Each gateway keeps a local copy of the filters and
+ * asks it first: "certainly new" costs no Redis call. "Maybe" is confirmed against the sets before anything is
+ * refused, so a false positive costs a look-up, never an event. When a filter reaches its design load, or another size
+ * is configured, the next one of the day begins.
+ */
+import type { PartitionKeys } from '../keys.ts'
+import type { RedisLink, RedisReply } from '../redis/link.ts'
+
+export const DAY_MS = 86_400_000
+
+export interface LongMemoryOptions {
+  readonly keys: PartitionKeys
+  /** How long settled ids are remembered, ms; 0 = not at all. */
+  readonly horizonMs: number
+  /** Size of one filter. */
+  readonly bloomBits: number
+  readonly bloomHashes: number
+  /** Set shards per day. */
+  readonly settledShards: number
+}
+
+/** Ids one filter takes before the next begins: half of its bits set (n = m/k · ln 2). */
+export function designLoad(bits: number, hashes: number): number {
+  return Math.max(1, Math.floor((bits / hashes) * Math.LN2))
+}
+
+/** The bit positions of a locator: Kirsch–Mitzenmacher double hashing over its 16 (already uniform) bytes. */
+export function bloomPositions(locator: Buffer, bits: number, hashes: number): number[] {
+  const h1 = locator.readUIntBE(0, 6)
+  // Odd, so that it shares no factor with a power of two. Not by `| 1`: that is a signed 32-bit number.
+  const second = locator.readUIntBE(6, 6)
+  const h2 = second + 1 - (second % 2)
+  const positions: number[] = []
+  for (let i = 0; i < hashes; i++) positions.push((h1 + i * (h2 % bits)) % bits)
+  return positions
+}
+
+/** The member that stands for a locator in a settled set: its last 8 bytes as a signed integer. */
+export function settledMember(locator: Buffer): string {
+  return locator.readBigInt64BE(8).toString()
+}
+
+export function settledKey(options: LongMemoryOptions, day: number, locator: Buffer): string {
+  return `${options.keys.settled}:${day}:${locator.readUInt32BE(4) % options.settledShards}`
+}
+
+export function dayOf(redisMs: number): number {
+  return Math.floor(redisMs / DAY_MS)
+}
+
+/** The days within the horizon, newest first. */
+export function rememberedDays(options: LongMemoryOptions, redisMs: number): number[] {
+  if (options.horizonMs === 0) return []
+  const days: number[] = []
+  for (let day = dayOf(redisMs); day >= dayOf(redisMs - options.horizonMs); day--) days.push(day)
+  return days
+}
+
+/** Settled-set keys of a locator for every remembered day. */
+export function settledKeys(options: LongMemoryOptions, redisMs: number, locator: Buffer): string[] {
+  return rememberedDays(options, redisMs).map((day) => settledKey(options, day, locator))
+}
+
+/** Exact: was this event settled within the horizon? */
+export async function wasSettled(
+  link: RedisLink,
+  options: LongMemoryOptions,
+  redisMs: number,
+  locator: Buffer,
+): Promise<boolean> {
+  const member = settledMember(locator)
+  const answers = await Promise.all(
+    settledKeys(options, redisMs, locator).map((key) => link.call('SISMEMBER', key, member)),
+  )
+  return answers.some((answer) => answer === 1)
+}
+
+export interface LocalFilters {
+  /** False = certainly not settled before the last refresh. Before the first one nothing is certain. */
+  maybe(locator: Buffer): boolean
+  /** Copies what changed since the last refresh. */
+  refresh(link: RedisLink, redisMs: number): Promise<void>
+  /** For metrics. */
+  readonly filters: number
+  readonly bytes: number
+}
+
+interface FilterCopy {
+  /** Changes whenever the filter does, also when Redis was set back and filled anew. */
+  readonly version: string
+  /** `bits:hashes` */
+  readonly shape: string
+  readonly bits: Buffer
+}
+
+/** Filters of one shape: their bit positions are computed once. */
+interface Group {
+  readonly bloomBits: number
+  readonly bloomHashes: number
+  readonly filters: readonly Buffer[]
+}
+
+/** A gateway's copy of the bloom filters. */
+export function createLocalFilters(options: LongMemoryOptions): LocalFilters {
+  const copies = new Map<string, FilterCopy>()
+  let groups: readonly Group[] = []
+  let refreshed = options.horizonMs === 0
+  return {
+    maybe(locator) {
+      if (!refreshed) return true
+      for (const { bloomBits, bloomHashes, filters } of groups) {
+        const positions = bloomPositions(locator, bloomBits, bloomHashes)
+        for (const bits of filters) {
+          if (positions.every((bit) => ((bits[bit >>> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0)) return true
+        }
+      }
+      return false
+    },
+    async refresh(link, redisMs) {
+      const days = rememberedDays(options, redisMs)
+      const wanted = new Set<string>()
+      for (const day of days) {
+        const meta = await readMeta(link, `${options.keys.bloom}:${day}`)
+        for (const [n, { shape, version }] of meta.entries()) {
+          const name = `${day}:${n}`
+          wanted.add(name)
+          if (copies.get(name)?.version === version) continue
+          const bits = await link.call('GET', `${options.keys.bloom}:${name}`)
+          if (Buffer.isBuffer(bits)) copies.set(name, { version, shape, bits })
+        }
+      }
+      for (const name of copies.keys()) if (!wanted.has(name)) copies.delete(name)
+      groups = groupsOf(copies.values())
+      refreshed = true
+    },
+    get filters() {
+      return copies.size
+    },
+    get bytes() {
+      let sum = 0
+      for (const copy of copies.values()) sum += copy.bits.length
+      return sum
+    },
+  }
+}
+
+/** Shape and version of every filter of a day, in their order. */
+async function readMeta(link: RedisLink, key: string): Promise<{ shape: string; version: string }[]> {
+  const flat = (await link.call('HGETALL', key)) as RedisReply[]
+  const fields = new Map<string, string>()
+  for (let i = 0; i + 1 < flat.length; i += 2) fields.set(String(flat[i]), String(flat[i + 1]))
+  const current = Number(fields.get('n') ?? -1)
+  const meta: { shape: string; version: string }[] = []
+  for (let n = 0; n <= current; n++) {
+    const born = fields.get(`s${n}`) ?? ''
+    // A full one never changes again; what could be set back is the moment at which its successor began.
+    const state =
+      n < current ? `full before ${fields.get(`s${n + 1}`)}` : `${fields.get('count')} at ${fields.get('at')}`
+    meta.push({ shape: born.slice(0, born.lastIndexOf(':')), version: `${born}, ${state}` })
+  }
+  return meta
+}
+
+function groupsOf(copies: Iterable<FilterCopy>): Group[] {
+  const byShape = new Map<string, Buffer[]>()
+  for (const { shape, bits } of copies) byShape.set(shape, [...(byShape.get(shape) ?? []), bits])
+  return [...byShape].map(([shape, filters]) => {
+    const [bloomBits, bloomHashes] = shape.split(':').map(Number) as [number, number]
+    return { bloomBits, bloomHashes, filters }
+  })
+}

@@ -1,0 +1,94 @@
+/** Opens what was sent: bytes and headers for the one who wants them, and what they are about for the one who looks. */
+import { gunzipSync } from 'node:zlib'
+import type { Adapter, Subject } from '../adapters/adapter.ts'
+import { parseBody } from '../adapters/parse.ts'
+import { type DictionarySet, fetchDictionary } from '../dictionaries.ts'
+import type { Header } from '../event.ts'
+import { isFault, messageOf } from '../faults.ts'
+import { createUnpacker, type UnpackedBody } from '../packing.ts'
+import type { EventRecord } from '../record.ts'
+import type { RedisLink } from '../redis/link.ts'
+
+export interface BodyFacts {
+  /** Bytes as sent. */
+  readonly size: number | null
+  readonly contentType: string | null
+  /** The full name, e.g. `pull_request.opened`; null when the body cannot be read. */
+  readonly event: string | null
+  readonly subject: Subject | null
+  /** Why the bytes cannot be had; null when they can. */
+  readonly problem: string | null
+}
+
+export interface BodyOpener {
+  /** Throws Fault DICTIONARY_MISSING or RECORD_CORRUPT. */
+  open(record: EventRecord): Promise<UnpackedBody>
+  /** What the bytes are about. Bytes that cannot be had are a fact, not a fault. */
+  look(record: EventRecord): Promise<BodyFacts>
+}
+
+export interface BodyOpenerOptions {
+  readonly link: RedisLink
+  readonly dictionaries: DictionarySet
+  readonly adapters: ReadonlyMap<string, Adapter>
+  /** Largest body, bytes. */
+  readonly maxBodyBytes: number
+}
+
+/** Headers stand beside the body in its frame; nobody sends more of them than this, bytes. */
+const HEADERS_ALLOWANCE = 1 << 20
+
+export function createBodyOpener(options: BodyOpenerOptions): BodyOpener {
+  const { link, dictionaries, adapters, maxBodyBytes } = options
+  const unpacker = createUnpacker(dictionaries, maxBodyBytes + HEADERS_ALLOWANCE)
+  const open = async (record: EventRecord): Promise<UnpackedBody> => {
+    if (record.dictionary !== '') await fetchDictionary(link, dictionaries, record.dictionary)
+    return unpacker.unpack(record)
+  }
+  return {
+    open,
+    async look(record) {
+      let unpacked: UnpackedBody
+      try {
+        unpacked = await open(record)
+      } catch (error) {
+        if (!isFault(error, 'DICTIONARY_MISSING') && !isFault(error, 'RECORD_CORRUPT')) throw error
+        return { size: null, contentType: null, event: null, subject: null, problem: messageOf(error) }
+      }
+      const { headers, body } = unpacked
+      const contentType = headerOf(headers, 'content-type') ?? null
+      const facts = { size: body.length, contentType, problem: null }
+      const adapter = adapters.get(record.tool)
+      const json = adapter && jsonOf(adapter, headers, body, maxBodyBytes)
+      if (adapter === undefined || json === undefined) return { ...facts, event: null, subject: null }
+      return {
+        ...facts,
+        event: adapter.eventName(record.type, json.value),
+        subject: adapter.subject(record.type, json.value) ?? null,
+      }
+    },
+  }
+}
+
+export function headerOf(headers: readonly Header[], name: string): string | undefined {
+  return headers.find(([found]) => found === name)?.[1]
+}
+
+/** The parsed body; undefined when it is not what its tool sends (it will end as a dead letter, and that says why). */
+function jsonOf(
+  adapter: Adapter,
+  headers: readonly Header[],
+  body: Buffer,
+  maxBytes: number,
+): { readonly value: unknown } | undefined {
+  let plain = body
+  if (headerOf(headers, 'content-encoding') === 'gzip') {
+    try {
+      plain = gunzipSync(body, { maxOutputLength: maxBytes })
+    } catch {
+      return undefined
+    }
+  }
+  const parsed = parseBody(adapter, headerOf(headers, 'content-type'), plain)
+  return parsed.ok ? { value: parsed.json } : undefined
+}
