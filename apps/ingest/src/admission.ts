@@ -1,0 +1,187 @@
+/**
+ * Where one verified event goes, so that the answer is true.
+ *
+ *   Redis takes events ──admit──▶ accepted | duplicate | limited                       (the usual way)
+ *        │                  └──unknown outcome──▶ wait for Redis, admit again with the same id, while the budget lasts
+ *        ▼ no, or too many in flight, out of memory, budget spent
+ *   spool (fsynced) ──▶ spooled
+ *        ▼ full, failing, or not for this sender
+ *   unavailable: the sender is told to come again
+ *
+ * While Redis is known to be away nobody waits for it: the event goes to the spool at once. An error that nobody
+ * foresaw counts as unknown too; the event is then safe in the spool while somebody reads the log.
+ */
+import type { Clock } from '@weir/core/clock'
+import type { EventId } from '@weir/core/event'
+import { Fault, isFault, messageOf } from '@weir/core/faults'
+import { freezeFields } from '@weir/core/record'
+import type { RedisLink } from '@weir/core/redis/link'
+import type { Admission, AdmissionOutcome, Admitter, RateLimit } from '@weir/core/stream/admit'
+import type { Logger } from 'pino'
+import type { GatewayMetrics } from './metrics.ts'
+import type { Pulse } from './pulse.ts'
+import type { Recall } from './recall.ts'
+import type { Spool } from './spool/spool.ts'
+import type { Witness } from './witness.ts'
+
+export type Verdict =
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'spooled' }
+  | { readonly kind: 'duplicate'; readonly firstId: EventId }
+  | { readonly kind: 'limited'; readonly limit: RateLimit; readonly retryAfterMs: number }
+  | { readonly kind: 'unavailable'; readonly why: string }
+
+export interface Admissions {
+  /**
+   * Decides about one event. Never rejects.
+   * @param spools whether the spool may take this sender's events
+   */
+  admit(admission: Admission, spools: boolean): Promise<Verdict>
+}
+
+export interface AdmissionOptions {
+  readonly link: RedisLink
+  readonly pulse: Pulse
+  readonly admitter: Admitter
+  readonly recall: Recall
+  readonly witness: Witness
+  readonly spool: Spool | undefined
+  /** Called after an event was spooled. */
+  onSpooled(): void
+  /** How long unknown outcomes are tried again, ms. */
+  readonly budgetMs: number
+  readonly maxInFlight: number
+  readonly clock: Clock
+  readonly metrics: GatewayMetrics
+  readonly log: Logger
+}
+
+/** Most bytes of records that wait for the disk at once; a disk that hangs must not fill the memory. */
+const MAX_SPOOLING_BYTES = 64 * 1024 * 1024
+
+type SpoolReason = 'redis_down' | 'redis_unknown' | 'redis_out_of_memory' | 'overload'
+
+const ACCEPTED: Verdict = { kind: 'accepted' }
+const SPOOLED: Verdict = { kind: 'spooled' }
+const NOT_KEPT = 'Redis cannot take the event now, and the spool does not take it'
+
+export function createAdmissions(options: AdmissionOptions): Admissions {
+  const { link, pulse, admitter, recall, witness, spool, clock, metrics, log } = options
+  let inFlight = 0
+  let spoolingBytes = 0
+  metrics.gauge('webhook_ingest_in_flight', () => inFlight)
+
+  async function admit(admission: Admission, spools: boolean): Promise<Verdict> {
+    if (!pulse.up) {
+      if (admission.limits.length > 0) metrics.count('webhook_rate_limit_redis_errors_total')
+      return toSpool(admission, spools, 'redis_down')
+    }
+    if (inFlight >= options.maxInFlight) return toSpool(admission, spools, 'overload')
+    inFlight++
+    let reason: SpoolReason
+    try {
+      if (admission.derived && recall.maybe(admission.locator)) {
+        // Unknown goes on to its admission: an event is never refused on a guess.
+        if ((await recall.confirm(admission.locator)) === 'settled') {
+          metrics.count('webhook_duplicates_total', admission.tool, 'long')
+          return { kind: 'duplicate', firstId: admission.id }
+        }
+      }
+      return verdictOf(admission, await admitter.admit(link, admission))
+    } catch (error) {
+      if (admission.limits.length > 0) metrics.count('webhook_rate_limit_redis_errors_total')
+      const second = await afterFailure(admission, error)
+      if (typeof second !== 'string') return second
+      reason = second
+    } finally {
+      inFlight--
+    }
+    return toSpool(admission, spools, reason)
+  }
+
+  function verdictOf(admission: Admission, outcome: AdmissionOutcome): Verdict {
+    switch (outcome.kind) {
+      case 'accepted':
+        witness.saw(admission.fields, outcome.streamId)
+        if (admission.limits.length > 0) metrics.count('webhook_rate_limit_allowed_total')
+        return ACCEPTED
+      case 'known':
+        witness.saw(admission.fields, '')
+        return ACCEPTED
+      case 'duplicate':
+        metrics.count('webhook_duplicates_total', admission.tool, 'window')
+        return outcome
+      case 'limited':
+        metrics.count('webhook_rate_limit_exceeded_total', outcome.limit.type)
+        return outcome
+    }
+  }
+
+  /** The second and further attempts, or why the spool has to take it. */
+  async function afterFailure(admission: Admission, error: unknown): Promise<Verdict | SpoolReason> {
+    if (!isFault(error, 'REDIS_UNAVAILABLE')) return spoolReason(error)
+    const deadline = clock.monotonic() + options.budgetMs
+    const again: Admission = { ...admission, repeat: true }
+    pulse.suspect()
+    while (await pulse.whenUp(deadline - clock.monotonic())) {
+      try {
+        const outcome = await before(deadline, admitter.admit(link, again))
+        metrics.count('webhook_admission_unknown_total', 'retried')
+        return verdictOf(again, outcome)
+      } catch (failure) {
+        if (!isFault(failure, 'REDIS_UNAVAILABLE')) return spoolReason(failure)
+        pulse.suspect()
+      }
+    }
+    metrics.count('webhook_admission_unknown_total', 'given_up')
+    return 'redis_unknown'
+  }
+
+  /** For what another attempt would not change. */
+  function spoolReason(error: unknown): SpoolReason {
+    if (isFault(error, 'REDIS_OUT_OF_MEMORY')) return 'redis_out_of_memory'
+    metrics.count('webhook_faults_total', isFault(error) ? error.code : 'UNEXPECTED')
+    log.error({ event: 'admission_failed', err: error }, 'an admission failed in an unforeseen way')
+    return 'redis_unknown'
+  }
+
+  /** Rejects REDIS_UNAVAILABLE at the deadline: the command may still succeed, and then the spool's copy is known. */
+  function before<T>(deadline: number, promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(new Fault('REDIS_UNAVAILABLE', 'admission: the budget is spent'))
+      const timer = setTimeout(late, Math.max(0, deadline - clock.monotonic()))
+      promise.then(resolve, reject).finally(() => clearTimeout(timer))
+    })
+  }
+
+  async function toSpool(admission: Admission, spools: boolean, reason: SpoolReason): Promise<Verdict> {
+    if (!spools || spool === undefined) return refused('not_configured', NOT_KEPT)
+    const record = freezeFields(admission.fields)
+    if (spoolingBytes + record.length > MAX_SPOOLING_BYTES) {
+      return refused('overload', 'too many events wait for the disk')
+    }
+    spoolingBytes += record.length
+    const startedAt = clock.monotonic()
+    try {
+      await spool.append(record)
+    } catch (error) {
+      if (!isFault(error, 'SPOOL_FULL'))
+        log.error({ event: 'spool_failed', err: error }, 'the spool refused an event')
+      const full = isFault(error, 'SPOOL_FULL')
+      return refused(full ? 'full' : 'io', messageOf(error))
+    } finally {
+      spoolingBytes -= record.length
+    }
+    metrics.stage('spool', clock.monotonic() - startedAt)
+    metrics.count('webhook_spooled_total', reason)
+    options.onSpooled()
+    return SPOOLED
+  }
+
+  function refused(reason: string, why: string): Verdict {
+    metrics.count('webhook_spool_refused_total', reason)
+    return { kind: 'unavailable', why }
+  }
+
+  return { admit }
+}

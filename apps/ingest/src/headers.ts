@@ -1,0 +1,68 @@
+/**
+ * One look at a request's headers. Node's `headers` joins repeated ones with commas, so that two delivery ids become
+ * a third; here a repeated header is seen for what it is. Usually none is, and then Node's are taken as they are.
+ */
+import type { IncomingMessage } from 'node:http'
+import type { Header } from '@weir/core/event'
+
+export interface RequestHeaders {
+  /** By lower-case name; a list for a header that came more than once. */
+  readonly byName: Readonly<Record<string, string | string[] | undefined>>
+  /** A header that names the event and came more than once. */
+  readonly repeated: string | undefined
+}
+
+/** Kept, but nothing is decided by it, and some proxies add their own. */
+const MERELY_TOLD = 'user-agent'
+
+/** @param keeps lower-case names of the headers that the event keeps */
+export function readHeaders(request: IncomingMessage, keeps: readonly string[]): RequestHeaders {
+  const { headers, rawHeaders } = request
+  let names = 0
+  for (const _ in headers) names++
+  if (names * 2 === rawHeaders.length) return { byName: headers, repeated: undefined }
+
+  const byName: Record<string, string | string[]> = Object.create(null)
+  let repeated: string | undefined
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] as string).toLowerCase()
+    const value = rawHeaders[i + 1] as string
+    const before = byName[name]
+    if (before === undefined) {
+      byName[name] = value
+      continue
+    }
+    if (typeof before === 'string') byName[name] = [before, value]
+    else before.push(value)
+    if (name !== MERELY_TOLD && keeps.includes(name)) repeated = name
+  }
+  return { byName, repeated }
+}
+
+/** The headers that the event keeps, always in the same order: the same bytes from event to event pack best. */
+export function keptHeaders({ byName }: RequestHeaders, keeps: readonly string[]): readonly Header[] {
+  const kept: Header[] = []
+  for (const name of keeps) {
+    const value = byName[name]
+    if (value === undefined) continue
+    const text = typeof value === 'string' ? value : (value[0] as string)
+    // Codings are the same in any case (RFC 9110, 8.4.1); whoever unpacks the body later need not know that.
+    kept.push([name, name === 'content-encoding' ? text.trim().toLowerCase() : text])
+  }
+  return kept
+}
+
+/** The value of a header that came once; undefined when it is missing or repeated. */
+export function sole(headers: RequestHeaders, name: string): string | undefined {
+  const value = headers.byName[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+// Version 00 with a trace and a parent that are not all zeros: https://www.w3.org/TR/trace-context/#traceparent-header
+const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** The request's W3C trace context, '' when there is none or it is not one. */
+export function traceparentOf(headers: RequestHeaders): string {
+  const value = sole(headers, 'traceparent')
+  return value !== undefined && TRACEPARENT.test(value) ? value : ''
+}

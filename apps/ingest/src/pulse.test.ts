@@ -1,0 +1,130 @@
+import { systemClock } from '@weir/core/clock'
+import { Fault } from '@weir/core/faults'
+import { connectRedis, type RedisLink } from '@weir/core/redis/link'
+import { describe, expect, it } from 'vitest'
+import { useRedis } from '../../../tests/support/redis.ts'
+import { createLog } from './log.ts'
+import { createPulse, type Pulse } from './pulse.ts'
+
+const redis = useRedis()
+const POLL = { timeout: 10_000, interval: 10 }
+
+interface World {
+  readonly pulse: Pulse
+  readonly link: RedisLink
+  /** Every transition to up: true for a fresh connection. */
+  readonly ups: boolean[]
+}
+
+async function withPulse(vet: () => Promise<void>, use: (world: World) => Promise<void>): Promise<void> {
+  const link = connectRedis({
+    url: redis.url,
+    commandTimeoutMs: 100,
+    connectTimeoutMs: 1000,
+    reconnectMaxDelayMs: 50,
+    name: 'pulse',
+  })
+  const probe = async () => void (await link.call('SET', 'probe', '1'))
+  const pulse = createPulse({ link, vet, probe, clock: systemClock, log: createLog('silent') })
+  const ups: boolean[] = []
+  pulse.onUp((fresh) => ups.push(fresh))
+  try {
+    await use({ pulse, link, ups })
+  } finally {
+    pulse.stop()
+    await link.close()
+  }
+}
+
+const fit = async () => undefined
+
+describe('the pulse', () => {
+  it('is up once the server is connected and found fit', () =>
+    withPulse(fit, async ({ pulse, ups }) => {
+      expect(pulse.up).toBe(false)
+      expect(await pulse.whenUp(5000)).toBe(true)
+      expect(pulse.state).toBe('up')
+      expect(ups).toEqual([true])
+    }))
+
+  it('goes with the connection and comes with the next', () =>
+    withPulse(fit, async ({ pulse, ups }) => {
+      await pulse.whenUp(5000)
+      await redis.server.kill('SIGKILL')
+      await expect.poll(() => pulse.state, POLL).toBe('disconnected')
+      expect(await pulse.whenUp(20)).toBe(false)
+      const waited = pulse.whenUp(10_000)
+      await redis.server.restart()
+      expect(await waited).toBe(true)
+      expect(ups).toEqual([true, true])
+    }))
+
+  it('stops at a suspicion and goes on when the server answers, with the same connection', () =>
+    withPulse(fit, async ({ pulse, ups }) => {
+      await pulse.whenUp(5000)
+      pulse.suspect()
+      expect(pulse.state).toBe('stalled')
+      expect(await pulse.whenUp(5000)).toBe(true)
+      expect(ups).toEqual([true, false])
+    }))
+
+  it('gives up a connection that stays silent', () =>
+    withPulse(fit, async ({ pulse, link, ups }) => {
+      await pulse.whenUp(5000)
+      let drops = 0
+      link.onDisconnect(() => drops++)
+      await redis.server.kill('SIGSTOP')
+      pulse.suspect()
+      await expect.poll(() => drops, POLL).toBeGreaterThan(0)
+      expect(pulse.up).toBe(false)
+      await redis.server.kill('SIGCONT')
+      expect(await pulse.whenUp(10_000)).toBe(true)
+      expect(ups.at(-1)).toBe(true)
+    }))
+
+  it('stays stalled while the server answers, but takes no writes', () =>
+    withPulse(fit, async ({ pulse }) => {
+      await pulse.whenUp(5000)
+      const client = redis.client()
+      await client.config('SET', 'min-replicas-to-write', '1')
+      pulse.suspect()
+      expect(await pulse.whenUp(300)).toBe(false)
+      await client.config('SET', 'min-replicas-to-write', '0')
+      expect(await pulse.whenUp(10_000)).toBe(true)
+    }))
+
+  it('is up although the memory is full: each event finds out for itself', () =>
+    withPulse(fit, async ({ pulse }) => {
+      await pulse.whenUp(5000)
+      const client = redis.client()
+      await client.config('SET', 'maxmemory', '1')
+      pulse.suspect()
+      expect(await pulse.whenUp(5000)).toBe(true)
+      await client.config('SET', 'maxmemory', '0')
+    }))
+
+  it('never comes with a server that is not fit, until it is', () => {
+    let found: Fault | undefined = new Fault('REDIS_UNSUITABLE', 'it evicts')
+    const vet = async () => {
+      if (found !== undefined) throw found
+    }
+    return withPulse(vet, async ({ pulse, ups }) => {
+      await expect.poll(() => pulse.state, POLL).toBe('unsuitable')
+      expect(await pulse.whenUp(50)).toBe(false)
+      found = undefined
+      expect(await pulse.whenUp(10_000)).toBe(true)
+      expect(ups).toEqual([true])
+    })
+  })
+
+  it('lets nobody wait any longer when it is stopped', () =>
+    withPulse(
+      () => new Promise(() => undefined),
+      async ({ pulse }) => {
+        const waited = pulse.whenUp(60_000)
+        pulse.stop()
+        expect(await waited).toBe(false)
+        expect(await pulse.whenUp(60_000)).toBe(false)
+      },
+    ))
+})

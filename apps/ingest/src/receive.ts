@@ -1,0 +1,233 @@
+/**
+ * The way of one webhook, in the order in which each step protects the next:
+ *
+ *   declared length ▸ signature headers ▸ body ▸ signature, time ▸ content ▸ identity ▸ pack ▸ admission ▸ answer
+ *
+ * Nothing is looked up for a request before its signature holds: neither limits nor duplicates may tell a stranger
+ * anything, or be used up by one.
+ */
+
+import { hash } from 'node:crypto'
+import type { AdapterRequest } from '@weir/core/adapters/adapter'
+import { peek, text } from '@weir/core/adapters/peek'
+import type { Clock } from '@weir/core/clock'
+import {
+  deriveEventId,
+  locatorOf,
+  mintEventId,
+  type OccurrenceKey,
+  type WebhookEvent,
+} from '@weir/core/event'
+import { encodeRecord } from '@weir/core/record'
+import type { Admission, RateLimit } from '@weir/core/stream/admit'
+import type { Logger } from 'pino'
+import type { Admissions } from './admission.ts'
+import { type BodyLimits, bodyProblem, readBody } from './body.ts'
+import { contentProblem, jsonOf } from './content.ts'
+import { answerAccepted, answerDuplicate, type Exchange, refuse } from './exchange.ts'
+import { keptHeaders, type RequestHeaders, readHeaders, traceparentOf } from './headers.ts'
+import { limitedProblem } from './limits.ts'
+import type { GatewayMetrics, Outcome } from './metrics.ts'
+import type { Packers } from './packers.ts'
+import { type Problem, problem } from './problem.ts'
+import type { Sender } from './sender.ts'
+import { examine, type Untrusted, verify } from './trust.ts'
+
+export interface ReceiverOptions {
+  readonly body: BodyLimits
+  /** Deepest nesting of a JSON body that is read here. */
+  readonly maxJsonDepth: number
+  readonly limits: (sender: Sender, tenant: string, address: string | undefined) => readonly RateLimit[]
+  readonly admissions: Admissions
+  readonly packers: Packers
+  readonly clock: Clock
+  readonly metrics: GatewayMetrics
+  readonly log: Logger
+}
+
+/** Receives one webhook and answers it. Rejects only on a defect. */
+export type Receiver = (exchange: Exchange, sender: Sender, tenant: string) => Promise<void>
+
+/** When to come again after a 503, s. */
+const UNAVAILABLE_RETRY_S = 5
+/** An alert name as a label value; longer ones are no names. */
+const MAX_ALERT_NAME = 128
+
+export function createReceiver(options: ReceiverOptions): Receiver {
+  const { admissions, packers, clock, metrics, log } = options
+  const { maxBytes } = options.body
+  const reading = { maxBytes, maxDepth: options.maxJsonDepth }
+
+  return async function receive(exchange, sender, tenant) {
+    const { request, response } = exchange
+    const { tool, adapter } = sender
+    const headers = readHeaders(request, sender.keeps)
+    const declared = Number(headers.byName['content-length'] ?? -1)
+    const early = earlyProblem(exchange, headers, declared)
+    if (early !== undefined) return end(exchange, sender, tenant, 'refused', early, 0)
+    const claim = examine(sender.trust, headers, request.socket.remoteAddress)
+    if (!claim.ok) return untrusted(exchange, sender, tenant, claim, 0)
+    if (headers.repeated !== undefined) {
+      const again = problem(
+        'HEADER_REPEATED',
+        `The header ${headers.repeated} came more than once; send it once.`,
+      )
+      return end(exchange, sender, tenant, 'refused', again, 0)
+    }
+
+    if (exchange.expectsContinue) response.writeContinue()
+    const body = await readBody(exchange, declared, options.body)
+    if (typeof body === 'string') {
+      const failed = bodyProblem(body, options.body)
+      if (failed !== undefined) return end(exchange, sender, tenant, 'refused', failed, 0)
+      metrics.received(exchange.path, 'aborted')
+      metrics.outcome(tool, 'aborted')
+      return
+    }
+    const receivedAt = clock.now()
+    const bodyAt = clock.monotonic()
+    metrics.stage('body', bodyAt - exchange.startedAt)
+
+    const believed = verify(sender.trust, claim, body, receivedAt)
+    if (!believed.ok) return untrusted(exchange, sender, tenant, believed, body.length)
+    const verifiedAt = clock.monotonic()
+    metrics.stage('verify', verifiedAt - bodyAt)
+
+    const wrong = contentProblem(sender, headers)
+    if (wrong !== undefined) return end(exchange, sender, tenant, 'refused', wrong, body.length)
+    let json: unknown
+    if (adapter.readsBody) {
+      const read = await jsonOf(sender, headers, body, reading)
+      if (!read.ok) return end(exchange, sender, tenant, 'refused', read.problem, body.length)
+      json = read.json
+    }
+
+    const described: AdapterRequest = { headers: headers.byName, body, json }
+    const key: OccurrenceKey = adapter.occurrence(described) ?? { kind: 'hash', value: hash('sha256', body) }
+    const locator = locatorOf(tenant, tool, key)
+    const derived = sender.derivesIds && key.kind === 'delivery-id'
+    const kept = keptHeaders(headers, sender.keeps)
+    const event: WebhookEvent = {
+      id: derived ? deriveEventId(locator) : mintEventId(receivedAt),
+      tenant,
+      tool,
+      type: adapter.type(described),
+      receivedAt,
+      locator,
+      derived,
+      headers: kept,
+      body,
+      traceparent: traceparentOf(headers),
+    }
+    const packed = packers.current.pack(tool, kept, body)
+    const packedAt = clock.monotonic()
+    metrics.stage('pack', packedAt - verifiedAt)
+    metrics.count('webhook_ingest_body_bytes_total', tool, '', body.length)
+    metrics.count('webhook_ingest_packed_bytes_total', tool, '', packed.packed.length)
+    if (tool === 'alertmanager') countAlertNames(json)
+
+    const admission: Admission = {
+      id: event.id,
+      tool,
+      locator,
+      derived,
+      fields: encodeRecord(event, packed),
+      repeat: false,
+      limits: options.limits(sender, tenant, request.socket.remoteAddress),
+    }
+    const verdict = await admissions.admit(admission, sender.spools)
+    const admittedAt = clock.monotonic()
+    metrics.stage('admit', admittedAt - packedAt)
+
+    switch (verdict.kind) {
+      case 'accepted':
+      case 'spooled':
+        answerAccepted(metrics, exchange, event.id)
+        metrics.stage('total', admittedAt - exchange.startedAt)
+        metrics.outcome(tool, verdict.kind)
+        if (log.isLevelEnabled('debug') || verdict.kind === 'spooled') {
+          const { id, type } = event
+          const ms = admittedAt - exchange.startedAt
+          const line = {
+            event: 'webhook',
+            outcome: verdict.kind,
+            id,
+            tool,
+            tenant,
+            type,
+            bytes: body.length,
+            packed: packed.packed.length,
+            ms,
+          }
+          if (verdict.kind === 'spooled') log.info(line, 'spooled')
+          else log.debug(line, 'accepted')
+        }
+        return
+      case 'duplicate':
+        answerDuplicate(metrics, exchange, verdict.firstId)
+        metrics.outcome(tool, 'duplicate')
+        log.info(
+          { event: 'webhook', outcome: 'duplicate', id: verdict.firstId, tool, tenant, bytes: body.length },
+          'duplicate',
+        )
+        return
+      case 'limited': {
+        const limited = limitedProblem(verdict.limit, verdict.retryAfterMs, adapter.limitedStatus)
+        return end(exchange, sender, tenant, 'limited', limited, body.length)
+      }
+      case 'unavailable':
+        return end(exchange, sender, tenant, 'unavailable', unavailable(verdict.why), body.length)
+    }
+  }
+
+  function earlyProblem(
+    { request }: Exchange,
+    { byName }: RequestHeaders,
+    declared: number,
+  ): Problem | undefined {
+    if (byName.host === undefined && request.httpVersionMinor === 1) {
+      return problem('MALFORMED_REQUEST', 'Send a Host header; HTTP/1.1 needs one.')
+    }
+    return declared > maxBytes ? bodyProblem('too-large', options.body) : undefined
+  }
+
+  function untrusted(
+    exchange: Exchange,
+    sender: Sender,
+    tenant: string,
+    why: Untrusted,
+    bytes: number,
+  ): void {
+    metrics.count('webhook_auth_failures_total', sender.tool, why.reason)
+    if (why.signatureWrong) metrics.count('webhook_signature_failures_total', sender.tool)
+    end(exchange, sender, tenant, 'refused', why.problem, bytes)
+  }
+
+  /** The one place where a webhook is turned away: answered, counted and told. */
+  function end(
+    exchange: Exchange,
+    { tool }: Sender,
+    tenant: string,
+    outcome: Outcome,
+    why: Problem,
+    bytes: number,
+  ): void {
+    refuse(metrics, exchange, why)
+    metrics.outcome(tool, outcome)
+    const { code, status } = why
+    const ms = clock.monotonic() - exchange.startedAt
+    log.info({ event: 'webhook', outcome, code, status, tool, tenant, bytes, ms }, 'refused')
+  }
+
+  function countAlertNames(json: unknown): void {
+    const alerts = peek(json, 'alerts')
+    if (!Array.isArray(alerts)) return
+    const names = new Set(alerts.map((alert) => text(alert, 'labels', 'alertname') ?? 'unknown'))
+    for (const name of names) metrics.alertName(name.slice(0, MAX_ALERT_NAME))
+  }
+}
+
+function unavailable(why: string): Problem {
+  const detail = `The event cannot be kept safely now (${why}); send it again after ${UNAVAILABLE_RETRY_S} s.`
+  return problem('UNAVAILABLE', detail, ['Retry-After', String(UNAVAILABLE_RETRY_S)])
+}

@@ -1,0 +1,157 @@
+/**
+ * After every reconnect: is what Redis acknowledged still there? A loss takes the end of what a connection had
+ * acknowledged, so each connection's events are checked from the newest backwards, until one is found; in the usual
+ * case that is one question. What is missing and was not trimmed is a LOSS, and is offered again under the same id.
+ *
+ * Offering again is safe also where it was not needed: the evidence in Redis knows the event's id.
+ */
+import { isFault } from '@weir/core/faults'
+import type { PartitionKeys } from '@weir/core/keys'
+import { decodeRecord, type FieldList } from '@weir/core/record'
+import type { RedisLink, RedisReply } from '@weir/core/redis/link'
+import type { Admission, Admitter } from '@weir/core/stream/admit'
+import { compareStreamIds } from '@weir/core/stream/stream-id'
+import type { Logger } from 'pino'
+import type { GatewayMetrics } from './metrics.ts'
+import type { RingEntry } from './ring.ts'
+import type { Witness } from './witness.ts'
+
+/** Events offered again at once. */
+const BATCH = 100
+
+export interface ReofferOptions {
+  readonly link: RedisLink
+  readonly keys: PartitionKeys
+  readonly admitter: Admitter
+  readonly witness: Witness
+  readonly metrics: GatewayMetrics
+  readonly log: Logger
+}
+
+/** The admission of a record that was fixed earlier: no limits, and known if it is in Redis already. */
+function repeatOf(fields: FieldList): Admission {
+  const { id, tool, locator, derived } = decodeRecord(fields)
+  return { id, tool, locator, derived, fields, repeat: true, limits: [] }
+}
+
+/**
+ * Makes the check that follows a reconnect. It throws Fault REDIS_UNAVAILABLE when Redis goes away meanwhile; then
+ * nothing is forgotten, and the check after the next reconnect covers it.
+ */
+export function createReoffer(options: ReofferOptions): (connection: number) => Promise<void> {
+  const { link, keys, witness, metrics, log } = options
+  let toldOf = ''
+
+  async function offerAgain(held: RingEntry): Promise<void> {
+    const fields = witness.fields(held)
+    if (fields === undefined) return
+    const outcome = await options.admitter.admit(link, repeatOf(fields))
+    const streamId = outcome.kind === 'accepted' ? outcome.streamId : ''
+    witness.forget(held)
+    witness.saw(fields, streamId)
+    metrics.count('webhook_reoffered_total', streamId === '' ? 'known' : 'accepted')
+  }
+
+  return (connection) =>
+    witness.inspect(connection, async (held) => {
+      const highest = witness.highest
+      if (highest === '') return
+      const ends = await streamEnds(link, keys.stream)
+      const lost = await findLost(link, keys.stream, held, ends)
+      const behind = compareStreamIds(ends.lastId, highest) < 0
+      if (lost.length > 0 || (behind && toldOf !== highest)) {
+        toldOf = highest
+        metrics.count('webhook_loss_detected_total')
+        log.error(
+          {
+            event: 'loss',
+            from: lost.find(({ streamId }) => streamId !== '')?.streamId ?? ends.lastId,
+            to: highest,
+            last_in_redis: ends.lastId,
+            held: lost.length,
+          },
+          'LOSS: Redis came back without events that it had acknowledged; those still held are offered again',
+        )
+      }
+      for (let from = 0; from < lost.length; from += BATCH) {
+        await Promise.all(lost.slice(from, from + BATCH).map(offerAgain))
+      }
+    })
+}
+
+interface StreamEnds {
+  readonly firstId: string
+  readonly lastId: string
+}
+
+/** The held events that are not in the stream although they should be, oldest first. */
+async function findLost(
+  link: RedisLink,
+  stream: string,
+  held: readonly RingEntry[],
+  ends: StreamEnds,
+): Promise<RingEntry[]> {
+  const lost: RingEntry[] = []
+  let end = held.length
+  while (end > 0) {
+    const connection = held[end - 1]?.connection
+    let start = end
+    while (start > 0 && held[start - 1]?.connection === connection) start--
+    lost.push(...(await missingEnd(link, stream, held.slice(start, end), ends)))
+    end = start
+  }
+  return lost.reverse()
+}
+
+/** The end of one connection's events that is missing, newest first. */
+async function missingEnd(
+  link: RedisLink,
+  stream: string,
+  held: readonly RingEntry[],
+  ends: StreamEnds,
+): Promise<RingEntry[]> {
+  const end: RingEntry[] = []
+  let missing = false
+  for (const event of held.toReversed()) {
+    // Without a stream id it cannot be asked for; it is offered again when one near it is missing.
+    if (event.streamId !== '') {
+      if (await isThere(link, stream, event.streamId, ends)) break
+      missing = true
+    }
+    end.push(event)
+  }
+  return missing ? end : []
+}
+
+async function isThere(link: RedisLink, stream: string, id: string, ends: StreamEnds): Promise<boolean> {
+  if (compareStreamIds(id, ends.lastId) > 0) return false
+  // Trimmed: settled long ago.
+  if (compareStreamIds(id, ends.firstId) < 0) return true
+  const found = (await link.call('XRANGE', stream, id, id)) as RedisReply[]
+  return found.length > 0
+}
+
+/** The first id that is in the stream (of an empty one: the one after the last) and the last one it ever made. */
+async function streamEnds(link: RedisLink, stream: string): Promise<StreamEnds> {
+  let info: RedisReply[]
+  try {
+    info = (await link.call('XINFO', 'STREAM', stream)) as RedisReply[]
+  } catch (error) {
+    if (isFault(error) || !(error instanceof Error) || !error.message.includes('no such key')) throw error
+    return { firstId: '0-0', lastId: '0-0' }
+  }
+  let firstId: string | undefined
+  let lastId = '0-0'
+  for (let i = 0; i + 1 < info.length; i += 2) {
+    const name = String(info[i])
+    const value = info[i + 1]
+    if (name === 'last-generated-id') lastId = String(value)
+    else if (name === 'first-entry' && Array.isArray(value)) firstId = String(value[0])
+  }
+  return { firstId: firstId ?? after(lastId), lastId }
+}
+
+function after(id: string): string {
+  const [ms, seq] = id.split('-')
+  return `${ms}-${Number(seq) + 1}`
+}
