@@ -1,0 +1,98 @@
+/**
+ * This consumer's view of the tools' breakers. The state lives in Redis (core/stream/breaker.ts); here is a copy that
+ * the hot path can ask without a round trip: a closed breaker without failures costs a map look-up.
+ */
+import type { RedisLink } from '@weir/core/redis/link'
+import {
+  acquireProbe,
+  type BreakerSettings,
+  type BreakerState,
+  readBreaker,
+  releaseProbe,
+  reportBreaker,
+} from '@weir/core/stream/breaker'
+
+export type Gate =
+  /** Run it. */
+  | { readonly kind: 'pass' }
+  /** Run it as the half-open probe. */
+  | { readonly kind: 'probe' }
+  /** Do not run it before so many ms. */
+  | { readonly kind: 'wait'; readonly waitMs: number }
+
+export interface Breakers {
+  /** undefined = pass, without a promise: the common case. The first event of a tool asks Redis. */
+  gate(tool: string): Promise<Gate> | undefined
+  /** Reports an outcome; resolves when Redis knows. Costs nothing for a success while closed. */
+  report(tool: string, outcome: 'success' | 'failure', probe: boolean): Promise<void>
+  /** Gives the probe back: its event said nothing of the tool. */
+  release(tool: string): Promise<void>
+  /** Reads the state of every tool seen so far. */
+  refresh(): Promise<void>
+  states(): ReadonlyMap<string, BreakerState>
+}
+
+export interface BreakersOptions {
+  readonly link: RedisLink
+  readonly settings: BreakerSettings
+  readonly monotonic: () => number
+  /** Called when this consumer's report opened or closed one. */
+  readonly onChange: (tool: string, state: BreakerState) => void
+  /** Called when one that was open is seen closed, whoever closed it: another consumer, an operator. */
+  readonly onClosed: (tool: string) => void
+}
+
+export function createBreakers(options: BreakersOptions): Breakers {
+  const { link, settings, monotonic } = options
+  const views = new Map<string, BreakerState & { readonly readAt: number }>()
+  const keep = (tool: string, state: BreakerState) => {
+    const before = views.get(tool)
+    views.set(tool, { ...state, readAt: monotonic() })
+    if (state.state === 'closed' && before !== undefined && before.state !== 'closed') options.onClosed(tool)
+  }
+  const firstLooks = new Map<string, Promise<void>>()
+  const firstLook = (tool: string): Promise<void> => {
+    let look = firstLooks.get(tool)
+    if (look === undefined) {
+      look = readBreaker(link, tool)
+        .then((state) => keep(tool, state))
+        .finally(() => firstLooks.delete(tool))
+      firstLooks.set(tool, look)
+    }
+    return look
+  }
+  const gate = (tool: string): Promise<Gate> | undefined => {
+    const view = views.get(tool)
+    // A consumer that starts while the breaker is open must not run what the others let wait.
+    if (view === undefined) return firstLook(tool).then(() => gate(tool) ?? { kind: 'pass' })
+    if (view.state === 'closed') return undefined
+    const waitMs = view.waitMs - (monotonic() - view.readAt)
+    if (view.state === 'open' && waitMs > 0) return Promise.resolve({ kind: 'wait', waitMs })
+    return acquireProbe(link, tool, settings).then((state) => {
+      keep(tool, state)
+      if (state.state === 'closed') return { kind: 'pass' }
+      if (state.state === 'half-open' && state.waitMs === 0) return { kind: 'probe' }
+      return { kind: 'wait', waitMs: state.waitMs }
+    })
+  }
+  return {
+    gate,
+    async report(tool, outcome, probe) {
+      const view = views.get(tool)
+      if (
+        outcome === 'success' &&
+        !probe &&
+        (view === undefined || (view.failures === 0 && view.state === 'closed'))
+      )
+        return
+      const state = await reportBreaker(link, tool, settings, outcome === 'failure' ? 1 : 0, probe)
+      keep(tool, state)
+      if (state.changed) options.onChange(tool, state)
+    },
+    release: (tool) => releaseProbe(link, tool),
+    async refresh() {
+      await Promise.all([...views.keys()].map(async (tool) => keep(tool, await readBreaker(link, tool))))
+    },
+    states: () => views,
+  }
+}

@@ -1,0 +1,436 @@
+/**
+ * One consumer of one partition: reader → executor → settler, with the retry pump, reclaimer, renewer and upkeep beside.
+ *
+ * Starting and stopping is a contract: `stop` stops fetching, finishes what is held within its time, then aborts what
+ * still runs, hands back what was not settled so that others take it up at once, and leaves the group. Harmless when
+ * never started or called twice.
+ */
+import type { Adapter } from '@weir/core/adapters/adapter'
+import type { Clock } from '@weir/core/clock'
+import { type DictionarySet, fetchDictionary, publishDictionaries } from '@weir/core/dictionaries'
+import { isFault, messageOf } from '@weir/core/faults'
+import type { Handler } from '@weir/core/handlers/handler'
+import type { PartitionKeys } from '@weir/core/keys'
+import { createUnpacker } from '@weir/core/packing'
+import type { RedisLink, RedisReply } from '@weir/core/redis/link'
+import type { DedupeWindow } from '@weir/core/stream/admit'
+import { BREAKER_GAUGE } from '@weir/core/stream/breaker'
+import { evidencePlace } from '@weir/core/stream/evidence'
+import { type LongMemoryOptions, wasSettled } from '@weir/core/stream/long-memory'
+import { wakeParked } from '@weir/core/stream/parked'
+import { keepReads } from '@weir/core/stream/reads'
+import { removeConsumers } from '@weir/core/stream/reclaim'
+import type { Holding } from '@weir/core/stream/settle'
+import { streamIdMillis } from '@weir/core/stream/stream-id'
+import { trimSettled } from '@weir/core/stream/trim'
+import type { Logger } from 'pino'
+import type { Backoff } from './backoff.ts'
+import { createBreakers } from './breakers.ts'
+import { createExecutor } from './executor.ts'
+import { createHeld } from './held.ts'
+import { createIntake } from './intake.ts'
+import type { ConsumerMetrics } from './metrics.ts'
+import { handBack } from './own-entries.ts'
+import { createReader } from './reader.ts'
+import { type ReclaimerOptions, reclaimOnce, reclaimSuspects } from './reclaimer.ts'
+import { renew, renewHeld } from './renewer.ts'
+import { removeOldReports, removeReport, writeReport } from './reports.ts'
+import { createRetries } from './retries.ts'
+import { ConsumerStopping } from './run.ts'
+import { createSettler } from './settler.ts'
+import { createDecoder, createFanOut } from './stages.ts'
+
+export interface ConsumerSettings {
+  /** Handlers running at once. */
+  readonly numWorkers: number
+  readonly batchSize: number
+  readonly blockTimeoutMs: number
+  /** Entries held at most. */
+  readonly prefetchCount: number
+  readonly maxRetries: number
+  readonly handlerTimeoutMs: number
+  readonly backoff: Backoff
+  readonly reclaimIdleMs: number
+  readonly reclaimIntervalMs: number
+  readonly quarantineAfter: number
+  readonly breaker: { readonly failureThreshold: number; readonly openDurationMs: number }
+  readonly heartbeatIntervalMs: number
+  readonly deadConsumerAfterMs: number
+  readonly shutdownTimeoutMs: number
+  readonly keepSettledMs: number
+  readonly trimIntervalMs: number
+  readonly commandTimeoutMs: number
+  /** Largest body after decompression, bytes. */
+  readonly maxBodyBytes: number
+}
+
+export interface ConsumerDeps {
+  /** Unique per boot. */
+  readonly name: string
+  readonly link: RedisLink
+  /** A second connection, for blocking reads alone. */
+  readonly blocking: RedisLink
+  readonly keys: PartitionKeys
+  readonly settings: ConsumerSettings
+  readonly adapters: ReadonlyMap<string, Adapter>
+  readonly handlers: readonly Handler[]
+  readonly dictionaries: DictionarySet
+  readonly memory: LongMemoryOptions
+  readonly window: (tool: string) => DedupeWindow
+  readonly evidenceShards: number
+  readonly clock: Clock
+  readonly random: () => number
+  readonly log: Logger
+  readonly metrics: ConsumerMetrics
+}
+
+export interface Consumer {
+  readonly name: string
+  start(): void
+  stop(): Promise<void>
+  /** For health: connected, and what it is busy with. */
+  state(): {
+    readonly redis: boolean
+    readonly held: number
+    readonly running: number
+    readonly unsettled: number
+  }
+}
+
+/** How often handlers are checked against their time-out, and how coarse it therefore is, ms. */
+const TIMEOUT_CHECK_MS = 100
+const RETRY_POLL_MS = 500
+const BREAKER_REFRESH_MS = 1_000
+const DICTIONARY_RETRY_MS = 10_000
+/** Pause before Redis, which did not answer a question, is asked again, ms. */
+const ASK_AGAIN_MS = 200
+/** Smallest limit of unpacked bodies, bytes: events accepted under a larger max_payload_size must stay readable. */
+const MIN_UNPACKED_LIMIT = 64 * 1024 * 1024
+
+export function createConsumer(deps: ConsumerDeps): Consumer {
+  const { name, link, blocking, keys, settings, adapters, memory, clock, log, metrics, dictionaries } = deps
+  const leaseToken = name
+  /** Aborted when nothing new is to be taken up. */
+  const stopping = new AbortController()
+  /** Aborted when what was held is finished, or its time is up. */
+  const drained = new AbortController()
+  let skewMs = 0
+  const redisNow = () => clock.now() + skewMs
+  const evidence = (tool: string, locator: Buffer) =>
+    evidencePlace({ keys, tool, windowMs: deps.window(tool).duration, shards: deps.evidenceShards }, locator)
+
+  const held = createHeld(settings.prefetchCount, () => executor.pump())
+  const probeLeaseMs = settings.handlerTimeoutMs * 2
+  const breakers = createBreakers({
+    link,
+    settings: { ...settings.breaker, probeLeaseMs },
+    monotonic: clock.monotonic,
+    onChange(tool, state) {
+      log[state.state === 'closed' ? 'info' : 'error'](
+        { tool, failures: state.failures },
+        `circuit breaker ${state.state}`,
+      )
+    },
+    onClosed: () => void wakeWaiting(),
+  })
+  const settler = createSettler({
+    link,
+    keys,
+    memory,
+    held,
+    clock,
+    log,
+    redisNow,
+    evidence,
+    longestDelayMs: Math.max(
+      settings.backoff.maxMs,
+      settings.breaker.openDurationMs,
+      probeLeaseMs,
+      DICTIONARY_RETRY_MS,
+    ),
+    onSettled(item, outcome, result) {
+      const { tool } = item.record
+      if (result === 'gone')
+        log.error(
+          { event_id: item.record.id, stream_id: item.streamId },
+          'the entry of a pending event is gone from the stream',
+        )
+      // Taken over by another consumer; or by ourselves: read anew from a group that was lost, and passed over as held.
+      if (result === 'not-owner') reader.recheck()
+      if (result !== 'done') return
+      if (outcome.kind === 'park') {
+        retries.expect(outcome.delayMs)
+        // It was decided to wait, and meanwhile the breaker was closed and all others were woken.
+        if (outcome.reason === 'breaker' && breakers.states().get(tool)?.state === 'closed')
+          void wakeWaiting()
+        return
+      }
+      metrics.settled.inc({ tool, outcome: outcome.kind })
+      if (outcome.kind === 'dead') metrics.failed.inc({ tool, reason: outcome.reason })
+      metrics.settleLatency.observe({ tool }, Math.max(0, redisNow() - streamIdMillis(item.streamId)) / 1000)
+    },
+  })
+  const renewal = {
+    link,
+    keys,
+    consumer: name,
+    leaseToken,
+    leaseMs: settings.reclaimIdleMs,
+    held,
+    monotonic: clock.monotonic,
+  }
+  const executor = createExecutor({
+    held,
+    settle: settler.settle,
+    decoder: createDecoder(
+      adapters,
+      createUnpacker(dictionaries, Math.max(MIN_UNPACKED_LIMIT, settings.maxBodyBytes)),
+      settings.maxBodyBytes,
+    ),
+    fanOut: createFanOut(deps.handlers),
+    breakers,
+    clock,
+    log,
+    workers: settings.numWorkers,
+    handlerTimeoutMs: settings.handlerTimeoutMs,
+    maxAttempts: settings.maxRetries + 1,
+    backoff: settings.backoff,
+    random: deps.random,
+    confirmAfterMs: settings.reclaimIdleMs / 2,
+    confirm: async (item) => (await renew(renewal, [item])).has(item),
+    mayBeSettled(item) {
+      if (!item.record.derived || memory.horizonMs === 0) return false
+      const { duration } = deps.window(item.record.tool)
+      const appended = streamIdMillis(item.streamId)
+      return redisNow() - appended > duration || appended - item.record.receivedAt > duration
+    },
+    wasSettled: (item) => wasSettled(link, memory, redisNow(), item.record.locator),
+    fetchDictionary: (id) => fetchDictionary(link, dictionaries, id),
+    dictionaryRetryMs: DICTIONARY_RETRY_MS,
+    async redisAgain(signal) {
+      await clock.wait(ASK_AGAIN_MS, signal)
+      await background('wait for Redis', () => link.ready(signal))
+    },
+    onRun(item, seconds, outcome) {
+      const { tool } = item.record
+      metrics.processing.observe({ tool, outcome: outcome.kind }, seconds)
+      metrics.attempts.inc({ tool, outcome: outcome.kind })
+      if (outcome.kind === 'park' && outcome.reason === 'dictionary') metrics.missingDictionary.inc()
+    },
+  })
+
+  const hold = createIntake({
+    held,
+    settler,
+    quarantineAfter: settings.quarantineAfter,
+    monotonic: clock.monotonic,
+  })
+  const owned: Holding = { kind: 'pending', consumer: name }
+  const own = { link, keys, consumer: name, held, log }
+  const reader = createReader({
+    ...own,
+    blocking,
+    clock,
+    // A read that waits sets its room aside: at least half is left for retries and for what others left behind.
+    batchSize: Math.min(settings.batchSize, Math.ceil(settings.prefetchCount / 2)),
+    blockMs: settings.blockTimeoutMs,
+    graceMs: settings.commandTimeoutMs,
+    onEntries: (entries, deliveries) => hold(entries, owned, () => ({ attempts: 0, deliveries })),
+    onGroupMade: () => void background('publish dictionaries', () => publishDictionaries(link, dictionaries)),
+  })
+  const reclaimer: ReclaimerOptions = {
+    ...own,
+    reclaimIdleMs: settings.reclaimIdleMs,
+    quarantineAfter: settings.quarantineAfter,
+    deadConsumerAfterMs: settings.deadConsumerAfterMs,
+    onReclaimed: (entries, deliveries) => hold(entries, owned, () => ({ attempts: 0, deliveries })),
+    onPoison: (entry, deliveries) =>
+      hold([entry], owned, () => ({
+        attempts: 0,
+        deliveries: Math.max(deliveries, settings.quarantineAfter) + 1,
+      })),
+  }
+  const retries = createRetries({
+    link,
+    keys,
+    token: leaseToken,
+    held,
+    clock,
+    log,
+    leaseMs: settings.reclaimIdleMs,
+    batchSize: settings.batchSize,
+    pollMs: RETRY_POLL_MS,
+    onClaimed(events) {
+      hold(events, { kind: 'lease', token: leaseToken }, (index) => {
+        const { attempts, deliveries } = events[index]!.state
+        return { attempts, deliveries }
+      })
+    },
+  })
+
+  const background = async (what: string, work: () => Promise<unknown>) => {
+    try {
+      await work()
+    } catch (error) {
+      if (!isFault(error, 'REDIS_UNAVAILABLE'))
+        log.error({ err: messageOf(error), what }, 'background work failed')
+    }
+  }
+  const every = async (
+    ms: number,
+    what: string,
+    work: () => Promise<unknown>,
+    until: AbortSignal = stopping.signal,
+  ) => {
+    while (!until.aborted) {
+      await clock.wait(ms, until)
+      if (!until.aborted && link.connected) await background(what, work)
+    }
+  }
+  let waking: 'no' | 'once' | 'again' = 'no'
+  /** Makes all events due that wait for a breaker; those whose breaker is still open are parked again. */
+  const wakeWaiting = async () => {
+    if (waking !== 'no') {
+      waking = 'again'
+      return
+    }
+    do {
+      waking = 'once'
+      await background('wake parked', () => wakeParked(link, keys, 'breaker'))
+      retries.expect(0)
+    } while ((waking as string) === 'again')
+    waking = 'no'
+  }
+  const readClock = async () => {
+    const asked = clock.now()
+    const [seconds, micros] = (await link.call('TIME')) as RedisReply[]
+    skewMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) - (asked + clock.now()) / 2
+  }
+  const heartbeat = async () => {
+    await readClock()
+    metrics.held.set(held.size)
+    metrics.running.set(executor.running)
+    for (const [tool, state] of breakers.states())
+      metrics.breaker.set({ tool_id: tool }, BREAKER_GAUGE[state.state])
+    await writeReport(link, keys, name, {
+      at: Math.round(redisNow()),
+      held: held.size,
+      running: executor.running,
+      metrics: await metrics.registry.getMetricsAsJSON(),
+    })
+  }
+  const onConnect = () => {
+    void background('connect', async () => {
+      await readClock()
+      await publishDictionaries(link, dictionaries)
+    })
+  }
+  const checkTimeouts = async () => {
+    while (!drained.signal.aborted) {
+      await clock.wait(TIMEOUT_CHECK_MS, drained.signal)
+      executor.checkTimeouts()
+    }
+  }
+
+  let loops: Promise<unknown> | undefined
+  let aside: Promise<unknown> | undefined
+  let unlisten: (() => void) | undefined
+  let stopped: Promise<void> | undefined
+
+  const stopNow = async () => {
+    stopping.abort()
+    if (loops === undefined) return
+    const deadline = new AbortController()
+    void clock.wait(settings.shutdownTimeoutMs, deadline.signal).then(() => deadline.abort())
+    await Promise.all([loops, reader.interrupt()])
+    await held.whenEmpty(deadline.signal)
+    deadline.abort()
+    executor.shutDown(new ConsumerStopping('the consumer is stopping'))
+    releaseQueued()
+    const last = new AbortController()
+    void clock.wait(settings.commandTimeoutMs, last.signal).then(() => last.abort())
+    await held.whenEmpty(last.signal)
+    last.abort()
+    settler.giveUp()
+    drained.abort()
+    await aside
+    unlisten?.()
+    if (link.connected) {
+      await background('hand back', () => handBack(own))
+      await background('leave', () => removeConsumers(link, keys, { name }))
+      await background('leave', () => removeReport(link, keys, name))
+    }
+  }
+  /** What never ran: leases are given back here, pending entries by `handBack`. */
+  const releaseQueued = () => {
+    for (let item = held.take(); item !== undefined; item = held.take()) {
+      if (item.holding.kind === 'pending') held.remove(item)
+      else
+        settler.settle(item, {
+          kind: 'park',
+          reason: 'retry',
+          delayMs: 0,
+          attempts: item.attempts,
+          error: '',
+        })
+    }
+  }
+
+  return {
+    name,
+    start() {
+      if (loops !== undefined || stopping.signal.aborted) return
+      unlisten = link.onConnect(onConnect)
+      if (link.connected) onConnect()
+      const { reclaimIdleMs, reclaimIntervalMs } = settings
+      const countReclaimed = (taken: number) => {
+        if (taken > 0) metrics.reclaimed.inc(taken)
+      }
+      // These go on while stopping, for what is still held.
+      aside = Promise.all([
+        checkTimeouts(),
+        every(
+          reclaimIdleMs / 3,
+          'renew',
+          async () => {
+            const lost = await renewHeld(renewal, reclaimIdleMs / 3)
+            if (lost === 0) return
+            metrics.ownershipLost.inc(lost)
+            log.warn({ entries: lost }, 'others took over entries that were held here')
+          },
+          drained.signal,
+        ),
+      ])
+      loops = Promise.all([
+        reader.run(stopping.signal),
+        retries.run(stopping.signal),
+        every(reclaimIntervalMs, 'reclaim', async () =>
+          countReclaimed(await reclaimOnce(reclaimer, stopping.signal)),
+        ),
+        every(reclaimIntervalMs, 'suspects', async () =>
+          countReclaimed(await reclaimSuspects(reclaimer, stopping.signal)),
+        ),
+        every(settings.trimIntervalMs, 'trim', async () => {
+          await keepReads(link, keys)
+          const { trimmed } = await trimSettled(link, keys, settings.keepSettledMs)
+          if (trimmed > 0) metrics.trimmed.inc(trimmed)
+        }),
+        every(BREAKER_REFRESH_MS, 'breakers', breakers.refresh),
+        every(settings.heartbeatIntervalMs, 'heartbeat', heartbeat),
+        every(settings.deadConsumerAfterMs / 2, 'old reports', () =>
+          removeOldReports(link, keys, redisNow(), settings.deadConsumerAfterMs),
+        ),
+      ])
+    },
+    stop() {
+      stopped ??= stopNow()
+      return stopped
+    },
+    state: () => ({
+      redis: link.connected && blocking.connected,
+      held: held.size,
+      running: executor.running,
+      unsettled: settler.waiting,
+    }),
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * Runs held events through the stages, `num_workers` at a time, and hands each outcome to the settler.
+ *
+ *   Redis does not answer a question that comes first → back into the queue, asked again later
+ *   not ours any more               → dropped; whoever has it now settles it
+ *   breaker open                    → parked until it may run, no attempt used
+ *   settled already under another entry (waited longer than its window) → superseded
+ *   stages succeed                  → settled
+ *   PermanentError, malformed       → dead
+ *   dictionary missing              → parked, no attempt used, loud
+ *   consumer stops                  → parked, due now, no attempt used
+ *   anything else, or out of time   → parked with backoff; after max_retries → dead
+ */
+import type { Clock } from '@weir/core/clock'
+import { Fault, isFault, messageOf } from '@weir/core/faults'
+import { type HandlerEvent, PermanentError } from '@weir/core/handlers/handler'
+import type { Logger } from 'pino'
+import { type Backoff, retryDelay } from './backoff.ts'
+import type { Breakers } from './breakers.ts'
+import type { Held, HeldItem } from './held.ts'
+import { ConsumerStopping, OwnershipLost, Run } from './run.ts'
+import type { Outcome } from './settler.ts'
+import { type Decoder, type FanOut, MalformedEvent, runHandlers } from './stages.ts'
+
+export interface ExecutorOptions {
+  readonly held: Held
+  readonly settle: (item: HeldItem, outcome: Outcome) => void
+  readonly decoder: Decoder
+  readonly fanOut: FanOut
+  readonly breakers: Breakers
+  readonly clock: Clock
+  readonly log: Logger
+  /** Handlers running at once. */
+  readonly workers: number
+  /** ms */
+  readonly handlerTimeoutMs: number
+  /** Failed attempts after which an event is dead: max_retries + 1. */
+  readonly maxAttempts: number
+  readonly backoff: Backoff
+  readonly random: () => number
+  /** Monotonic age of the last confirmation after which ownership is asked for again, ms. */
+  readonly confirmAfterMs: number
+  /** Is the item still ours? Renews it when it is. */
+  readonly confirm: (item: HeldItem) => Promise<boolean>
+  /** Might this event have been settled under another entry? Cheap and local; true asks Redis. */
+  readonly mayBeSettled: (item: HeldItem) => boolean
+  readonly wasSettled: (item: HeldItem) => Promise<boolean>
+  /** Fetches a dictionary from Redis; rejects with Fault DICTIONARY_MISSING. */
+  readonly fetchDictionary: (id: string) => Promise<unknown>
+  /** Delay until a missing dictionary is looked for again, ms. */
+  readonly dictionaryRetryMs: number
+  /** Resolves when Redis, which did not answer, is worth asking again; at once when the signal aborts. */
+  readonly redisAgain: (signal: AbortSignal) => Promise<void>
+  readonly onRun: (item: HeldItem, seconds: number, outcome: Outcome) => void
+}
+
+export interface Executor {
+  /** Starts as many queued items as there are free workers. */
+  pump(): void
+  readonly running: number
+  /** Aborts running handlers that are over their time. */
+  checkTimeouts(): void
+  /** Aborts every running handler and starts no further one; what is queued stays queued. */
+  shutDown(reason: Error): void
+}
+
+/** A half-open breaker is asked again no sooner than this, ms. */
+const MIN_BREAKER_WAIT_MS = 100
+/** Time-outs are checked several times a second; a longer gap means that the process stood still, ms. */
+const STANDSTILL_MS = 1_000
+
+/** How an attempt ended, and what that says of the tool's handlers to its breaker. */
+interface Verdict {
+  /** undefined = nothing is ours to settle. */
+  readonly outcome: Outcome | undefined
+  readonly failure: unknown
+  readonly judged: 'success' | 'failure' | 'nothing'
+}
+
+const SUCCESS: Verdict = { outcome: { kind: 'settled' }, failure: undefined, judged: 'success' }
+const NOT_WANTED: Verdict = { outcome: { kind: 'settled' }, failure: undefined, judged: 'nothing' }
+
+export function createExecutor(options: ExecutorOptions): Executor {
+  const { held, settle, decoder, fanOut, breakers, clock, log, backoff } = options
+  const runs = new Set<Run>()
+  const down = new AbortController()
+
+  const attempt = async (run: Run): Promise<Verdict> => {
+    const { item } = run
+    let event: HandlerEvent
+    try {
+      try {
+        event = decoder.decode(item.record, item.attempts + 1)
+      } catch (error) {
+        if (!isFault(error, 'DICTIONARY_MISSING')) throw error
+        await options.fetchDictionary(item.record.dictionary)
+        event = decoder.decode(item.record, item.attempts + 1)
+      }
+    } catch (error) {
+      return { outcome: unreadable(item, error), failure: error, judged: 'nothing' }
+    }
+    const handlers = fanOut.handlersFor(event)
+    if (handlers.length === 0) return NOT_WANTED
+    try {
+      if (run.expired !== undefined) throw run.expired
+      await run.until(runHandlers(handlers, event, run, log))
+      return SUCCESS
+    } catch (error) {
+      return failed(item, error)
+    }
+  }
+
+  /** The outcome of an event that did not come as far as its handlers. */
+  const unreadable = (item: HeldItem, error: unknown): Outcome => {
+    const attempts = item.attempts + 1
+    const message = messageOf(error)
+    if (isFault(error, 'RECORD_CORRUPT')) return { kind: 'dead', reason: 'corrupt', attempts, error: message }
+    if (error instanceof MalformedEvent)
+      return { kind: 'dead', reason: 'malformed', attempts, error: message }
+    if (error instanceof PermanentError)
+      return { kind: 'dead', reason: 'permanent', attempts, error: message }
+    if (isFault(error)) {
+      const delayMs = options.dictionaryRetryMs
+      return { kind: 'park', reason: 'dictionary', delayMs, attempts: item.attempts, error: message }
+    }
+    return tryAgain(item, 'handler', message)
+  }
+
+  const failed = (item: HeldItem, error: unknown): Verdict => {
+    const message = messageOf(error)
+    if (error instanceof OwnershipLost) return { outcome: undefined, failure: error, judged: 'nothing' }
+    if (error instanceof ConsumerStopping) {
+      const outcome = {
+        kind: 'park',
+        reason: 'retry',
+        delayMs: 0,
+        attempts: item.attempts,
+        error: '',
+      } as const
+      return { outcome, failure: error, judged: 'nothing' }
+    }
+    if (error instanceof PermanentError) {
+      const outcome = {
+        kind: 'dead',
+        reason: 'permanent',
+        attempts: item.attempts + 1,
+        error: message,
+      } as const
+      return { outcome, failure: error, judged: 'nothing' }
+    }
+    const reason = isFault(error, 'HANDLER_TIMEOUT') ? 'timeout' : 'handler'
+    return { outcome: tryAgain(item, reason, message), failure: error, judged: 'failure' }
+  }
+
+  const tryAgain = (item: HeldItem, reason: 'handler' | 'timeout', error: string): Outcome => {
+    const attempts = item.attempts + 1
+    if (attempts >= options.maxAttempts) return { kind: 'dead', reason, attempts, error }
+    const delayMs = retryDelay(backoff, attempts, options.random)
+    return { kind: 'park', reason: 'retry', delayMs, attempts, error }
+  }
+
+  /** What the breaker learns: an event that says nothing of the handlers leaves the probe to another one. */
+  const tell = async (tool: string, judged: Verdict['judged'], probe: boolean): Promise<void> => {
+    try {
+      if (judged !== 'nothing') await breakers.report(tool, judged, probe)
+      else if (probe) await breakers.release(tool)
+    } catch (error) {
+      log.warn({ tool, err: messageOf(error) }, 'breaker was not told')
+    }
+  }
+
+  const runItem = async (item: HeldItem): Promise<void> => {
+    const { tool } = item.record
+    if (clock.monotonic() - item.confirmedAt > options.confirmAfterMs && !(await options.confirm(item))) {
+      held.remove(item)
+      return
+    }
+    let probe = false
+    const gate = breakers.gate(tool)
+    if (gate !== undefined) {
+      const decision = await gate
+      if (decision.kind === 'wait') {
+        const delayMs = Math.max(decision.waitMs, MIN_BREAKER_WAIT_MS)
+        settle(item, { kind: 'park', reason: 'breaker', delayMs, attempts: item.attempts, error: '' })
+        return
+      }
+      probe = decision.kind === 'probe'
+    }
+    if (options.mayBeSettled(item) && (await options.wasSettled(item))) {
+      if (probe) await tell(tool, 'nothing', probe)
+      settle(item, { kind: 'superseded' })
+      return
+    }
+    if (down.signal.aborted) {
+      if (probe) await tell(tool, 'nothing', probe)
+      held.requeue(item)
+      return
+    }
+    const started = clock.monotonic()
+    const run = new Run(item, started + options.handlerTimeoutMs)
+    runs.add(run)
+    item.abort = (reason) => run.expire(reason)
+    const { outcome, failure, judged } = await attempt(run)
+    runs.delete(run)
+    item.abort = undefined
+    if (judged !== 'nothing' || probe) await tell(tool, judged, probe)
+    if (outcome === undefined) {
+      held.remove(item)
+      return
+    }
+    const seconds = (clock.monotonic() - started) / 1000
+    if (outcome.kind !== 'settled') note(item, outcome, failure, seconds)
+    options.onRun(item, seconds, outcome)
+    settle(item, outcome)
+  }
+
+  const note = (item: HeldItem, outcome: Outcome, failure: unknown, seconds: number) => {
+    const reason = outcome.kind === 'park' || outcome.kind === 'dead' ? outcome.reason : ''
+    const { id, tool, tenant, type } = item.record
+    log[reason === 'dictionary' ? 'error' : 'warn'](
+      {
+        event_id: id,
+        tool,
+        tenant,
+        type,
+        stream_id: item.streamId,
+        attempt: item.attempts + 1,
+        outcome: outcome.kind,
+        reason,
+        seconds,
+        err: messageOf(failure),
+      },
+      outcome.kind === 'dead' ? 'event dead-lettered' : 'event will be retried',
+    )
+  }
+
+  /** Puts an item back whose questions Redis did not answer: it keeps its place among the held ones. */
+  const putBack = async (item: HeldItem, error: unknown): Promise<void> => {
+    log.warn({ event_id: item.record.id, err: messageOf(error) }, 'event put back')
+    await options.redisAgain(down.signal)
+    held.requeue(item)
+  }
+
+  let busy = 0
+  const pump = () => {
+    while (busy < options.workers && !down.signal.aborted) {
+      const item = held.take()
+      if (item === undefined) return
+      busy++
+      void runItem(item)
+        .catch((error: unknown) => putBack(item, error))
+        .finally(() => {
+          busy--
+          pump()
+        })
+    }
+  }
+
+  let lastCheck = clock.monotonic()
+  return {
+    pump,
+    get running() {
+      return runs.size
+    },
+    checkTimeouts() {
+      const now = clock.monotonic()
+      // When the whole process was stopped, its handlers had no time either.
+      const stoodStill = now - lastCheck - STANDSTILL_MS
+      lastCheck = now
+      if (stoodStill > 0) for (const run of runs) run.deadline += stoodStill
+      for (const run of runs) {
+        if (run.deadline > now) break // insertion order is deadline order
+        const limit = options.handlerTimeoutMs
+        run.expire(
+          new Fault(
+            'HANDLER_TIMEOUT',
+            `handler did not finish within ${limit} ms (consumer.handler_timeout)`,
+          ),
+        )
+      }
+    },
+    shutDown(reason) {
+      down.abort(reason)
+      for (const run of runs) run.expire(reason)
+    },
+  }
+}

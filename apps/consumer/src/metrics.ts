@@ -1,0 +1,89 @@
+/** The consumer's metrics: names, types, labels. Labels are bounded: tools come from the adapters' table. */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+export interface ConsumerMetrics {
+  readonly registry: Registry
+  readonly processing: Histogram<'tool' | 'outcome'>
+  readonly settleLatency: Histogram<'tool'>
+  readonly attempts: Counter<'tool' | 'outcome'>
+  readonly settled: Counter<'tool' | 'outcome'>
+  readonly failed: Counter<'tool' | 'reason'>
+  readonly reclaimed: Counter<string>
+  readonly ownershipLost: Counter<string>
+  readonly missingDictionary: Counter<string>
+  readonly trimmed: Counter<string>
+  readonly held: Gauge<string>
+  readonly running: Gauge<string>
+  readonly breaker: Gauge<'tool_id'>
+}
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+export function createConsumerMetrics(): ConsumerMetrics {
+  const registry = new Registry()
+  const registers = [registry]
+  return {
+    registry,
+    processing: new Histogram({
+      name: 'webhook_event_processing_duration_seconds',
+      help: 'Time in the stages, per attempt',
+      labelNames: ['tool', 'outcome'],
+      buckets: SECONDS,
+      registers,
+    }),
+    settleLatency: new Histogram({
+      name: 'webhook_event_accepted_to_settled_seconds',
+      help: 'From the stream entry to the acknowledgement, by Redis time',
+      labelNames: ['tool'],
+      buckets: SECONDS,
+      registers,
+    }),
+    attempts: new Counter({
+      name: 'webhook_event_attempts_total',
+      help: 'Attempts by how they ended: settled, superseded, park, dead',
+      labelNames: ['tool', 'outcome'],
+      registers,
+    }),
+    settled: new Counter({
+      name: 'webhook_events_settled_total',
+      help: 'Events that left the pipeline: settled, superseded or dead',
+      labelNames: ['tool', 'outcome'],
+      registers,
+    }),
+    failed: new Counter({
+      name: 'webhook_events_failed_total',
+      help: 'Events that ended as dead letters',
+      labelNames: ['tool', 'reason'],
+      registers,
+    }),
+    reclaimed: new Counter({
+      name: 'webhook_entries_reclaimed_total',
+      help: 'Entries taken over from consumers that fell silent',
+      registers,
+    }),
+    ownershipLost: new Counter({
+      name: 'webhook_entries_ownership_lost_total',
+      help: 'Held entries that another consumer had taken over',
+      registers,
+    }),
+    missingDictionary: new Counter({
+      name: 'webhook_dictionary_missing_total',
+      help: 'Attempts that had to wait because a compression dictionary is missing',
+      registers,
+    }),
+    trimmed: new Counter({
+      name: 'webhook_stream_trimmed_total',
+      help: 'Settled entries removed from the stream',
+      registers,
+    }),
+    held: new Gauge({ name: 'webhook_consumer_held', help: 'Entries held by this consumer', registers }),
+    running: new Gauge({ name: 'webhook_consumer_running', help: 'Handlers running', registers }),
+    breaker: new Gauge({
+      name: 'webhook_circuit_breaker_state',
+      help: 'Breaker of a tool: 0 closed, 1 open, 2 half-open',
+      labelNames: ['tool_id'],
+      aggregator: 'max',
+      registers,
+    }),
+  }
+}

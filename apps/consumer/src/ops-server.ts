@@ -1,0 +1,97 @@
+/**
+ * The consumer's own small HTTP server, for probes and scrapers: /health and /ready are open, /metrics and /stats need
+ * the operators' token unless metrics are open.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Fault, messageOf } from '@weir/core/faults'
+import type { Registry } from 'prom-client'
+
+export interface OpsServerDeps {
+  readonly state: () => {
+    readonly redis: boolean
+    readonly held: number
+    readonly running: number
+    readonly unsettled: number
+  }
+  readonly registry: Registry
+  readonly uptimeSeconds: () => number
+  /** What /metrics and /stats ask for; undefined = nothing, '' = nobody may see them. */
+  readonly metricsToken: string | undefined
+}
+
+export interface OpsServer {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Listens on host:port (0 = any free port). Throws Fault CONFIG_INVALID when it cannot. */
+export async function startOpsServer(deps: OpsServerDeps, host: string, port: number): Promise<OpsServer> {
+  const server = createServer((request, response) => {
+    const json = (status: number, body: unknown, headers: Readonly<Record<string, string>> = {}) => {
+      response.writeHead(status, { 'content-type': 'application/json', ...headers })
+      response.end(JSON.stringify(body))
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return json(405, { title: 'Method not allowed', status: 405 }, { allow: 'GET, HEAD' })
+    }
+    const path = request.url?.split('?')[0]
+    if ((path === '/metrics' || path === '/stats') && !mayLook(request, deps.metricsToken)) {
+      const detail = 'send Authorization: Bearer $OPS_TOKEN'
+      return json(401, { title: 'Unauthorized', status: 401, detail }, { 'www-authenticate': 'Bearer' })
+    }
+    switch (path) {
+      case '/health':
+        return json(200, { status: 'ok' })
+      case '/ready': {
+        const { redis } = deps.state()
+        return json(redis ? 200 : 503, {
+          status: redis ? 'ok' : 'degraded',
+          redis: redis ? 'ok' : 'disconnected',
+          version: 'v1',
+          uptime_seconds: Math.floor(deps.uptimeSeconds()),
+        })
+      }
+      case '/stats':
+        return json(200, deps.state())
+      case '/metrics':
+        deps.registry.metrics().then(
+          (text) => {
+            response.writeHead(200, { 'content-type': deps.registry.contentType })
+            response.end(text)
+          },
+          (error: unknown) => json(500, { title: 'Metrics failed', status: 500, detail: messageOf(error) }),
+        )
+        return
+      default:
+        return json(404, { title: 'Not found', status: 404 })
+    }
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      const what = `webhook.consumer.ops_port: cannot listen on ${host}:${port} (${messageOf(cause)})`
+      reject(new Fault('CONFIG_INVALID', `${what}; choose another port, or off`, { cause }))
+    })
+    server.listen(port, host, () => {
+      server.removeAllListeners('error')
+      resolve()
+    })
+  })
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+/** Compares in time that does not depend on how much of the token is right. */
+function mayLook(request: IncomingMessage, token: string | undefined): boolean {
+  if (token === undefined) return true
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  const shown = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
+  return shown !== undefined && timingSafeEqual(digest(shown), digest(token))
+}

@@ -1,0 +1,51 @@
+/** One attempt at an event while it runs: its deadline, its abort signal, and the reasons for which it is cut short. */
+import type { HeldItem } from './held.ts'
+import type { Attempt } from './stages.ts'
+
+/** Why a running handler is aborted when the consumer stops: its event goes back without using an attempt. */
+export class ConsumerStopping extends Error {
+  override readonly name = 'ConsumerStopping'
+}
+
+/** Why a running handler is aborted when another consumer has its event: that one settles it. */
+export class OwnershipLost extends Error {
+  override readonly name = 'OwnershipLost'
+}
+
+/** A handler run: one attempt, with its deadline. Expires once, for one reason. */
+export class Run implements Attempt {
+  readonly item: HeldItem
+  /** Monotonic ms. */
+  deadline: number
+  expired: Error | undefined
+  #controller: AbortController | undefined
+  #reject: ((error: Error) => void) | undefined
+
+  constructor(item: HeldItem, deadline: number) {
+    this.item = item
+    this.deadline = deadline
+  }
+  over(): boolean {
+    return this.expired !== undefined
+  }
+  /** The controller is made only for handlers that look at the signal. */
+  signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.expired !== undefined) this.#controller.abort(this.expired)
+    return this.#controller.signal
+  }
+  expire(reason: Error): void {
+    if (this.expired !== undefined) return
+    this.expired = reason
+    this.#controller?.abort(reason)
+    this.#reject?.(reason)
+  }
+  /** Ends with the work, or rejects when the run expires first. What the work does later is nobody's concern. */
+  until(work: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#reject = reject
+      work.then(resolve, reject)
+      if (this.expired !== undefined) reject(this.expired)
+    })
+  }
+}
