@@ -1,0 +1,66 @@
+/** What every command is made of: a commander command whose action answers with an exit code. */
+import { Command } from 'commander'
+import type { ExitCode } from './exit.ts'
+import type { Io } from './io.ts'
+import { addGlobalOptions, type GlobalOptions } from './options.ts'
+import { type Paint, painter, type TableStyle } from './text.ts'
+
+export interface Context {
+  readonly io: Io
+  /** Ends the command with this code. */
+  readonly finish: (code: ExitCode) => void
+}
+
+/** How an answer is printed: JSON when asked for, else text. */
+export interface Printer {
+  readonly json: boolean
+  readonly paint: Paint
+  readonly style: TableStyle
+  /** The whole answer, once. */
+  answer(document: unknown, text: () => string): void
+  /** One of many answers: a line of JSON, or text. */
+  line(document: unknown, text: () => string): void
+}
+
+function printerOf(io: Io, { json }: GlobalOptions): Printer {
+  const paint = painter(io.colour)
+  return {
+    json: json === true,
+    paint,
+    style: { paint, columns: io.columns },
+    answer: (document, text) => io.out(json ? `${JSON.stringify(document, null, 2)}\n` : text()),
+    line: (document, text) => io.out(json ? `${JSON.stringify(document)}\n` : text()),
+  }
+}
+
+export interface Invocation<Options> {
+  readonly options: Options & GlobalOptions
+  /** Positional arguments, in order. */
+  readonly args: readonly string[]
+  readonly io: Io
+  readonly print: Printer
+}
+
+/**
+ * A command. `define` adds its arguments and options; `run` does the work. Modules that `run` needs and that are slow
+ * to load (Redis client, schema, codecs) are imported by it when it runs, so that `--help` stays fast.
+ */
+export function commandOf<Options extends object>(
+  { io, finish }: Context,
+  name: string,
+  summary: string,
+  define: (command: Command) => void,
+  run: (invocation: Invocation<Options>) => Promise<ExitCode>,
+): Command {
+  const command = new Command(name)
+    .summary(summary)
+    .description(summary)
+    .helpOption('-h, --help', 'show this help')
+  define(command)
+  addGlobalOptions(command)
+  command.action(async () => {
+    const options = command.optsWithGlobals<Options & GlobalOptions>()
+    finish(await run({ options, args: command.args, io, print: printerOf(io, options) }))
+  })
+  return command
+}

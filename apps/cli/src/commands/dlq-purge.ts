@@ -1,0 +1,97 @@
+import type { BulkProgress, BulkResult } from '@weir/core/view/dead-letters'
+import type { Command } from 'commander'
+import { type Context, commandOf, type Invocation } from '../command.ts'
+import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
+import type { Io } from '../io.ts'
+import { addLetterFilters, isFiltered, type LetterFilters, queryOf } from '../letter-filters.ts'
+import { counted } from '../text.ts'
+import { bulkDocument, bulkText, howToGoOn } from './dlq-replay.ts'
+
+interface Options extends LetterFilters {
+  readonly all?: true
+  readonly yes?: true
+  readonly dryRun?: true
+}
+
+export function dlqPurgeCommand(context: Context): Command {
+  return commandOf<Options>(
+    context,
+    'purge',
+    'give dead letters up for good; their bytes are deleted and the ledger counts them as purged',
+    (command) => {
+      command.argument('[id...]', 'letter ids or event ids; none: all that the filters choose')
+      addLetterFilters(command)
+        .option('--all', 'really all, where no filter is given')
+        .option('--yes', 'do not ask')
+        .option('--dry-run', 'only count them')
+    },
+    (invocation) => (invocation.args.length > 0 ? purgeNamed(invocation) : purgeQuery(invocation)),
+  )
+}
+
+async function purgeNamed({ options, args, io, print }: Invocation<Options>): Promise<ExitCode> {
+  if (options.dryRun || options.all || isFiltered(options)) {
+    throw new CommandFailure('name letters, or choose them with filters, not both.')
+  }
+  const { withSession } = await import('../session.ts')
+  return withSession(options, io, async ({ view }): Promise<ExitCode> => {
+    await confirm(io, options, args.length)
+    const results: { id: string; outcome: 'purged' | 'absent' }[] = []
+    for (const id of args)
+      results.push({ id, outcome: (await view.deadLetters.purgeOne(id)) ? 'purged' : 'absent' })
+    print.answer({ results }, () => results.map(({ id, outcome }) => `${id}  ${outcome}\n`).join(''))
+    return results.every(({ outcome }) => outcome === 'purged') ? OK : NEGATIVE
+  })
+}
+
+async function purgeQuery({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
+  if (!options.all && !isFiltered(options)) {
+    throw new CommandFailure(
+      'say which letters: ids, filters (--tool, --tenant, --reason, --since, --until, --after), or --all.',
+    )
+  }
+  const query = await queryOf(options, io.clock.now())
+  const { withSession } = await import('../session.ts')
+  return withSession(options, io, async ({ view }): Promise<ExitCode> => {
+    const matched =
+      options.yes && !options.dryRun ? undefined : await view.deadLetters.count(query, io.signal)
+    if (options.dryRun) {
+      print.answer(
+        { dry_run: true, matched },
+        () => `${counted(matched ?? 0, 'dead letter')} would be purged (dry run)\n`,
+      )
+      return OK
+    }
+    if (matched !== undefined && matched > 0) await confirm(io, options, matched)
+    let progress: BulkProgress | undefined
+    const onProgress = (now: BulkProgress) => {
+      progress = now
+    }
+    let result: BulkResult
+    try {
+      result = await view.deadLetters.purge(query, { signal: io.signal, onProgress })
+    } catch (error) {
+      if (progress?.last)
+        io.err(`${bulkText('purged', progress)}; ${howToGoOn('purge', options, progress)}\n`)
+      throw error
+    }
+    print.answer(bulkDocument('purged', result), () => `${bulkText('purged', result)}\n`)
+    if (result.stopped) io.err(`stopped; ${howToGoOn('purge', options, result)}\n`)
+    return result.stopped ? NEGATIVE : OK
+  })
+}
+
+/** Throws a CommandFailure unless the user says yes. */
+async function confirm(io: Io, { yes }: Options, count: number): Promise<void> {
+  if (yes) return
+  const what = `${counted(count, 'dead letter')}, for good`
+  if (io.ask === undefined)
+    throw new CommandFailure(`this deletes ${what}: pass --yes where nobody can be asked.`)
+  let answer = ''
+  try {
+    answer = await io.ask(`Delete ${what}? Type yes: `)
+  } catch (error) {
+    if (!io.signal.aborted) throw error // Ctrl-C is an answer too
+  }
+  if (answer.trim().toLowerCase() !== 'yes') throw new CommandFailure('nothing was deleted.', NEGATIVE)
+}

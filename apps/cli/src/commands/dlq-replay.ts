@@ -1,0 +1,112 @@
+import type { BulkProgress, BulkResult, LetterQuery } from '@weir/core/view/dead-letters'
+import type { Command } from 'commander'
+import { type Context, commandOf, type Invocation } from '../command.ts'
+import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
+import { addLetterFilters, isFiltered, type LetterFilters, queryOf } from '../letter-filters.ts'
+import { rateOption } from '../options.ts'
+import { counted } from '../text.ts'
+
+interface Options extends LetterFilters {
+  readonly all?: true
+  readonly rate?: number
+  readonly dryRun?: true
+}
+
+export function dlqReplayCommand(context: Context): Command {
+  return commandOf<Options>(
+    context,
+    'replay',
+    'take dead letters up again, with all their attempts before them',
+    (command) => {
+      command.argument('[id...]', 'letter ids or event ids; none: all that the filters choose')
+      addLetterFilters(command)
+        .option('--all', 'really all, where no filter is given')
+        .option('--rate <n>', 'letters a second at most (default: as fast as Redis takes them)', rateOption)
+        .option('--dry-run', 'only count them')
+        .addHelpText(
+          'after',
+          '\nEverything that died before the command began is replayed, without a cap; what dies again meanwhile is not.\nCtrl-C stops it after the letters in hand and prints how to go on.',
+        )
+    },
+    (invocation) => (invocation.args.length > 0 ? replayNamed(invocation) : replayQuery(invocation)),
+  )
+}
+
+async function replayNamed({ options, args, io, print }: Invocation<Options>): Promise<ExitCode> {
+  if (options.dryRun || options.all || isFiltered(options)) {
+    throw new CommandFailure('name letters, or choose them with filters, not both.')
+  }
+  const { withSession } = await import('../session.ts')
+  const results = await withSession(options, io, async ({ view }) => {
+    const outcomes: { id: string; outcome: string }[] = []
+    for (const id of args) outcomes.push({ id, outcome: await view.deadLetters.replayOne(id) })
+    return outcomes
+  })
+  print.answer({ results }, () => results.map(({ id, outcome }) => `${id}  ${outcome}\n`).join(''))
+  return results.every(({ outcome }) => outcome === 'replayed' || outcome === 'superseded') ? OK : NEGATIVE
+}
+
+async function replayQuery({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
+  if (!options.all && !isFiltered(options)) {
+    throw new CommandFailure(
+      'say which letters: ids, filters (--tool, --tenant, --reason, --since, --until, --after), or --all.',
+    )
+  }
+  const query = await queryOf(options, io.clock.now())
+  const { withSession } = await import('../session.ts')
+  return withSession(options, io, async ({ view }): Promise<ExitCode> => {
+    if (options.dryRun) {
+      const matched = await view.deadLetters.count(query, io.signal)
+      print.answer(
+        { dry_run: true, matched },
+        () => `${counted(matched, 'dead letter')} would be replayed (dry run)\n`,
+      )
+      return OK
+    }
+    let progress: BulkProgress | undefined
+    const onProgress = (now: BulkProgress) => {
+      progress = now
+    }
+    let result: BulkResult
+    try {
+      result = await view.deadLetters.replay(query, { rate: options.rate, signal: io.signal, onProgress })
+    } catch (error) {
+      if (progress?.last)
+        io.err(`${bulkText('replayed', progress)}; ${howToGoOn('replay', options, progress)}\n`)
+      throw error
+    }
+    print.answer(bulkDocument('replayed', result), () => `${bulkText('replayed', result)}\n`)
+    if (result.stopped) io.err(`stopped; ${howToGoOn('replay', options, result)}\n`)
+    return result.unreadable > 0 || result.stopped ? NEGATIVE : OK
+  })
+}
+
+/** What was done so far, in words. */
+export function bulkText(done: 'replayed' | 'purged', progress: BulkProgress): string {
+  const { matched, superseded, absent, unreadable } = progress
+  const parts = [`${progress.done} of ${counted(matched, 'dead letter')} ${done}`]
+  if (superseded > 0) parts.push(`${superseded} superseded by a redelivery`)
+  if (absent > 0) parts.push(`${absent} taken by somebody else`)
+  if (unreadable > 0) parts.push(`${unreadable} unreadable and left where they are`)
+  return parts.join(', ')
+}
+
+export function bulkDocument(done: 'replayed' | 'purged', result: BulkResult) {
+  const { matched, superseded, absent, unreadable, last, stopped } = result
+  return { matched, [done]: result.done, superseded, absent, unreadable, last, stopped }
+}
+
+/** The command line that does the rest, and nothing that died since the beginning. */
+export function howToGoOn(
+  command: 'replay' | 'purge',
+  options: LetterFilters & Pick<LetterQuery, never>,
+  progress: BulkProgress,
+): string {
+  const words = ['webhook-cli dlq', command]
+  for (const name of ['tool', 'tenant', 'reason'] as const) {
+    if (options[name] !== undefined) words.push(`--${name} ${options[name]}`)
+  }
+  if (progress.last !== null) words.push(`--after ${progress.last}`)
+  words.push(`--until ${new Date(progress.bound).toISOString()}`)
+  return `go on with: ${words.join(' ')}`
+}

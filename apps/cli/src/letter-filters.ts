@@ -1,0 +1,45 @@
+/** How the dlq commands choose letters. */
+import type { LetterQuery } from '@weir/core/view/dead-letters'
+import type { Command } from 'commander'
+import { CommandFailure } from './exit.ts'
+import { type Moment, momentOption, nameOption } from './options.ts'
+
+export interface LetterFilters {
+  readonly tool?: string
+  readonly tenant?: string
+  readonly reason?: string
+  readonly since?: Moment
+  readonly until?: Moment
+  readonly after?: string
+}
+
+export function addLetterFilters(command: Command): Command {
+  return command
+    .option('--tool <tool>', 'only letters of this tool', nameOption)
+    .option('--tenant <tenant>', 'only letters of this tenant', nameOption)
+    .option('--reason <reason>', 'only letters with this reason, e.g. handler, timeout, malformed, poison')
+    .option(
+      '--since <time>',
+      'only letters that died at or after this time (RFC 3339, or how long ago: 2h)',
+      momentOption,
+    )
+    .option('--until <time>', 'only letters that died at or before this time', momentOption)
+    .option('--after <letter>', 'only letters after this one: goes on where a listing or a replay ended')
+}
+
+/** Throws a CommandFailure when `--after` is not the id of a letter. */
+export async function queryOf(filters: LetterFilters, now: number): Promise<LetterQuery> {
+  const { tool, tenant, reason, since, until, after } = filters
+  const { isLetterId } = await import('@weir/core/view/dead-letters')
+  if (after !== undefined && !isLetterId(after)) {
+    throw new CommandFailure(
+      `--after ${after}: not the id of a dead letter; dlq list shows them, such as 1700000000000-0.`,
+    )
+  }
+  return { tool, tenant, reason, since: since?.at(now), until: until?.at(now), after }
+}
+
+/** Does anything narrow the choice down? */
+export function isFiltered({ tool, tenant, reason, since, until, after }: LetterFilters): boolean {
+  return [tool, tenant, reason, since, until, after].some((filter) => filter !== undefined)
+}

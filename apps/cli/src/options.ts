@@ -1,0 +1,91 @@
+/** Options that several commands share, and how their values are read. Wrong values are usage errors. */
+import { parseDuration } from '@weir/core/config/duration'
+import { NAME_PATTERN } from '@weir/core/event'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+
+export interface GlobalOptions {
+  readonly json?: true
+  readonly config?: string
+  readonly redisUrl?: string
+}
+
+const GLOBAL = 'Options of every command:'
+
+/** Every command takes these, before and after its name. */
+export function addGlobalOptions(command: Command): Command {
+  for (const option of [
+    new Option('--json', 'print JSON instead of tables'),
+    new Option(
+      '--config <file>',
+      'configuration file (default: $CONFIG_FILE, else config.yaml where it exists)',
+    ),
+    new Option(
+      '--redis-url <url>',
+      'Redis to talk to (default: the configured one, else that of a running start)',
+    ),
+  ]) {
+    command.addOption(option.helpGroup(GLOBAL))
+  }
+  return command
+}
+
+/** An option that takes a duration; its default is shown as people write it. */
+export function durationFlag(flags: string, meaning: string, fallback: string): Option {
+  return new Option(flags, meaning).argParser(durationOption).default(durationOption(fallback), fallback)
+}
+
+/** ms of `5m`, `90s`, … */
+function durationOption(text: string): number {
+  const ms = parseDuration(text)
+  if (ms === undefined)
+    throw new InvalidArgumentError('Write a duration with its unit, such as 500ms, 30s, 5m or 2h.')
+  return ms
+}
+
+/** A whole number from `min`. */
+export function integerOption(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (!/^\d{1,16}$/.test(text) || value < min || value > max) {
+      const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`
+      throw new InvalidArgumentError(`Write a whole number ${range}.`)
+    }
+    return value
+  }
+}
+
+/** A number above 0. */
+export function rateOption(text: string): number {
+  const value = Number(text)
+  if (!/^\d{1,9}(?:\.\d{1,6})?$/.test(text) || value <= 0)
+    throw new InvalidArgumentError('Write a number above 0.')
+  return value
+}
+
+/** A tool or tenant. */
+export function nameOption(text: string): string {
+  if (!NAME_PATTERN.test(text)) {
+    throw new InvalidArgumentError(
+      'Names have 1 to 63 lower-case letters, digits, - and _, beginning with a letter or digit.',
+    )
+  }
+  return text
+}
+
+/** A point in time: RFC 3339, or how long ago. */
+export interface Moment {
+  /** ms since the epoch, by a clock that reads `now`. */
+  at(now: number): number
+}
+
+const RFC_3339 = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})?)?$/i
+
+export function momentOption(text: string): Moment {
+  const ago = parseDuration(text)
+  if (ago !== undefined) return { at: (now) => now - ago }
+  const time = RFC_3339.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(time)) {
+    throw new InvalidArgumentError('Write a time such as 2026-01-31T09:30:00Z, or how long ago, such as 2h.')
+  }
+  return { at: () => time }
+}

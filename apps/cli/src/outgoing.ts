@@ -1,0 +1,155 @@
+/** Events to send: samples or files, signed as their sender would sign them. Loaded only when used. */
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { GENERIC_EVENT_HEADER } from '@weir/core/adapters/generic'
+import { ADAPTERS } from '@weir/core/adapters/table'
+import type { Config } from '@weir/core/config/schema'
+import type { Tool } from '@weir/core/config/tools'
+import { loadSamples } from '@weir/core/samples'
+import { signGeneric } from '@weir/security/generic'
+import { GITHUB_SIGNATURE_HEADER, signGithub } from '@weir/security/github'
+import { CommandFailure } from './exit.ts'
+
+export interface Outgoing {
+  readonly tool: string
+  /** Besides those that sign it. Lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  /** The header that names the delivery, where the tool has one. */
+  readonly deliveryIdHeader: string | undefined
+  readonly body: Buffer
+}
+
+export interface SampleName {
+  readonly tool: string
+  readonly sample: string
+}
+
+/** What a generic sender might send; the bundled samples are of real tools. */
+const GENERIC_BODY = '{"type":"deploy.finished","service":"checkout","version":"1.4.2"}'
+
+/** Where each tool names the event, and the delivery. */
+const EVENT_HEADERS: Readonly<Record<string, string>> = {
+  github: 'x-github-event',
+  gitlab: 'x-gitlab-event',
+  generic: GENERIC_EVENT_HEADER,
+}
+
+function deliveryIdHeaderOf(tool: string, config: Config): string | undefined {
+  if (tool === 'github') return 'x-github-delivery'
+  if (tool === 'gitlab') return 'idempotency-key'
+  if (tool === 'jira') return 'x-atlassian-webhook-identifier'
+  return tool === 'generic' ? config.webhook.tools.generic.delivery_id_header : undefined
+}
+
+export function sampleNames(directory: URL): SampleName[] {
+  return [
+    ...loadSamples(directory).map(({ tool, name }) => ({ tool, sample: name })),
+    { tool: 'generic', sample: 'deploy.finished' },
+  ]
+}
+
+/** A bundled event: by its name, by its event, or the first of the tool. Throws a CommandFailure when there is none. */
+export function sampleEvent(
+  directory: URL,
+  config: Config,
+  tool: string,
+  wanted: { readonly name?: string | undefined; readonly event?: string | undefined },
+): Outgoing {
+  const deliveryIdHeader = deliveryIdHeaderOf(tool, config)
+  if (tool === 'generic') {
+    if (wanted.name !== undefined && wanted.name !== 'deploy.finished')
+      throw noSample(directory, tool, wanted.name)
+    const headers = {
+      'content-type': 'application/json',
+      [GENERIC_EVENT_HEADER]: wanted.event ?? 'deploy.finished',
+    }
+    return { tool, headers, deliveryIdHeader, body: Buffer.from(GENERIC_BODY) }
+  }
+  const samples = loadSamples(directory).filter((sample) => sample.tool === tool)
+  const eventHeader = EVENT_HEADERS[tool] ?? ''
+  const sample = samples.find(
+    ({ name, headers }) =>
+      (wanted.name === undefined || name === wanted.name) &&
+      (wanted.event === undefined ||
+        headers[eventHeader] === wanted.event ||
+        name === wanted.event ||
+        name.startsWith(`${wanted.event}.`)),
+  )
+  if (sample === undefined) throw noSample(directory, tool, wanted.name ?? wanted.event ?? 'any')
+  return {
+    tool,
+    headers: sample.headers,
+    deliveryIdHeader: sample.deliveryIdHeader ?? deliveryIdHeader,
+    body: sample.body,
+  }
+}
+
+function noSample(directory: URL, tool: string, name: string): CommandFailure {
+  const names = sampleNames(directory).flatMap((sample) => (sample.tool === tool ? [sample.sample] : []))
+  return new CommandFailure(
+    `there is no sample ${name} of ${tool}; there are ${names.join(', ')} (send --list shows all).`,
+  )
+}
+
+/** Bytes of the user's own. Throws a CommandFailure when the tool needs to be told which event they are. */
+export function ownEvent(config: Config, tool: string, body: Buffer, event: string | undefined): Outgoing {
+  const eventHeader = EVENT_HEADERS[tool]
+  if (tool === 'github' && event === undefined) {
+    throw new CommandFailure('say which event the file is, as X-GitHub-Event would: --event push.')
+  }
+  const headers: Record<string, string> = { 'content-type': 'application/json' }
+  if (eventHeader !== undefined && event !== undefined) headers[eventHeader] = event
+  return { tool, headers, deliveryIdHeader: deliveryIdHeaderOf(tool, config), body }
+}
+
+/** All headers of one sending: another delivery each time, unless the id is given. */
+export function headersOf(
+  outgoing: Outgoing,
+  config: Config,
+  secret: string | undefined,
+  sending: { readonly deliveryId: string | undefined; readonly nowMs: number },
+): Record<string, string> {
+  const { tool, headers, deliveryIdHeader, body } = outgoing
+  const all: Record<string, string> = { ...headers }
+  if (deliveryIdHeader !== undefined) all[deliveryIdHeader] = sending.deliveryId ?? randomUUID()
+  if (secret === undefined) return all
+  const { signature_header: signature, timestamp_header: timestamp } = config.webhook.security
+  const scheme = ADAPTERS.get(tool)?.signature
+  if (scheme === 'github') all[GITHUB_SIGNATURE_HEADER] = signGithub(Buffer.from(secret), body)
+  if (scheme === 'generic') {
+    const seconds = Math.floor(sending.nowMs / 1000)
+    all[timestamp] = String(seconds)
+    all[signature] = signGeneric(Buffer.from(secret), seconds, body)
+  }
+  return all
+}
+
+/**
+ * The secret to sign with: the configured one, else the one that `start` made. undefined for tools that sign nothing.
+ * Throws a CommandFailure when the tool signs and there is none.
+ */
+export function secretFor(tool: string, config: Config, dataDirectory: string): string | undefined {
+  if ((ADAPTERS.get(tool)?.signature ?? 'none') === 'none') return undefined
+  const { signature_secrets: secrets } = config.webhook.security
+  const [configured] = secrets[tool as Tool] ?? []
+  if (configured !== undefined) return configured
+  const variable = `${tool.toUpperCase()}_WEBHOOK_SECRET`
+  const file = join(dataDirectory, 'secrets.json')
+  const made = madeSecrets(file)[variable]
+  if (typeof made === 'string' && made !== '') return made
+  throw new CommandFailure(
+    `there is no secret to sign with: pass --secret or set ${variable} (${file} has none either).`,
+  )
+}
+
+function madeSecrets(file: string): Readonly<Record<string, unknown>> {
+  try {
+    const found: unknown = JSON.parse(readFileSync(file, 'utf8'))
+    return typeof found === 'object' && found !== null ? { ...found } : {}
+  } catch (error) {
+    // Not there, or not ours: then it has no secret for us. A SyntaxError's message would quote it.
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return {}
+    throw error
+  }
+}

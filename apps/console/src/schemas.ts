@@ -1,0 +1,183 @@
+/** JSON Schemas of the answers (OpenAPI 3.1): what is not named here does not leave, what is required must be there. */
+import { EVENT_ID_PATTERN, NAME_PATTERN } from '@weir/core/event'
+
+type Schema = Readonly<Record<string, unknown>>
+
+const text = { type: 'string' } as const
+const count = { type: 'integer', minimum: 0 } as const
+const time = { type: 'string', format: 'date-time' } as const
+const flag = { type: 'boolean' } as const
+
+function described(schema: Schema, description: string): Schema {
+  return { ...schema, description }
+}
+function nullable(schema: { readonly type: string } & Schema, description?: string): Schema {
+  return { ...schema, type: [schema.type, 'null'], ...(description === undefined ? {} : { description }) }
+}
+function word(...words: readonly string[]): Schema {
+  return { type: 'string', enum: words }
+}
+/** An object whose fields are all there. */
+function object(properties: Readonly<Record<string, Schema>>): Schema {
+  return { type: 'object', additionalProperties: false, required: Object.keys(properties), properties }
+}
+function list(items: Schema): Schema {
+  return { type: 'array', items }
+}
+
+const subject = {
+  type: ['object', 'null'],
+  additionalProperties: false,
+  required: ['key', 'kind'],
+  properties: { key: text, kind: text, title: text, url: text },
+  description: 'What the event is about; null when the payload does not say or cannot be read.',
+}
+
+export const eventSchema = object({
+  event_id: text,
+  place: described(word('unread', 'pending', 'parked', 'dead', 'settled'), 'Where the event is now.'),
+  stream_id: nullable(text, 'Its entry in the stream; null when the entry has been trimmed.'),
+  tool: nullable(text),
+  tenant: nullable(text),
+  type: nullable(text, "The sender's event type, e.g. pull_request."),
+  event: nullable(text, 'The name handlers subscribe to, e.g. pull_request.opened.'),
+  subject,
+  received_at: nullable(time),
+  attempts: nullable(count, 'Attempts that failed; null once settled.'),
+  deliveries: nullable(count, 'How often it was handed out since its last outcome.'),
+  consumer: nullable(text, 'Who holds it, while pending.'),
+  idle_ms: nullable(count, 'How long that consumer has been silent about it.'),
+  due_at: nullable(time, 'When it is tried again, while parked.'),
+  reason: nullable(text, 'Why it waits or is dead.'),
+  error: nullable(text),
+  first_failed_at: nullable(time),
+  dead_at: nullable(time),
+  letter_id: nullable(text, 'Its dead letter.'),
+  bytes_available: described(flag, 'Does GET /events/{id}/raw have the bytes?'),
+  bytes_problem: nullable(text, 'Why bytes that are held cannot be read.'),
+  size: nullable(count, 'Bytes as sent.'),
+  content_type: nullable(text),
+})
+
+const unknownCount = nullable(count, 'null = Redis cannot tell.')
+
+export const ledgerSchema = object({
+  accepted: count,
+  settled: count,
+  unread: unknownCount,
+  pending: count,
+  parked: count,
+  dead: count,
+  superseded: count,
+  purged: count,
+  spooled: described(count, 'In the spools of the gateways, as they last reported; not part of the sum.'),
+  unaccounted: {
+    type: ['integer', 'null'],
+    description: 'accepted − all places; anything but 0 is an alarm, null = unknown.',
+  },
+})
+
+const deadLetterSchema = object({
+  letter_id: text,
+  event_id: nullable(text),
+  stream_id: text,
+  tool: nullable(text),
+  tenant: nullable(text),
+  type: nullable(text),
+  reason: text,
+  error: text,
+  attempts: nullable(count),
+  received_at: nullable(time),
+  first_failed_at: nullable(time),
+  dead_at: nullable(time),
+  readable: described(flag, 'false: it can be purged, but not replayed.'),
+})
+
+export const deadLetterPageSchema = object({
+  dead_letters: list(deadLetterSchema),
+  next: nullable(text, '`after` of the next page; null on the last.'),
+})
+
+const breakerSchema = object({
+  tool: text,
+  state: word('closed', 'open', 'half-open'),
+  failures: described(count, 'Failures in a row.'),
+  open_since: nullable(time),
+  wait_ms: described(count, 'Until an event is let through to see.'),
+})
+
+export const breakersSchema = object({ breakers: list(breakerSchema) })
+
+const lossSchema = object({ stream: text, last_generated_id: text, witness_id: text })
+
+export const statusSchema = object({
+  verdict: word('balanced', 'unbalanced', 'loss', 'unknown'),
+  ledger: ledgerSchema,
+  losses: list(lossSchema),
+  lag: object({ messages: unknownCount, unread: unknownCount, pending: count, parked: count }),
+  oldest: object({ unread_ms: count, pending_ms: count, overdue_ms: count }),
+  group: described(flag, 'Does the consumer group exist?'),
+  consumers: list(
+    object({
+      name: text,
+      alive: flag,
+      seen_ms: nullable(count),
+      pending: count,
+      idle_ms: nullable(count),
+      held: nullable(count),
+      running: nullable(count),
+    }),
+  ),
+  gateways: list(object({ name: text, spooled: count, seen_ms: count })),
+  breakers: list(breakerSchema),
+  streams: list(
+    object({ name: text, length: count, memory_bytes: nullable(count), last_generated_id: text }),
+  ),
+  redis: object({
+    version: nullable(text),
+    used_memory_bytes: nullable(count),
+    max_memory_bytes: nullable(count, '0 = no limit.'),
+    eviction_policy: nullable(text),
+    append_only: nullable(flag),
+  }),
+})
+
+export const readySchema = object({
+  status: word('ok', 'degraded'),
+  redis: word('ok', 'disconnected'),
+  version: text,
+  uptime_seconds: count,
+})
+
+export const healthSchema = object({ status: word('ok') })
+
+export const replaySchema = object({ outcome: word('replayed', 'superseded') })
+
+export const problemSchema = object({ type: text, title: text, status: count, code: text, detail: text })
+
+export const bytesSchema = { type: 'string', format: 'binary' } as const
+
+/** The patterns of the core as JSON Schema has them. */
+export const eventIdParam = { type: 'string', description: `Event id, ${EVENT_ID_PATTERN.source}` } as const
+export const letterIdParam = {
+  type: 'string',
+  description: 'letter_id or event_id of an entry of /dlq',
+} as const
+
+/** Most letters of one page. */
+const MAX_PAGE = 1000
+const name = { type: 'string', pattern: NAME_PATTERN.source } as const
+
+export const deadLetterQuery = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    after: { type: 'string', description: 'letter_id that the page begins after.' },
+    count: { type: 'integer', minimum: 1, maximum: MAX_PAGE, default: 50 },
+    tool: name,
+    tenant: name,
+    reason: { type: 'string', minLength: 1, maxLength: 64 },
+    since: { type: 'string', format: 'date-time', description: 'Died at or after.' },
+    until: { type: 'string', format: 'date-time', description: 'Died at or before.' },
+  },
+} as const

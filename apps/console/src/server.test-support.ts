@@ -1,0 +1,61 @@
+/** The operations API over a real socket, for tests. */
+import { systemClock } from '@weir/core/clock'
+import type { PipelineView } from '@weir/core/pipeline-view'
+import { pino } from 'pino'
+import { afterEach, expect } from 'vitest'
+import { PROBLEMS, type ProblemCode } from './problems.ts'
+import { createOpsServer } from './server.ts'
+
+export const TOKEN = 'the-operators-token'
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly bytes: Buffer
+  readonly text: string
+  /** The parsed body. */
+  json(): unknown
+}
+
+export interface Api {
+  /** With the token. */
+  get(path: string): Promise<Answer>
+  /** Without. */
+  ask(path: string, init?: RequestInit): Promise<Answer>
+}
+
+/** Serves views; what was served is closed after the test. Call at the top of a file. */
+export function useApi(): (view: PipelineView, options?: { readonly metricsOpen?: boolean }) => Promise<Api> {
+  const closing: (() => Promise<unknown>)[] = []
+  afterEach(async () => {
+    await Promise.all(closing.splice(0).map((close) => close()))
+  })
+  return async (view, { metricsOpen = false } = {}) => {
+    const log = pino({ level: 'silent' })
+    const server = await createOpsServer({ view, token: TOKEN, metricsOpen, clock: systemClock, log })
+    closing.push(() => server.close())
+    const base = await server.listen({ host: '127.0.0.1', port: 0 })
+    const ask = (path: string, init: RequestInit = {}) => answerTo(`${base}${path}`, init)
+    return { ask, get: (path) => ask(path, { headers: { authorization: `Bearer ${TOKEN}` } }) }
+  }
+}
+
+async function answerTo(url: string, init: RequestInit): Promise<Answer> {
+  const response = await fetch(url, init)
+  const bytes = Buffer.from(await response.arrayBuffer())
+  const text = bytes.toString()
+  const { status, headers } = response
+  return { status, headers, bytes, text, json: () => JSON.parse(text) }
+}
+
+export function expectProblem(answer: Answer, code: ProblemCode): void {
+  expect(answer.json()).toEqual({
+    type: `urn:weir:problem:${code}`,
+    title: PROBLEMS[code].title,
+    status: PROBLEMS[code].status,
+    code,
+    detail: expect.any(String),
+  })
+  expect(answer.status).toBe(PROBLEMS[code].status)
+  expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/)
+}

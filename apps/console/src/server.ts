@@ -1,0 +1,124 @@
+/**
+ * The operations API: what operators ask about the pipeline, over HTTP. It needs Redis and nothing else; gateway and
+ * consumer may be down.
+ */
+import swagger from '@fastify/swagger'
+import type { Clock } from '@weir/core/clock'
+import { isFault, messageOf } from '@weir/core/faults'
+import type { PipelineView } from '@weir/core/pipeline-view'
+import {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  fastify,
+  LogController,
+} from 'fastify'
+import { bearerCheck } from './bearer.ts'
+import { openapiOptions } from './openapi.ts'
+import { codeOfFault, type ProblemDocument, problemDocument, Refusal } from './problems.ts'
+import { deadLetterRoutes } from './routes/dead-letters.ts'
+import { eventRoutes } from './routes/events.ts'
+import { healthRoutes } from './routes/health.ts'
+import { overviewRoutes } from './routes/overview.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answered without the token. */
+    open?: boolean
+  }
+}
+
+export interface OpsServerOptions {
+  readonly view: PipelineView
+  /** The operators' token; must not be empty. */
+  readonly token: string
+  /** Serve /metrics and /stats without the token. */
+  readonly metricsOpen: boolean
+  readonly clock: Pick<Clock, 'monotonic'>
+  readonly log: FastifyBaseLogger
+}
+
+/** Largest body of a request, bytes. No route takes one. */
+const BODY_LIMIT = 1024
+/** How long a client may take to send its request, ms. */
+const REQUEST_TIMEOUT_MS = 10_000
+/** What a client should wait before it asks again while Redis is away, s. */
+const RETRY_AFTER_S = 1
+
+/**
+ * The API, not yet listening: `listen({ host, port })` starts it, `close()` stops it (finishes what is being answered;
+ * harmless when repeated).
+ */
+export async function createOpsServer(options: OpsServerOptions): Promise<FastifyInstance> {
+  const { view, token, metricsOpen, clock, log } = options
+  const shows = bearerCheck(token)
+  const app: FastifyInstance = fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    forceCloseConnections: 'idle',
+    // A parameter that nobody knows is a mistake to be told of, not to be dropped.
+    ajv: { customOptions: { removeAdditional: false } },
+    routerOptions: { maxParamLength: 200 },
+  })
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
+    if (request.routeOptions.config.open === true || shows(request.headers.authorization)) return
+    reply.header('www-authenticate', 'Bearer realm="weir"')
+    throw new Refusal('TOKEN_REQUIRED')
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, url, routeOptions, ip } = request
+    const fields = {
+      method,
+      url,
+      route: routeOptions.url,
+      status: reply.statusCode,
+      ip,
+      ms: Math.round(reply.elapsedTime),
+    }
+    request.log.info(fields, 'answered')
+  })
+  app.setNotFoundHandler(() => {
+    throw new Refusal('ROUTE_UNKNOWN')
+  })
+  app.setErrorHandler<FastifyError>((error, request, reply) => {
+    const problem = problemOf(error)
+    if (problem.status === 503)
+      request.log.warn({ code: problem.code, err: error.message }, 'not answerable now')
+    else if (problem.status >= 500) request.log.error({ err: error, code: problem.code }, 'a request failed')
+    if (problem.status === 503) reply.header('retry-after', RETRY_AFTER_S)
+    return reply
+      .status(problem.status)
+      .type('application/problem+json')
+      .serializer(JSON.stringify)
+      .send(problem)
+  })
+
+  await app.register(swagger, openapiOptions)
+  await app.register(async (routes) => {
+    eventRoutes(routes, view)
+    overviewRoutes(routes, view, { metricsOpen })
+    deadLetterRoutes(routes, view)
+    healthRoutes(routes, view, clock)
+    routes.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  })
+  return app
+}
+
+function problemOf(error: unknown): ProblemDocument {
+  if (error instanceof Refusal) return error.document
+  if (isFault(error)) return problemDocument(codeOfFault(error.code), error.message)
+  // Fastify's own: a query that does not fit the schema, a body where none belongs.
+  if (
+    error instanceof Error &&
+    'statusCode' in error &&
+    typeof error.statusCode === 'number' &&
+    error.statusCode < 500
+  ) {
+    return problemDocument('REQUEST_INVALID', messageOf(error))
+  }
+  return problemDocument('INTERNAL')
+}
