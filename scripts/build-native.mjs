@@ -16,7 +16,9 @@ const built = join(module, 'build/Release/binding.node')
 if (existsSync(built)) process.exit(0)
 
 const pinned = join(root, 'node_modules/node/node_modules')
-const platform = existsSync(pinned) ? readdirSync(pinned).find((name) => name.startsWith('node-') && existsSync(join(pinned, name, 'include'))) : undefined
+const platform = existsSync(pinned)
+  ? readdirSync(pinned).find((name) => name.startsWith('node-') && existsSync(join(pinned, name, 'include')))
+  : undefined
 const nodedir = platform ? join(pinned, platform) : undefined
 
 console.log('weir: compiling zstd-napi (once per installation, about a minute)')
@@ -27,6 +29,8 @@ const args = [nodeGyp, 'rebuild', '--jobs=max', ...(nodedir ? [`--nodedir=${node
 const build = spawnSync(process.execPath, args, { cwd: module, encoding: 'utf8', maxBuffer: 64 << 20 })
 writeFileSync(log, `${build.stdout ?? ''}\n${build.stderr ?? ''}`)
 if (build.status !== 0 || !existsSync(built)) {
-  console.error(`weir: could not compile zstd-napi. It needs python3, make and g++ (Debian: apt-get install python3 make g++). Full output: ${log}`)
+  console.error(
+    `weir: could not compile zstd-napi. It needs python3, make and g++ (Debian: apt-get install python3 make g++). Full output: ${log}`,
+  )
   process.exit(1)
 }

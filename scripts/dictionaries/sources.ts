@@ -1,0 +1,94 @@
+/** Where the structure of each tool comes from, and putting a dictionary together from it. */
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { cover } from './cover.ts'
+import { blank, textOf, type Vocabulary } from './structure.ts'
+import { alertmanagerVocabulary } from './vocabulary/alertmanager.ts'
+import { githubVocabulary } from './vocabulary/github.ts'
+import { gitlabVocabulary } from './vocabulary/gitlab.ts'
+import { jiraVocabulary } from './vocabulary/jira.ts'
+
+export interface Payload {
+  /** The event's type: measurements never learn from payloads of the type they measure. */
+  readonly type: string
+  readonly json: unknown
+}
+
+export interface Source {
+  readonly tool: string
+  readonly vocabulary: Vocabulary
+  readonly payloads: readonly Payload[]
+  /** Size limit of the dictionary, bytes. */
+  readonly size: number
+}
+
+/** Tuned on GitHub's payloads: docs/dictionaries.md has the table. */
+const WINDOW = 512
+const GRAM = 8
+
+/** The type of an event as its payload or, failing that, its file's name says. */
+export function typeOf(json: unknown, fileName: string): string {
+  const { object_kind, event_name } = json as { object_kind?: string; event_name?: string }
+  return object_kind ?? event_name ?? fileName
+}
+
+/** All payloads of @octokit/webhooks-examples. */
+export function githubPayloads(): Payload[] {
+  const path = createRequire(import.meta.url).resolve('@octokit/webhooks-examples')
+  const events: { name: string; examples: unknown[] }[] = JSON.parse(readFileSync(path, 'utf8'))
+  return events.flatMap(({ name, examples }) => examples.map((json) => ({ type: name, json })))
+}
+
+/** The committed structure of a tool whose samples are not a dependency: one blanked payload a line. */
+function committedStructure(tool: string): Payload[] {
+  const file = structureFile(tool)
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line, i) => {
+      const { type, json } = JSON.parse(line)
+      if (typeof type !== 'string') throw new Error(`${file.pathname}:${i + 1}: no type`)
+      return { type, json }
+    })
+}
+
+export const structureFile = (tool: string): URL =>
+  new URL(`../../packages/core/dictionaries/structure/${tool}.jsonl`, import.meta.url)
+
+export const dictionaryFile = (tool: string): URL =>
+  new URL(`../../packages/core/dictionaries/${tool}.dict`, import.meta.url)
+
+const KIB = 1024
+
+/** Of tools whose structure is committed. Throws an Error that lists them for another name. */
+export function vocabularyOf(tool: string): Vocabulary {
+  const vocabulary = COMMITTED.get(tool)?.vocabulary
+  if (vocabulary === undefined)
+    throw new Error(`no structure is kept of '${tool}', only of ${[...COMMITTED.keys()].join(', ')}`)
+  return vocabulary
+}
+
+const COMMITTED: ReadonlyMap<string, { readonly vocabulary: Vocabulary; readonly size: number }> = new Map([
+  ['gitlab', { vocabulary: gitlabVocabulary, size: 32 * KIB }],
+  ['jira', { vocabulary: jiraVocabulary, size: 16 * KIB }],
+  ['alertmanager', { vocabulary: alertmanagerVocabulary, size: 8 * KIB }],
+])
+
+export function sources(): Source[] {
+  return [
+    { tool: 'github', vocabulary: githubVocabulary(), payloads: githubPayloads(), size: 48 * KIB },
+    ...[...COMMITTED].map(([tool, { vocabulary, size }]) => ({
+      tool,
+      vocabulary,
+      payloads: committedStructure(tool),
+      size,
+    })),
+  ]
+}
+
+/** The dictionary of these payloads: chosen structure, then what was written by hand, then the header lines. */
+export function buildDictionary(vocabulary: Vocabulary, payloads: readonly Payload[], size: number): Buffer {
+  const tail = vocabulary.extras.join('') + vocabulary.headers.join('')
+  const texts = payloads.map(({ json }) => textOf(blank(json, vocabulary), vocabulary.escapesHtml))
+  return Buffer.from(cover(texts, { size: size - tail.length, window: WINDOW, gram: GRAM }) + tail)
+}

@@ -1,0 +1,137 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { appPlans } from './plan.ts'
+import { readStartSettings, type StartSettings } from './settings.ts'
+
+let root = ''
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'weir-settings-'))
+})
+afterEach(() => rmSync(root, { recursive: true }))
+
+const read = (env: Record<string, string> = {}, file?: string): Promise<StartSettings> => {
+  if (file !== undefined) writeFileSync(join(root, 'config.yaml'), file)
+  return readStartSettings({ env, root, cwd: root })
+}
+
+describe('the settings of start', () => {
+  it('make the secrets that are missing, and pass them to the apps', async () => {
+    const { madeSecrets, freshSecrets, childEnv, config } = await read()
+    expect(freshSecrets).toEqual(['GITHUB_WEBHOOK_SECRET', 'GENERIC_WEBHOOK_SECRET', 'OPS_TOKEN'])
+    expect(childEnv).toMatchObject(madeSecrets)
+    expect(config.webhook.ops.token).toBe(madeSecrets.OPS_TOKEN)
+    const again = await read()
+    expect(again.madeSecrets).toEqual(madeSecrets)
+    expect(again.freshSecrets).toEqual([])
+  })
+
+  it('make none where one is given, in the environment or in the file', async () => {
+    const { madeSecrets, childEnv } = await read(
+      { OPS_TOKEN: 'given-token', HMAC_SECRET: 'given-generic' },
+      'webhook:\n  security:\n    signature_secrets:\n      github: given-in-the-file\n',
+    )
+    expect(madeSecrets).toEqual({})
+    expect(childEnv).not.toHaveProperty('GITHUB_WEBHOOK_SECRET')
+    expect(existsSync(join(root, '.weir/secrets.json'))).toBe(false)
+  })
+
+  it('make one for a file that only names the variable, and none for a tool that needs none', async () => {
+    const { freshSecrets } = await read(
+      { OPS_TOKEN: 'given' },
+      [
+        'webhook:',
+        '  tools: { generic: { enabled: false } }',
+        '  security: { signature_secrets: { github: "${GITHUB_WEBHOOK_SECRET}" } }',
+      ].join('\n'),
+    )
+    expect(freshSecrets).toEqual(['GITHUB_WEBHOOK_SECRET'])
+  })
+
+  it('make none in production, which does not run without the token', async () => {
+    for (const name of ['NODE_ENV', 'WEIR_ENV']) {
+      await expect(read({ [name]: 'production' })).rejects.toThrow(/OPS_TOKEN/)
+    }
+    const { madeSecrets, unsignedTools } = await read({ NODE_ENV: 'production', OPS_TOKEN: 'given' })
+    expect(madeSecrets).toEqual({})
+    expect(unsignedTools).toEqual([])
+    expect(existsSync(join(root, '.weir'))).toBe(false)
+  })
+
+  it('let the tools whose signatures do not exist yet in unsigned, unless the file says otherwise', async () => {
+    expect(await read()).toMatchObject({
+      unsignedTools: ['jira', 'gitlab', 'alertmanager'],
+      childEnv: {
+        JIRA_WEBHOOK_SIGNATURE: 'none',
+        GITLAB_WEBHOOK_SIGNATURE: 'none',
+        ALERTMANAGER_WEBHOOK_SIGNATURE: 'none',
+      },
+    })
+    const { unsignedTools } = await read(
+      {},
+      'webhook: { tools: { jira: { signature: auto }, gitlab: { enabled: false } } }',
+    )
+    expect(unsignedTools).toEqual(['alertmanager'])
+  })
+
+  it('want a private Redis only when nothing says which one to use', async () => {
+    expect((await read()).privateRedis).toBe(true)
+    expect((await read({ REDIS_URL: 'redis://elsewhere:6379' })).privateRedis).toBe(false)
+    expect((await read({ REDIS_ADDRESSES: 'elsewhere:6379' })).privateRedis).toBe(false)
+    expect((await read({ REDIS_PASSWORD: 'secret' })).privateRedis).toBe(false)
+    expect((await read({}, 'webhook: { redis: { url: "redis://elsewhere:6379" } }')).privateRedis).toBe(false)
+  })
+
+  it('name paths absolutely, so that the apps mean the same ones', async () => {
+    const { dataDirectory, childEnv } = await read({ WEIR_DATA_DIR: 'data' }, 'webhook: {}')
+    expect(dataDirectory).toBe(join(root, 'data'))
+    expect(childEnv).toMatchObject({
+      WEIR_DATA_DIR: join(root, 'data'),
+      CONFIG_FILE: join(root, 'config.yaml'),
+    })
+  })
+
+  it('pass on everything else that was given', async () => {
+    expect((await read({ PATH: '/bin', LOG_LEVEL: 'debug' })).childEnv).toMatchObject({
+      PATH: '/bin',
+      LOG_LEVEL: 'debug',
+    })
+  })
+})
+
+describe('the plan of the apps', () => {
+  it('follows the ports and hosts of the configuration', async () => {
+    const { config } = await read(
+      { PORT: '9000', OPS_PORT: '9001', OPS_TOKEN: 'tok' },
+      'webhook: { ops: { host: "::1" } }',
+    )
+    const [gateway, consumer, console, ...more] = appPlans(config, '/apps')
+    expect(more).toEqual([])
+    expect(gateway).toMatchObject({
+      name: 'gateway',
+      script: '/apps/ingest/src/main.ts',
+      ports: [{ port: 9000 }],
+      ready: { url: 'http://localhost:9000/ready' },
+    })
+    expect(consumer?.ready?.url).toBe('http://[::1]:8082/ready')
+    expect(console).toMatchObject({
+      ports: [{ port: 9001 }],
+      ready: { url: 'http://[::1]:9001/ledger', headers: { authorization: 'Bearer tok' } },
+    })
+  })
+
+  it('takes a gateway for ready only when it has Redis', async () => {
+    const [gateway] = appPlans((await read()).config, '/apps')
+    expect(gateway?.ready?.accept?.({ status: 'ok', redis: 'ok' })).toBe(true)
+    expect(gateway?.ready?.accept?.({ status: 'degraded', redis: 'disconnected' })).toBe(false)
+    expect(gateway?.ready?.accept?.(null)).toBe(false)
+  })
+
+  it('asks a consumer without a port nothing', async () => {
+    for (const port of ['off', '0']) {
+      const { config } = await read({}, `webhook: { consumer: { ops_port: ${port} } }`)
+      expect(appPlans(config, '/apps')[1]?.ready).toBeUndefined()
+    }
+  })
+})

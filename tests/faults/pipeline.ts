@@ -1,0 +1,292 @@
+/**
+ * The whole pipeline in processes of its own (Redis with every write fsynced, gateways, consumers), a sender that keeps
+ * its own record of what was answered, and a handler that keeps its own record of what it did. At the end the two
+ * records are compared; the pipeline's own word is only asked for the ledger.
+ */
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { partitionKeys } from '@weir/core/keys'
+import { connectRedis } from '@weir/core/redis/link'
+import { type DeadLetter, listDeadLetters } from '@weir/core/stream/dead-letters'
+import { type Ledger, type LedgerReading, readLedger } from '@weir/core/stream/ledger'
+import { listPending } from '@weir/core/stream/reclaim'
+import { expect } from 'vitest'
+import { freePort } from '../../scripts/free-port.ts'
+import { type RedisServer, startRedis } from '../../scripts/private-redis.ts'
+import { SECRET, sendGithub } from '../support/gateway.ts'
+import { root, type TestProcess, type TestProcesses } from '../support/process.ts'
+import type { Order } from './handlers/record.ts'
+
+/** What each of the sender's workers pauses between two events, ms: the load is to last, not to be a benchmark. */
+const PACE_MS = 10
+/** How long everything may take to come to rest at the end, ms. */
+const REST_TIMEOUT_MS = 20_000
+
+/** Times in which everything notices, gives up and comes back soon enough for a test. */
+const CONFIG = `
+webhook:
+  redis:
+    command_timeout: 500ms
+    connect_timeout: 500ms
+    reconnect_max_delay: 100ms
+  ingest:
+    host: 127.0.0.1
+    admission_budget: 400ms
+    shutdown_timeout: 3s
+  consumer:
+    num_workers: 8
+    block_timeout: 200ms
+    handler_timeout: 800ms
+    retry_base_delay: 20ms
+    retry_max_delay: 200ms
+    reclaim_idle: 1s
+    reclaim_interval: 100ms
+    heartbeat_interval: 200ms
+    dead_consumer_after: 3s
+    shutdown_timeout: 3s
+    ops_port: 0
+    breaker:
+      failure_threshold: 100000
+  stream:
+    trim_interval: 100ms
+    keep_settled: 1s
+  security:
+    enable_rate_limiting: false
+observability:
+  logging:
+    level: info
+`
+
+export interface FaultPipeline {
+  readonly redis: RedisServer
+  readonly sender: Sender
+  /** The gateway that runs now. */
+  gateway(): TestProcess
+  /** The consumers that run now. */
+  consumers(): readonly TestProcess[]
+  /** Starts a gateway on the same port and spool, and waits until it is ready. */
+  startGateway(): Promise<void>
+  startConsumer(): TestProcess
+  ledger(): Promise<Ledger>
+  reading(): Promise<LedgerReading>
+  letters(): Promise<DeadLetter[]>
+  /** Entries that are pending in the name of the consumer with this process id. */
+  pendingOf(pid: number): Promise<number>
+  /** Runs of the handler: event id → how many. */
+  runs(): ReadonlyMap<string, number>
+  /** Has this event had its effect? */
+  hasEffect(id: string): boolean
+  /** Effects: event id → hash of the body that it saw. */
+  effects(): ReadonlyMap<string, string>
+  /**
+   * Waits until nothing moves any more, then compares the records: every 202 has its one effect with the bytes that
+   * were sent, every effect was sent, the ledger balances, Redis has lost nothing.
+   * @param dead event ids that are to be dead letters instead
+   */
+  expectNothingLost(dead?: readonly string[]): Promise<void>
+}
+
+/** Runs `test` with a gateway and this many consumers. */
+export async function withPipeline(
+  processes: TestProcesses,
+  consumers: number,
+  test: (pipeline: FaultPipeline) => Promise<void>,
+): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'weir-faults-'))
+  const records = join(directory, 'records')
+  mkdirSync(join(records, 'effects'), { recursive: true })
+  const configFile = join(directory, 'config.yaml')
+  const handlers = join(root, 'tests/faults/handlers')
+  writeFileSync(configFile, CONFIG.replace('consumer:\n', `consumer:\n    handlers: ${handlers}\n`))
+  const redis = await startRedis()
+  const port = await freePort()
+  const env = {
+    CONFIG_FILE: configFile,
+    REDIS_URL: redis.url,
+    WEIR_DATA_DIR: join(directory, 'data'),
+    GITHUB_WEBHOOK_SECRET: SECRET,
+    RECORD_DIRECTORY: records,
+    PORT: String(port),
+    OPS_TOKEN: 'a-token-for-tests',
+  }
+  const keys = partitionKeys({
+    stream: 'webhook-events',
+    deadLetters: 'webhook-events-dlq',
+    group: 'webhook-processors',
+    cluster: false,
+  })
+  const link = connectRedis({
+    url: redis.url,
+    commandTimeoutMs: 500,
+    connectTimeoutMs: 500,
+    reconnectMaxDelayMs: 50,
+    name: 'test',
+  })
+  const sender = createSender(port)
+  let gateway: TestProcess | undefined
+  const running: TestProcess[] = []
+  const pipeline: FaultPipeline = {
+    redis,
+    sender,
+    gateway() {
+      if (gateway === undefined) throw new Error('no gateway runs')
+      return gateway
+    },
+    consumers: () => running,
+    async startGateway() {
+      gateway = processes.start('apps/ingest/src/main.ts', { env })
+      await gateway.waitForHttp(`http://127.0.0.1:${port}/health`)
+    },
+    startConsumer() {
+      const consumer = processes.start('apps/consumer/src/main.ts', { env })
+      running.push(consumer)
+      void consumer.exit.then(() => running.splice(running.indexOf(consumer), 1))
+      return consumer
+    },
+    reading: () => readLedger(link, keys),
+    letters: () => listDeadLetters(link, keys, { count: 1000 }),
+    ledger: async () => (await readLedger(link, keys)).ledger,
+    async pendingOf(pid) {
+      const entries = await listPending(link, keys, { count: 10_000 })
+      return entries.filter(({ consumer }) => consumer.includes(`-${pid}-`)).length
+    },
+    runs() {
+      const counts = new Map<string, number>()
+      for (const line of readFileSync(join(records, 'runs.log'), 'utf8').split('\n')) {
+        const [id] = line.split(' ')
+        if (id) counts.set(id, (counts.get(id) ?? 0) + 1)
+      }
+      return counts
+    },
+    hasEffect: (id) => existsSync(join(records, 'effects', `${id}:record`)),
+    effects() {
+      const found = new Map<string, string>()
+      for (const name of readdirSync(join(records, 'effects'))) {
+        const [id, handler] = name.split(':')
+        // A kill may leave a draft behind, never an effect.
+        if (handler === 'record') found.set(id ?? '', readFileSync(join(records, 'effects', name), 'utf8'))
+      }
+      return found
+    },
+    async expectNothingLost(dead = []) {
+      const rest = { unread: 0, pending: 0, parked: 0, spooled: 0, unaccounted: 0, dead: dead.length }
+      await expect.poll(() => quietly(pipeline.ledger), { timeout: REST_TIMEOUT_MS }).toMatchObject(rest)
+      expect((await pipeline.reading()).lost).toBe(false)
+      const effects = pipeline.effects()
+      const missing = [...sender.accepted].filter(([id]) => !effects.has(id) && !dead.includes(id))
+      expect(missing, 'accepted, without effect').toEqual([])
+      const changed = [...effects].filter(([id, hash]) => (sender.accepted.get(id) ?? hash) !== hash)
+      expect(changed, 'processed with other bytes').toEqual([])
+      const strange = [...effects.values()].filter((hash) => !sender.hashes.has(hash))
+      expect(strange, 'processed, but never sent').toEqual([])
+      // What was answered with an error, or not at all, may have been accepted as well.
+      expect(effects.size).toBeLessThanOrEqual(sender.accepted.size + sender.unanswered)
+    },
+  }
+  try {
+    await link.ready()
+    await pipeline.startGateway()
+    for (let n = 0; n < consumers; n++) await pipeline.startConsumer().waitForLine(/"msg":"listening"/)
+    await test(pipeline)
+  } finally {
+    await sender.stop()
+    await Promise.all([...running, ...(gateway ? [gateway] : [])].map((each) => each.kill('SIGKILL')))
+    await link.close()
+    await redis.stop()
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/** What a poll that may fail (Redis away) has to say. */
+async function quietly<T>(ask: () => Promise<T>): Promise<T | string> {
+  try {
+    return await ask()
+  } catch (error) {
+    return String(error)
+  }
+}
+
+export interface Sender {
+  /** Event id → SHA-256 of the body, for everything that was answered 202. */
+  readonly accepted: ReadonlyMap<string, string>
+  /** Of everything that was sent. */
+  readonly hashes: ReadonlySet<string>
+  /** Requests that got no answer, or another one than 202. */
+  readonly unanswered: number
+  /** Status → how often. */
+  readonly statuses: ReadonlyMap<number, number>
+  /** Sends one event; resolves with its id when it was accepted. */
+  send(order?: Omit<Order, 'n'>): Promise<string | undefined>
+  /** Sends from now on, this many at a time, each event once: as GitHub does. */
+  start(concurrency: number, order?: Omit<Order, 'n'>): void
+  /** Waits until so many more have been accepted. */
+  untilAccepted(more: number): Promise<void>
+  stop(): Promise<void>
+}
+
+function createSender(port: number): Sender {
+  const accepted = new Map<string, string>()
+  const hashes = new Set<string>()
+  const statuses = new Map<number, number>()
+  const agent = new Agent({ keepAlive: true })
+  let unanswered = 0
+  let sent = 0
+  let stopped = false
+  const workers: Promise<void>[] = []
+  const send = async (order: Omit<Order, 'n'> = {}): Promise<string | undefined> => {
+    const n = ++sent
+    const body = Buffer.from(JSON.stringify({ action: 'opened', n, padding: 'ü'.repeat(n % 997), ...order }))
+    const hash = createHash('sha256').update(body).digest('hex')
+    hashes.add(hash)
+    try {
+      const answer = await sendGithub(port, `delivery-${n}`, body)
+      statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
+      if (answer.status === 202) {
+        const id = String(answer.json.event_id)
+        accepted.set(id, hash)
+        return id
+      }
+    } catch {
+      // Refused or cut off: the gateway is away. Nobody knows what became of the event.
+    }
+    unanswered++
+    return undefined
+  }
+  return {
+    accepted,
+    hashes,
+    statuses,
+    get unanswered() {
+      return unanswered
+    },
+    send,
+    start(concurrency, order = {}) {
+      for (let worker = 0; worker < concurrency; worker++) {
+        workers.push(
+          (async () => {
+            // Every seventh fails once before it succeeds.
+            while (!stopped) {
+              await send(sent % 7 === 0 ? { ...order, failures: 1 } : order)
+              await pause(PACE_MS)
+            }
+          })(),
+        )
+      }
+    },
+    async untilAccepted(more) {
+      const goal = accepted.size + more
+      await expect
+        .poll(() => accepted.size, { timeout: REST_TIMEOUT_MS, interval: 20 })
+        .toBeGreaterThanOrEqual(goal)
+    },
+    async stop() {
+      stopped = true
+      await Promise.all(workers)
+      agent.destroy()
+    },
+  }
+}

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest'
+import { useProcesses } from '../support/process.ts'
+import { withPipeline } from './pipeline.ts'
+
+const processes = useProcesses()
+/** Processes start and stop several times; the machine may be busy. */
+const PATIENT = { timeout: 90_000 }
+
+describe('SIGTERM', () => {
+  it('of everything under load, one after the other and started again, loses nothing', PATIENT, () =>
+    withPipeline(processes, 2, async (pipeline) => {
+      const { redis, sender } = pipeline
+      sender.start(8)
+      await sender.untilAccepted(200)
+      for (const consumer of [...pipeline.consumers()]) {
+        expect(await consumer.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+        pipeline.startConsumer()
+        await sender.untilAccepted(50)
+      }
+      expect(await pipeline.gateway().kill('SIGTERM')).toEqual({ code: 0, signal: null })
+      await pipeline.startGateway()
+      await sender.untilAccepted(100)
+      await redis.restart('SIGTERM')
+      await sender.untilAccepted(100)
+      await sender.stop()
+      const ends = [pipeline.gateway(), ...pipeline.consumers()].map((each) => each.kill('SIGTERM'))
+      expect(await Promise.all(ends)).toEqual(ends.map(() => ({ code: 0, signal: null })))
+      pipeline.startConsumer()
+      await pipeline.startGateway()
+      await pipeline.expectNothingLost()
+    }),
+  )
+
+  it(
+    'with Redis away ends gateway and consumer in their time, and what was spooled is there at the next start',
+    PATIENT,
+    () =>
+      withPipeline(processes, 1, async (pipeline) => {
+        const { redis, sender } = pipeline
+        sender.start(4)
+        await sender.untilAccepted(100)
+        await redis.kill('SIGKILL')
+        await sender.untilAccepted(50)
+        await sender.stop()
+        const ends = [pipeline.gateway(), ...pipeline.consumers()].map((each) => each.kill('SIGTERM'))
+        expect(await Promise.all(ends)).toEqual(ends.map(() => ({ code: 0, signal: null })))
+        await redis.restart()
+        await pipeline.startGateway()
+        pipeline.startConsumer()
+        await pipeline.expectNothingLost()
+      }),
+  )
+})
