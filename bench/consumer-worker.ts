@@ -1,0 +1,149 @@
+/**
+ * One consumer under test in a process of its own: `bare`, `weir` or `bullmq`. Drains what is in Redis, then prints one
+ * line of JSON: events, wall and CPU seconds from the first event to the last.
+ */
+import { ADAPTERS } from '@weir/core/adapters/table'
+import { systemClock } from '@weir/core/clock'
+import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
+import { defineHandler } from '@weir/core/handlers/handler'
+import { partitionKeys } from '@weir/core/keys'
+import { connectRedis } from '@weir/core/redis/link'
+import { Worker } from 'bullmq'
+import { Redis } from 'ioredis'
+import { pino } from 'pino'
+import { createConsumer } from '../apps/consumer/src/consumer.ts'
+import { createConsumerMetrics } from '../apps/consumer/src/metrics.ts'
+
+const [kind, url, expected] = process.argv.slice(2) as [string, string, string]
+const count = Number(expected)
+const names = {
+  stream: 'webhook-events',
+  deadLetters: 'webhook-events-dlq',
+  group: 'webhook-processors',
+  cluster: false,
+}
+const keys = partitionKeys(names)
+
+let started = 0
+let cpu = process.cpuUsage()
+const begin = () => {
+  started = performance.now()
+  cpu = process.cpuUsage()
+}
+const finish = () => {
+  const wall = (performance.now() - started) / 1000
+  const used = process.cpuUsage(cpu)
+  console.log(JSON.stringify({ events: count, wall, cpu: (used.user + used.system) / 1e6 }))
+}
+
+/** What nobody can be cheaper than: read, parse, acknowledge in batches; no retry, no ledger, no memory. */
+async function bare(): Promise<void> {
+  const redis = new Redis(url, { protocol: 2 })
+  await redis.call('XGROUP', 'CREATE', 'bare', 'g', '0', 'MKSTREAM').catch(() => 'exists')
+  begin()
+  for (let done = 0; done < count; ) {
+    const reply = (await redis.call(
+      'XREADGROUP',
+      'GROUP',
+      'g',
+      'c',
+      'COUNT',
+      '100',
+      'STREAMS',
+      'bare',
+      '>',
+    )) as [string, [string, string[]][]][] | null
+    const entries = reply?.[0]?.[1] ?? []
+    for (const [, fields] of entries) JSON.parse(fields[fields.indexOf('body') + 1]!)
+    await redis.call('XACK', 'bare', 'g', ...entries.map(([id]) => id))
+    done += entries.length
+  }
+  finish()
+  redis.disconnect()
+}
+
+async function weir(): Promise<void> {
+  const settings = {
+    url,
+    commandTimeoutMs: 5000,
+    connectTimeoutMs: 5000,
+    reconnectMaxDelayMs: 500,
+    name: 'bench',
+  }
+  const link = connectRedis(settings)
+  const blocking = connectRedis(settings, { blocking: true })
+  await Promise.all([link.ready(), blocking.ready()])
+  const metrics = createConsumerMetrics()
+  const consumer = createConsumer({
+    name: 'bench',
+    link,
+    blocking,
+    keys,
+    settings: {
+      numWorkers: 100,
+      batchSize: 100,
+      blockTimeoutMs: 1000,
+      prefetchCount: 1000,
+      maxRetries: 3,
+      handlerTimeoutMs: 30_000,
+      backoff: { baseMs: 1000, maxMs: 300_000 },
+      reclaimIdleMs: 60_000,
+      reclaimIntervalMs: 5000,
+      quarantineAfter: 5,
+      breaker: { failureThreshold: 5, openDurationMs: 60_000 },
+      heartbeatIntervalMs: 2000,
+      deadConsumerAfterMs: 300_000,
+      shutdownTimeoutMs: 5000,
+      keepSettledMs: 900_000,
+      trimIntervalMs: 1000,
+      commandTimeoutMs: 5000,
+      maxBodyBytes: 1 << 26,
+    },
+    adapters: ADAPTERS,
+    handlers: [defineHandler({ name: 'no-op', tool: 'github', events: ['*'], run: () => undefined })],
+    dictionaries: createDictionarySet(loadBundledDictionaries()),
+    memory: { keys, horizonMs: 259_200_000, bloomBits: 10_000_000, bloomHashes: 4, settledShards: 4096 },
+    window: () => ({ duration: 300_000, maxSize: 1 }),
+    evidenceShards: 4096,
+    clock: systemClock,
+    random: Math.random,
+    log: pino({ level: 'warn' }),
+    metrics,
+  })
+  const settled = async () => {
+    const { values } = await metrics.settled.get()
+    return values.reduce((sum, { value }) => sum + value, 0)
+  }
+  begin()
+  consumer.start()
+  while ((await settled()) < count) await systemClock.wait(5)
+  finish()
+  await consumer.stop()
+  await Promise.all([link.close(), blocking.close()])
+}
+
+async function bullmq(): Promise<void> {
+  const connection = new Redis(url, { maxRetriesPerRequest: null })
+  let done = 0
+  const worker = new Worker('webhooks', async (job) => void JSON.parse((job.data as { body: string }).body), {
+    connection,
+    concurrency: 100,
+    autorun: false,
+    removeOnComplete: { count: 0 },
+  })
+  await worker.waitUntilReady()
+  const finished = new Promise<void>((resolve) => {
+    worker.on('completed', () => {
+      if (++done === count) resolve()
+    })
+  })
+  begin()
+  void worker.run()
+  await finished
+  finish()
+  await worker.close()
+  connection.disconnect()
+}
+
+await { bare, weir, bullmq }[kind]!()
+process.exit(0)
