@@ -1,16 +1,37 @@
-/** Real payloads: every example of @octokit/webhooks-examples, signed, over HTTP. */
-import { readFileSync } from 'node:fs'
+/** Real payloads through the whole pipeline: every example of @octokit/webhooks-examples, signed, over HTTP. */
+import { createHash } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { Agent } from 'node:http'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { sign } from '@octokit/webhooks-methods'
 import { keyNames } from '@weir/core/config/parts'
 import { partitionKeys } from '@weir/core/keys'
 import { readLedger } from '@weir/core/stream/ledger'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { type Answer, githubHeaders, SECRET, send, storedEvents, withGateway } from './support/gateway.ts'
+import { root, useProcesses } from './support/process.ts'
 import { useRedis } from './support/redis.ts'
 
 const redis = useRedis()
+const processes = useProcesses()
+const records = mkdtempSync(join(tmpdir(), 'weir-replay-'))
+afterAll(() => rmSync(records, { recursive: true, force: true }))
+
+/** Runs a real consumer whose handler writes the hash of the bytes that it sees into a file for each event. */
+function startConsumer() {
+  mkdirSync(join(records, 'effects'))
+  return processes.start('apps/consumer/src/main.ts', {
+    args: [],
+    env: {
+      REDIS_URL: redis.url,
+      WEIR_DATA_DIR: records,
+      RECORD_DIRECTORY: records,
+      CONFIG_FILE: join(root, 'tests/replay.config.yaml'),
+    },
+  })
+}
 
 interface Delivery {
   readonly id: string
@@ -30,7 +51,7 @@ function deliveries(): Delivery[] {
 }
 
 describe('every example of @octokit/webhooks-examples', () => {
-  it('is accepted once, a duplicate from then on, and stored as it was sent', () =>
+  it('is accepted once, a duplicate from then on, stored as it was sent, handled once, and settled', () =>
     withGateway({ redisUrl: redis.url }, async ({ port, link, config }) => {
       const examples = deliveries()
       expect(examples.length).toBeGreaterThan(300)
@@ -51,7 +72,6 @@ describe('every example of @octokit/webhooks-examples', () => {
       const second = await sendAll()
       expect(new Set(second.map(({ status }) => status))).toEqual(new Set([200]))
       expect(second.map(({ json }) => json.event_id)).toEqual(ids)
-      agent.destroy()
 
       const stored = new Map((await storedEvents(redis.client())).map((event) => [event.id, event]))
       expect(stored.size).toBe(examples.length)
@@ -61,8 +81,39 @@ describe('every example of @octokit/webhooks-examples', () => {
         expect(event?.type).toBe(type)
         expect(event?.headers).toContainEqual(['x-github-delivery', id])
       }
-      const { ledger, lost } = await readLedger(link, partitionKeys(keyNames(config)))
-      expect(ledger).toMatchObject({ accepted: examples.length, unread: examples.length, unaccounted: 0 })
+      const keys = partitionKeys(keyNames(config))
+      const accepted = examples.length
+      const { ledger, lost } = await readLedger(link, keys)
+      expect(ledger).toMatchObject({ accepted, unread: accepted, unaccounted: 0 })
       expect(lost).toBe(false)
+
+      const consumer = startConsumer()
+      await expect
+        .poll(async () => (await readLedger(link, keys)).ledger)
+        .toMatchObject({
+          accepted,
+          settled: accepted,
+          unread: 0,
+          pending: 0,
+          parked: 0,
+          dead: 0,
+          unaccounted: 0,
+        })
+      const effects = readdirSync(join(records, 'effects'))
+      expect(effects.length).toBe(accepted)
+      for (const [i, { body, type, id }] of examples.entries()) {
+        const seen = readFileSync(join(records, 'effects', `${ids[i]}:record`), 'utf8')
+        expect(seen, `${type} ${id}`).toBe(createHash('sha256').update(body).digest('hex'))
+      }
+
+      const third = await sendAll()
+      expect(new Set(third.map(({ status }) => status))).toEqual(new Set([200]))
+      expect((await readLedger(link, keys)).ledger).toMatchObject({
+        accepted,
+        settled: accepted,
+        unaccounted: 0,
+      })
+      agent.destroy()
+      await consumer.kill('SIGTERM')
     }))
 })
