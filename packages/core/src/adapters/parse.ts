@@ -53,12 +53,11 @@ export function essenceOf(mediaType: string | undefined): string {
 
 function parseJson(body: Buffer, maxDepth: number): ParsedBody {
   if (!isUtf8(body)) return failed('not_utf8', 'the body is not valid UTF-8')
-  const content = body.toString('utf8')
-  if (isDeeper(content, maxDepth)) {
+  if (isDeeper(body, maxDepth)) {
     return failed('too_deep', `the JSON is nested deeper than ${maxDepth} levels`)
   }
   try {
-    return { ok: true, json: JSON.parse(content) }
+    return { ok: true, json: JSON.parse(body.toString('utf8')) }
   } catch (error) {
     return failed(
       'not_json',
@@ -79,37 +78,30 @@ const QUOTE = 0x22
 const BACKSLASH = 0x5c
 
 /**
- * Whether arrays and objects are nested deeper than the limit. One pass, without recursion and without building
- * anything; strings are jumped over natively (0.5 µs per KB, half of what a walk over all bytes took). Of wrong JSON it
- * says something too.
+ * Whether arrays and objects are nested deeper than the limit. One pass over the bytes, without recursion and without
+ * building anything; of wrong JSON it says something too.
+ *
+ * Bytes, not characters: in a process that has loaded ioredis (which subclasses String) V8 no longer inlines string
+ * methods, and the same loop with charCodeAt took 16 µs for 10 KB where this takes 5.
  */
-function isDeeper(content: string, limit: number): boolean {
+function isDeeper(body: Buffer, limit: number): boolean {
+  const end = body.length
   let depth = 0
-  for (let i = 0; i < content.length; i++) {
-    const code = content.charCodeAt(i)
-    if (code === QUOTE) {
-      i = endOfString(content, i)
-      if (i < 0) return false
-    } else if (code === 0x7b || code === 0x5b) {
+  let i = 0
+  while (i < end) {
+    const byte = body[i++]
+    if (byte === QUOTE) {
+      while (i < end) {
+        const inside = body[i++]
+        if (inside === QUOTE) break
+        if (inside === BACKSLASH) i++
+      }
+    } else if (byte === 0x7b || byte === 0x5b) {
       depth++
       if (depth > limit) return true
-    } else if (code === 0x7d || code === 0x5d) depth--
+    } else if (byte === 0x7d || byte === 0x5d) depth--
   }
   return false
-}
-
-/** The index of the quote that ends the string begun at `start`, -1 when there is none. */
-function endOfString(content: string, start: number): number {
-  let end = content.indexOf('"', start + 1)
-  while (end >= 0 && isEscaped(content, end)) end = content.indexOf('"', end + 1)
-  return end
-}
-
-/** An odd number of backslashes before a quote makes it part of the string. */
-function isEscaped(content: string, at: number): boolean {
-  let first = at
-  while (content.charCodeAt(first - 1) === BACKSLASH) first--
-  return (at - first) % 2 === 1
 }
 
 /**
