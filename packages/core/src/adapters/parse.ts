@@ -81,8 +81,8 @@ const BACKSLASH = 0x5c
  * Whether arrays and objects are nested deeper than the limit. One pass over the bytes, without recursion and without
  * building anything; of wrong JSON it says something too.
  *
- * Bytes, not characters: in a process that has loaded ioredis (which subclasses String) V8 no longer inlines string
- * methods, and the same loop with charCodeAt took 16 µs for 10 KB where this takes 5.
+ * Bytes, not characters: once any class extends String (importing ioredis 6 is enough) V8 runs string methods in a loop
+ * about three times slower; for 10 KB charCodeAt then took 15 µs instead of 4, and this takes 7 either way.
  */
 function isDeeper(body: Buffer, limit: number): boolean {
   const end = body.length
