@@ -50,12 +50,13 @@ const API_WORDS: Readonly<Record<string, string>> = {
     uploads.github.com vulnerability waiting zipball 0000000000000000000000000000000000000000`,
   gitlab: `
     GitLab MergeRequest ProjectLabel application avatar can_be_merged cannot_be_merged gitlab.com identicon internal
-    markdown merge_request_event merge_requests on_success pipeline pipelines skipped sources staging unchecked unknown
-    www.gravatar.com 0000000000000000000000000000000000000000`,
+    markdown merge_request_event merge_requests on_success pipeline pipelines secure.gravatar.com skipped sources staging
+    unchecked unknown www.gravatar.com 0000000000000000000000000000000000000000`,
   jira: `
-    In~Progress Medium PLUGIN_LICENSE_ERROR Progress Sprint application atlassian avatar blue-gray comment_created
-    avatar-management--avatars.us-west-2.prod.public.atl-paas.net indeterminate initials issue_generic issue_updated
-    jira:issue_updated medium_new.svg primaryAction priorities released software sprint_started statuscategory
+    In~Progress Medium PLUGIN_LICENSE_ERROR Progress Sprint application atlassian avatar comment_created
+    avatar-management--avatars.us-west-2.prod.public.atl-paas.net indeterminate initials issue_updated
+    2Favatar-management--avatars.us-west-2.prod.public.atl-paas.net
+    jira:issue_updated primaryAction priorities released secure.gravatar.com software sprint_started statuscategory
     universal_avatar worklog_created xsmall yellow`,
   alertmanager: `
     0001-01-01T00 0001-01-01T00:00:00Z application container critical firing g0.expr runbooks service warning`,
