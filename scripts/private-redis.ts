@@ -2,7 +2,7 @@
  * A private Redis server: its own port on 127.0.0.1, its own data directory, every write fsynced (appendfsync
  * always) and nothing evicted. For `pnpm start` without a Redis setting, for the demo, tests and benchmarks.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -21,15 +21,33 @@ const PORT_ATTEMPTS = 8
 const KEPT_LINES = 20
 
 const PORT_TAKEN = /bind: Address already in use/
-const READY = /Ready to accept connections/
+const READY = /Ready to accept connections|Sentinel ID is/
+/** Written into the data directory when the server has `config`. */
+const CONFIG_FILE = 'redis.conf'
+
+/** PEM files of a server that speaks TLS and asks every client for a certificate of the same authority. */
+export interface ServerTls {
+  readonly caFile: string
+  readonly certFile: string
+  readonly keyFile: string
+}
 
 export interface RedisServerOptions {
+  /** `sentinel`: the same program as a Sentinel, which needs its `config`. Default: `server`. */
+  readonly kind?: 'server' | 'sentinel'
   /** Data directory, kept at stop. Default: a temporary one, deleted at stop. */
   readonly directory?: string
   /** TCP port; 0 (default) = a free one. */
   readonly port?: number
   /** More server options, e.g. ['--maxmemory', '8mb']. They win over the defaults. */
   readonly args?: readonly string[]
+  /**
+   * Lines of a configuration file that the server may rewrite (a Sentinel does so, and has its servers do so); a restart
+   * finds what was rewritten. `args` and the defaults win over it. Default: no file.
+   */
+  readonly config?: readonly string[]
+  /** TLS 1.3 only, no plain port. Default: plain. */
+  readonly tls?: ServerTls
   /** When the append-only file is fsynced. Default: always. */
   readonly appendfsync?: 'always' | 'everysec' | 'no'
   /** The server program. Default: redis-server or valkey-server from PATH, installed if need be and possible. */
@@ -46,6 +64,8 @@ export interface RedisServer {
   readonly pid: number
   /** False once the server process has ended, until it is restarted. */
   readonly running: boolean
+  /** True between SIGSTOP and SIGCONT: it holds its port and answers nothing. */
+  readonly paused: boolean
   /** Resolves when the server that runs now ends, for whatever reason. */
   readonly exit: Promise<Exit>
   /** Ends it (SIGTERM; SIGKILL where the data is temporary) and removes temporary data. Harmless when repeated. */
@@ -70,7 +90,9 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   let port = 0
   let child: TiedChild
   let stopped = false
+  let paused = false
   try {
+    writeConfig(directory, options)
     const first = await launchOnFreePort(options.port ?? 0, launch)
     port = first.port
     child = first.child
@@ -80,14 +102,17 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   }
 
   return {
-    url: `redis://127.0.0.1:${port}`,
+    url: `${options.tls ? 'rediss' : 'redis'}://127.0.0.1:${port}`,
     port,
     directory,
     get pid() {
       return pidOf(child)
     },
     get running() {
-      return child.process.exitCode === null && child.process.signalCode === null
+      return isRunning(child)
+    },
+    get paused() {
+      return paused && isRunning(child)
     },
     get exit() {
       return child.exit
@@ -100,6 +125,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
       if (temporary) rmSync(directory, { recursive: true, force: true })
     },
     async kill(signal) {
+      if (signal === 'SIGSTOP' || signal === 'SIGCONT') paused = signal === 'SIGSTOP'
       child.process.kill(signal)
       if (signal === 'SIGKILL' || signal === 'SIGTERM') await child.exit
     },
@@ -107,6 +133,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
       if (stopped) throw new Fault('REDIS_UNAVAILABLE', 'this Redis server was stopped for good')
       if (signal === 'SIGKILL') child.process.kill('SIGKILL')
       await endChild(child, STOP_GRACE_MS)
+      paused = false
       child = (await launchOnFreePort(port, launch)).child
     },
   }
@@ -136,20 +163,7 @@ async function launchServer(
   temporary: boolean,
   options: RedisServerOptions,
 ): Promise<Launched> {
-  const settings = {
-    port: String(port),
-    bind: '127.0.0.1',
-    'protected-mode': 'yes',
-    daemonize: 'no',
-    dir: directory,
-    logfile: '',
-    save: '',
-    appendonly: 'yes',
-    appendfsync: options.appendfsync ?? 'always',
-    'maxmemory-policy': 'noeviction',
-  }
-  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
-  const child = spawnTied(binary, [...args, ...(options.args ?? [])], {
+  const child = spawnTied(binary, commandLine(port, directory, options), {
     stdio: ['ignore', 'pipe', 'pipe'],
     deathSignal: temporary ? 'SIGKILL' : 'SIGTERM',
   })
@@ -177,11 +191,63 @@ async function launchServer(
   throw new Fault('REDIS_UNAVAILABLE', `the private Redis did not start (${why}):\n${lines.join('\n')}`)
 }
 
+/** Configuration file first, then the defaults, then the caller's own arguments: the last one wins. */
+function commandLine(port: number, directory: string, options: RedisServerOptions): string[] {
+  const sentinel = options.kind === 'sentinel'
+  const settings = {
+    ...(options.tls ? tlsSettings(port, options.tls) : { port: String(port) }),
+    bind: '127.0.0.1',
+    'protected-mode': 'yes',
+    daemonize: 'no',
+    dir: directory,
+    logfile: '',
+    // A Sentinel has no data and refuses their settings.
+    ...(sentinel
+      ? {}
+      : {
+          save: '',
+          appendonly: 'yes',
+          appendfsync: options.appendfsync ?? 'always',
+          'maxmemory-policy': 'noeviction',
+        }),
+  }
+  return [
+    ...(options.config ? [join(directory, CONFIG_FILE)] : []),
+    ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
+    ...(options.args ?? []),
+    ...(sentinel ? ['--sentinel'] : []),
+  ]
+}
+
+function tlsSettings(port: number, tls: ServerTls): Record<string, string> {
+  return {
+    port: '0',
+    'tls-port': String(port),
+    'tls-ca-cert-file': tls.caFile,
+    'tls-cert-file': tls.certFile,
+    'tls-key-file': tls.keyFile,
+    'tls-auth-clients': 'yes',
+    'tls-protocols': 'TLSv1.3',
+    'tls-replication': 'yes',
+  }
+}
+
+/** A file that is there already was rewritten by the server: it knows better. */
+function writeConfig(directory: string, { config }: RedisServerOptions): void {
+  const file = join(directory, CONFIG_FILE)
+  if (config && !existsSync(file))
+    writeFileSync(file, config.map((line) => `${line}\n`).join(''), { mode: 0o600 })
+}
+
 /** Resolves when all output has been read: 'exit' may come before the last lines. */
 async function drained(child: TiedChild): Promise<void> {
   const { stdout, stderr } = child.process
   const open = [stdout, stderr].filter((stream) => stream !== null && !stream.closed)
   await Promise.all(open.map((stream) => new Promise((resolve) => stream?.once('close', resolve))))
+}
+
+function isRunning(child: TiedChild): boolean {
+  return child.process.exitCode === null && child.process.signalCode === null
 }
 
 function pidOf(child: TiedChild): number {

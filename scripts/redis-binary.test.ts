@@ -2,7 +2,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { ensureRedisBinary, type Machine } from './redis-binary.ts'
+import type { Machine } from './installed-program.ts'
+import { ensureRedisBinary } from './redis-binary.ts'
 
 let directory = ''
 let ran: string[] = []

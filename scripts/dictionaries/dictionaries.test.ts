@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { loadSamples } from '@weir/core/samples'
 import { describe, expect, it } from 'vitest'
-import { cover } from './cover.ts'
+import { cover } from '../../packages/core/src/training/cover.ts'
 import { leaks, type Sampled } from './leaks.ts'
 import { measure } from './measure.ts'
 import { buildDictionary, dictionaryFile, githubPayloads, sources } from './sources.ts'

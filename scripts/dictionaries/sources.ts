@@ -1,7 +1,7 @@
 /** Where the structure of each tool comes from, and putting a dictionary together from it. */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { cover } from './cover.ts'
+import { cover } from '../../packages/core/src/training/cover.ts'
 import { blank, textOf, type Vocabulary } from './structure.ts'
 import { alertmanagerVocabulary } from './vocabulary/alertmanager.ts'
 import { githubVocabulary } from './vocabulary/github.ts'

@@ -9,10 +9,10 @@ import { Agent } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { partitionKeys } from '@weir/core/keys'
-import { connectRedis } from '@weir/core/redis/link'
+import { loadConfig } from '@weir/core/config/load'
+import { connectPartitions } from '@weir/core/partition'
 import { type DeadLetter, listDeadLetters } from '@weir/core/stream/dead-letters'
-import { type Ledger, type LedgerReading, readLedger } from '@weir/core/stream/ledger'
+import { type Ledger, type LedgerReading, readLedger, sumLedgers } from '@weir/core/stream/ledger'
 import { listPending } from '@weir/core/stream/reclaim'
 import { expect } from 'vitest'
 import { freePort } from '../../scripts/free-port.ts'
@@ -62,7 +62,6 @@ observability:
 `
 
 export interface FaultPipeline {
-  readonly redis: RedisServer
   readonly sender: Sender
   /** The gateway that runs now. */
   gateway(): TestProcess
@@ -72,7 +71,8 @@ export interface FaultPipeline {
   startGateway(): Promise<void>
   startConsumer(): TestProcess
   ledger(): Promise<Ledger>
-  reading(): Promise<LedgerReading>
+  /** Of each partition. */
+  readings(): Promise<LedgerReading[]>
   letters(): Promise<DeadLetter[]>
   /** Entries that are pending in the name of the consumer with this process id. */
   pendingOf(pid: number): Promise<number>
@@ -90,9 +90,29 @@ export interface FaultPipeline {
   expectNothingLost(dead?: readonly string[]): Promise<void>
 }
 
-/** Runs `test` with a gateway and this many consumers. */
+/** Runs `test` with a Redis of its own, a gateway and this many consumers. */
 export async function withPipeline(
   processes: TestProcesses,
+  consumers: number,
+  test: (pipeline: FaultPipeline & { readonly redis: RedisServer }) => Promise<void>,
+): Promise<void> {
+  const redis = await startRedis()
+  try {
+    await withPipelineOn(processes, { REDIS_URL: redis.url }, consumers, (pipeline) =>
+      test({ ...pipeline, redis }),
+    )
+  } finally {
+    await redis.stop()
+  }
+}
+
+/**
+ * The same on whatever Redis there is.
+ * @param redisEnv the variables that tell the apps how to reach it
+ */
+export async function withPipelineOn(
+  processes: TestProcesses,
+  redisEnv: Readonly<Record<string, string>>,
   consumers: number,
   test: (pipeline: FaultPipeline) => Promise<void>,
 ): Promise<void> {
@@ -102,35 +122,24 @@ export async function withPipeline(
   const configFile = join(directory, 'config.yaml')
   const handlers = join(root, 'tests/faults/handlers')
   writeFileSync(configFile, CONFIG.replace('consumer:\n', `consumer:\n    handlers: ${handlers}\n`))
-  const redis = await startRedis()
   const port = await freePort()
   const env = {
+    ...redisEnv,
     CONFIG_FILE: configFile,
-    REDIS_URL: redis.url,
     WEIR_DATA_DIR: join(directory, 'data'),
     GITHUB_WEBHOOK_SECRET: SECRET,
     RECORD_DIRECTORY: records,
     PORT: String(port),
     OPS_TOKEN: 'a-token-for-tests',
   }
-  const keys = partitionKeys({
-    stream: 'webhook-events',
-    deadLetters: 'webhook-events-dlq',
-    group: 'webhook-processors',
-    cluster: false,
-  })
-  const link = connectRedis({
-    url: redis.url,
-    commandTimeoutMs: 500,
-    connectTimeoutMs: 500,
-    reconnectMaxDelayMs: 50,
-    name: 'test',
-  })
+  const { config } = await loadConfig({ env })
+  const partitions = connectPartitions(config, 'test')
+  const ofAll = <T>(ask: (partition: (typeof partitions)[number]) => Promise<T>) =>
+    Promise.all(partitions.map(ask))
   const sender = createSender(port)
   let gateway: TestProcess | undefined
   const running: TestProcess[] = []
   const pipeline: FaultPipeline = {
-    redis,
     sender,
     gateway() {
       if (gateway === undefined) throw new Error('no gateway runs')
@@ -147,12 +156,13 @@ export async function withPipeline(
       void consumer.exit.then(() => running.splice(running.indexOf(consumer), 1))
       return consumer
     },
-    reading: () => readLedger(link, keys),
-    letters: () => listDeadLetters(link, keys, { count: 1000 }),
-    ledger: async () => (await readLedger(link, keys)).ledger,
+    readings: () => ofAll(({ link, keys }) => readLedger(link, keys)),
+    letters: async () =>
+      (await ofAll(({ link, keys }) => listDeadLetters(link, keys, { count: 1000 }))).flat(),
+    ledger: async () => sumLedgers((await pipeline.readings()).map(({ ledger }) => ledger)),
     async pendingOf(pid) {
-      const entries = await listPending(link, keys, { count: 10_000 })
-      return entries.filter(({ consumer }) => consumer.includes(`-${pid}-`)).length
+      const entries = await ofAll(({ link, keys }) => listPending(link, keys, { count: 10_000 }))
+      return entries.flat().filter(({ consumer }) => consumer.includes(`-${pid}-`)).length
     },
     runs() {
       const counts = new Map<string, number>()
@@ -175,7 +185,7 @@ export async function withPipeline(
     async expectNothingLost(dead = []) {
       const rest = { unread: 0, pending: 0, parked: 0, spooled: 0, unaccounted: 0, dead: dead.length }
       await expect.poll(() => quietly(pipeline.ledger), { timeout: REST_TIMEOUT_MS }).toMatchObject(rest)
-      expect((await pipeline.reading()).lost).toBe(false)
+      for (const { lost } of await pipeline.readings()) expect(lost).toBe(false)
       const effects = pipeline.effects()
       const missing = [...sender.accepted].filter(([id]) => !effects.has(id) && !dead.includes(id))
       expect(missing, 'accepted, without effect').toEqual([])
@@ -188,15 +198,14 @@ export async function withPipeline(
     },
   }
   try {
-    await link.ready()
+    await ofAll(({ link }) => link.ready())
     await pipeline.startGateway()
     for (let n = 0; n < consumers; n++) await pipeline.startConsumer().waitForLine(/"msg":"listening"/)
     await test(pipeline)
   } finally {
     await sender.stop()
     await Promise.all([...running, ...(gateway ? [gateway] : [])].map((each) => each.kill('SIGKILL')))
-    await link.close()
-    await redis.stop()
+    await ofAll(({ link }) => link.close())
     rmSync(directory, { recursive: true, force: true })
   }
 }

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
-import { redisSettings } from '@weir/core/config/parts'
+import { keysOf, redisSettings } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { createUnpacker, type UnpackedBody } from '@weir/core/packing'
@@ -102,7 +102,7 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
     : undefined
   const dictionaries = createDictionarySet(loadBundledDictionaries())
   if (spool !== undefined) await keepDictionaries(dictionaries, spoolSettings.directory)
-  const link = connectRedis(redisSettings(config, `weir-gateway:${name}`))
+  const link = connectRedis(redisSettings(config, keysOf(config), `weir-gateway:${name}`))
   const gateway = createGateway({
     config,
     link,

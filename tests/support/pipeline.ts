@@ -11,7 +11,7 @@ import { afterEach, expect } from 'vitest'
 import { ADAPTERS } from '../../packages/core/src/adapters/table.ts'
 import { systemClock } from '../../packages/core/src/clock.ts'
 import { loadConfig } from '../../packages/core/src/config/load.ts'
-import { dedupeWindows, keyNames, longMemory } from '../../packages/core/src/config/parts.ts'
+import { dedupeWindows, keysOf, longMemory } from '../../packages/core/src/config/parts.ts'
 import type { Config } from '../../packages/core/src/config/schema.ts'
 import {
   createDictionarySet,
@@ -25,7 +25,7 @@ import {
   locatorOf,
   mintEventId,
 } from '../../packages/core/src/event.ts'
-import { type PartitionKeys, partitionKeys } from '../../packages/core/src/keys.ts'
+import type { PartitionKeys } from '../../packages/core/src/keys.ts'
 import { createPacker } from '../../packages/core/src/packing.ts'
 import { openPipelineView, type PipelineView } from '../../packages/core/src/pipeline-view.ts'
 import { decodeRecord, encodeRecord } from '../../packages/core/src/record.ts'
@@ -112,7 +112,7 @@ export function usePipeline(redis: SharedRedis): (options?: PipelineOptions) => 
 
 async function pipelineOn(link: RedisLink, options: PipelineOptions): Promise<TestPipeline> {
   const { config } = await loadConfig({ env: {} })
-  const keys = partitionKeys(keyNames(config))
+  const keys = keysOf(config)
   const window = dedupeWindows(config)
   const shards = config.webhook.deduplication.evidence_shards
   const memory = longMemory(config, keys)
@@ -131,7 +131,7 @@ async function pipelineOn(link: RedisLink, options: PipelineOptions): Promise<Te
     config,
     keys,
     link,
-    view: openPipelineView(pipelineViewOptions(config, link, systemClock)),
+    view: openPipelineView(pipelineViewOptions(config, [{ keys, link }], systemClock)),
     now,
     async accept(plan = {}) {
       serial += 1

@@ -7,18 +7,13 @@
  *
  * Both end what they started, and fail a test that leaves connections open.
  */
-import { Redis, type RedisOptions } from 'ioredis'
-import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
+import { Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 import { type RedisServer, type RedisServerOptions, startRedis } from '../../scripts/private-redis.ts'
+import { ask, type ClientOptions, openConnections as connectionsOf, expectNoConnections } from './access.ts'
 
 export type { RedisServer, RedisServerOptions } from '../../scripts/private-redis.ts'
-
-/** How long connections that a test has just closed may take to disappear from CLIENT LIST, ms. */
-const LEAK_TIMEOUT_MS = 1_000
-const CONTROL_NAME = 'test-control'
-
-/** ioredis' options; replies keep the shapes of RESP2. */
-export type ClientOptions = Omit<RedisOptions, 'replyMapping'>
+export type { ClientOptions } from './access.ts'
 
 /** Runs `use` with a fresh server and a client connected to it; ends both, whatever happens. */
 export async function withRedis<T>(
@@ -58,7 +53,7 @@ export function useRedis(options: SharedRedisOptions = {}): SharedRedis {
   let server: RedisServer | undefined
   let clients: Redis[] = []
   /** Connections that an earlier test left open: that one has failed for it, not the next ones too. */
-  let knownIds = new Set<string>()
+  let knownIds: ReadonlySet<string> = new Set()
 
   const started = (): RedisServer => {
     if (!server) throw new Error('the Redis server of this file runs only inside its tests and hooks')
@@ -71,10 +66,8 @@ export function useRedis(options: SharedRedisOptions = {}): SharedRedis {
   beforeEach(async () => {
     const current = started()
     if (!current.running) await current.restart()
-    const control = connect(current.url, { connectionName: CONTROL_NAME })
-    await control.flushall()
-    knownIds = new Set((await listConnections(control)).map(idOf))
-    control.disconnect()
+    await ask(current, 'FLUSHALL')
+    knownIds = await connectionsOf(current)
   })
   afterEach(async () => {
     const current = started()
@@ -109,32 +102,4 @@ function connect(url: string, options: ClientOptions = {}): Redis {
   // Connection errors show in the commands that fail; ioredis prints those that nobody listens to.
   redis.on('error', () => undefined)
   return redis
-}
-
-/** Fails when anybody but us, and those that were `known` before, is still connected, naming the connections. */
-async function expectNoConnections(
-  server: RedisServer,
-  known: ReadonlySet<string> = new Set(),
-): Promise<void> {
-  const control = connect(server.url, { connectionName: CONTROL_NAME })
-  const newConnections = async () => (await listConnections(control)).filter((line) => !known.has(idOf(line)))
-  try {
-    await expect
-      .poll(newConnections, { timeout: LEAK_TIMEOUT_MS, message: 'the test left connections to Redis open' })
-      .toEqual([])
-  } finally {
-    control.disconnect()
-  }
-}
-
-/** The lines of CLIENT LIST, without our own and without what says nothing about whose it is. */
-async function listConnections(control: Redis): Promise<string[]> {
-  return String(await control.call('CLIENT', 'LIST'))
-    .split('\n')
-    .filter((line) => line !== '' && !line.includes(` name=${CONTROL_NAME} `))
-    .map((line) => line.replace(/ (?:fd|laddr|qbuf|argv-mem|multi-mem|rbs|rbp|obl|oll|omem|tot-mem)\S*/g, ''))
-}
-
-function idOf(line: string): string {
-  return line.slice(0, line.indexOf(' '))
 }

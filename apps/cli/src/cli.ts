@@ -7,6 +7,9 @@ import { breakersCommand } from './commands/breakers.ts'
 import { claimPendingCommand } from './commands/claim-pending.ts'
 import { configCheckCommand } from './commands/config-check.ts'
 import { configShowCommand } from './commands/config-show.ts'
+import { dictDropCommand } from './commands/dict-drop.ts'
+import { dictListCommand } from './commands/dict-list.ts'
+import { dictTrainCommand } from './commands/dict-train.ts'
 import { dlqListCommand } from './commands/dlq-list.ts'
 import { dlqPurgeCommand } from './commands/dlq-purge.ts'
 import { dlqReplayCommand } from './commands/dlq-replay.ts'
@@ -46,6 +49,15 @@ export function createProgram(context: Context): Command {
         dlqShowCommand(context),
         dlqReplayCommand(context),
         dlqPurgeCommand(context),
+      ),
+    )
+    .addCommand(
+      group(
+        'dict',
+        'compression dictionaries',
+        dictListCommand(context),
+        dictTrainCommand(context),
+        dictDropCommand(context),
       ),
     )
     .addCommand(claimPendingCommand(context))

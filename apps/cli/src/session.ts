@@ -1,11 +1,12 @@
 /** What a command needs to work: the configuration, Redis, and the view of the pipeline. Loaded only when used. */
 import { resolve } from 'node:path'
 import { type LoadedConfig, loadConfig } from '@weir/core/config/load'
-import { redisSettings } from '@weir/core/config/parts'
+import { redisPlace } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
 import { isFault, messageOf } from '@weir/core/faults'
+import { connectPartitions, type Partition } from '@weir/core/partition'
 import { openPipelineView, type PipelineView } from '@weir/core/pipeline-view'
-import { connectRedis, type RedisLink } from '@weir/core/redis/link'
+import { placeText } from '@weir/core/redis/place'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { CommandFailure } from './exit.ts'
 import type { Io } from './io.ts'
@@ -14,7 +15,7 @@ import { privateRedisUrl } from './private-redis.ts'
 
 export interface Session {
   readonly config: Config
-  readonly link: RedisLink
+  readonly partitions: readonly Partition[]
   readonly view: PipelineView
 }
 
@@ -43,8 +44,14 @@ async function load(globals: GlobalOptions, io: Io, env: Io['env']): Promise<Loa
     env,
     file: globals.config === undefined ? undefined : resolve(io.cwd, globals.config),
     defaultFile: resolve(io.cwd, DEFAULT_FILE),
-    flags: { 'webhook.redis.url': globals.redisUrl },
+    flags: globals.redisUrl === undefined ? {} : thisServer(globals.redisUrl),
   })
+}
+
+/** The one server that was named, whatever topology is configured. */
+function thisServer(url: string): Readonly<Record<string, unknown>> {
+  const one = { sentinel_enabled: false, cluster_enabled: false, partitions: 1, url }
+  return Object.fromEntries(Object.entries(one).map(([key, value]) => [`webhook.redis.${key}`, value]))
 }
 
 /** Connects, runs `use` and disconnects. Fails when Redis cannot be reached at the start. */
@@ -55,42 +62,41 @@ export async function withSession<T>(
 ): Promise<T> {
   const loaded = await loadForCommand(globals, io)
   const { config } = loaded
-  const settings = redisSettings(config, `webhook-cli:${process.pid}`)
   const dataDirectory = resolve(io.cwd, config.webhook.data_dir)
   const started = loaded.privateRedis ? privateRedisUrl(dataDirectory) : undefined
-  const url = globals.redisUrl ?? started ?? settings.url
+  if (started !== undefined) config.webhook.redis.url = started
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => undefined) // looked at only while connecting
-  const link = connectRedis({ ...settings, url }, { onError: failed.reject })
+  const name = `webhook-cli:${process.pid}`
+  const partitions = connectPartitions(config, name, { onError: failed.reject })
+  const shown = placeText(redisPlace(config))
   try {
-    await connected(link, failed.promise, io.signal).catch((error: unknown) => {
+    await connected(partitions, failed.promise, io.signal).catch((error: unknown) => {
       const where =
         loaded.privateRedis && started === undefined
-          ? `No Redis is configured (REDIS_URL, --redis-url), no \`start\` runs in ${dataDirectory}, and there is none at ${shown(url)} either`
-          : `Redis at ${shown(url)} cannot be reached; check REDIS_URL or --redis-url, and that it runs`
+          ? `No Redis is configured (REDIS_URL, --redis-url), no \`start\` runs in ${dataDirectory}, and there is none at ${shown} either`
+          : `Redis at ${shown} cannot be reached; check REDIS_URL, REDIS_ADDRESSES or --redis-url, and that it runs`
       throw new CommandFailure(`${where} (${messageOf(error)}).`, 2, { cause: error })
     })
-    return await use({ config, link, view: openPipelineView(pipelineViewOptions(config, link, io.clock)) })
+    const view = openPipelineView(pipelineViewOptions(config, partitions, io.clock))
+    return await use({ config, partitions, view })
   } finally {
-    await link.close()
+    await Promise.all(partitions.map(({ link }) => link.close()))
   }
 }
 
-/** Resolves when the link is up; rejects with the first error of the connection. */
-async function connected(link: RedisLink, failed: Promise<never>, signal: AbortSignal): Promise<void> {
+/** Resolves when all links are up; rejects with the first error of the connection. */
+async function connected(
+  partitions: readonly Partition[],
+  failed: Promise<never>,
+  signal: AbortSignal,
+): Promise<void> {
   const limit = AbortSignal.timeout(CONNECT_LIMIT_MS)
-  const ready = link.ready(AbortSignal.any([signal, limit])).catch((error: unknown) => {
+  const either = AbortSignal.any([signal, limit])
+  const ready = Promise.all(partitions.map(({ link }) => link.ready(either))).catch((error: unknown) => {
     if (limit.aborted && isFault(error, 'REDIS_UNAVAILABLE'))
       throw new Error(`no connection within ${CONNECT_LIMIT_MS / 1000} s`)
     throw error
   })
   await Promise.race([ready, failed])
-}
-
-/** A URL without its password. */
-function shown(url: string): string {
-  const parsed = URL.parse(url)
-  if (parsed === null) return url
-  if (parsed.password !== '') parsed.password = '***'
-  return parsed.href
 }

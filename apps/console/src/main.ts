@@ -1,10 +1,9 @@
 /** The operations API's process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
-import { redisSettings } from '@weir/core/config/parts'
 import { Fault, isFault } from '@weir/core/faults'
+import { connectPartitions } from '@weir/core/partition'
 import { openPipelineView } from '@weir/core/pipeline-view'
-import { connectRedis } from '@weir/core/redis/link'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { pino } from 'pino'
 import { createOpsServer } from './server.ts'
@@ -22,17 +21,20 @@ async function main(): Promise<void> {
     )
   }
   const log = pino({ level: config.observability.logging.level, base: { app: 'console' } })
-  for (const notice of notices) log.debug({ notice }, 'configuration')
+  for (const notice of notices) log.info({ notice }, 'configuration')
 
-  const link = connectRedis(redisSettings(config, `weir-console:${process.pid}`), {
+  const partitions = connectPartitions(config, `weir-console:${process.pid}`, {
     onError: (error) => log.debug({ err: error.message }, 'redis connection'),
   })
-  link.onConnect(() => log.info('connected to Redis'))
   let stopping = false
-  link.onDisconnect(() => {
-    if (!stopping) log.warn('Redis is away; questions are answered with 503 until it is back')
-  })
-  const view = openPipelineView(pipelineViewOptions(config, link, systemClock))
+  for (const { link, keys } of partitions) {
+    const { stream } = keys
+    link.onConnect(() => log.info({ stream, server: link.peer }, 'connected to Redis'))
+    link.onDisconnect(() => {
+      if (!stopping) log.warn({ stream }, 'Redis is away; questions are answered with 503 until it is back')
+    })
+  }
+  const view = openPipelineView(pipelineViewOptions(config, partitions, systemClock))
   const server = await createOpsServer({
     view,
     token,
@@ -46,7 +48,7 @@ async function main(): Promise<void> {
     stopping = true
     log.info({ signal }, 'stopping')
     await server.close()
-    await link.close()
+    await Promise.all(partitions.map(({ link }) => link.close()))
     log.info('stopped')
     process.exit(0)
   }
@@ -54,7 +56,10 @@ async function main(): Promise<void> {
   process.on('SIGTERM', () => void stop('SIGTERM'))
 
   // The first questions come at once: a moment for the connection, but Redis need not be there.
-  await Promise.race([link.ready(), systemClock.wait(FIRST_CONNECT_MS)])
+  await Promise.race([
+    Promise.all(partitions.map(({ link }) => link.ready())),
+    systemClock.wait(FIRST_CONNECT_MS),
+  ])
   await server.listen({ host, port, listenTextResolver: (address) => `bound to ${address}` })
   const [address] = server.addresses()
   log.info({ host, port: typeof address === 'object' ? address.port : port }, 'listening')

@@ -89,6 +89,7 @@ describe('GET /metrics', () => {
     await publish('foreign', at, [{ name: 'x', aggregator: 'none of ours', values: [] }])
     await reportBreaker(
       link,
+      keys,
       'github',
       { failureThreshold: 1, openDurationMs: 60_000, probeLeaseMs: 1 },
       1,

@@ -1,5 +1,4 @@
 import { defineHandler, type HandlerEvent, PermanentError } from '@weir/core/handlers/handler'
-import { sharedKeys } from '@weir/core/keys'
 import { BREAKER_GAUGE, readBreaker, resetBreaker } from '@weir/core/stream/breaker'
 import { describe, expect, it } from 'vitest'
 import { useRedis } from '../../../tests/support/redis.ts'
@@ -16,7 +15,7 @@ const fails = (): never => {
 const generic = { tool: 'generic', type: 'ping' }
 /** Makes the open breaker half-open, as if its time had passed, and waits until all consumers have noticed. */
 async function halfOpen(world: ConsumerWorld, consumers = [world.consumer]): Promise<void> {
-  await world.link.call('HSET', sharedKeys.breaker('github'), 'until', 1)
+  await world.link.call('HSET', world.keys.breaker('github'), 'until', 1)
   const gauges = async () => {
     const all = await Promise.all(consumers.map(({ metrics }) => metrics.breaker.get()))
     return new Set(all.flatMap(({ values }) => values.map(({ value }) => value)))
@@ -72,7 +71,7 @@ describe('a breaker', () => {
     await withConsumer(redis, settings, [handler], async (world) => {
       for (let n = 0; n < 20; n++) await world.admit({ body: JSON.stringify({ n }) })
       await world.until({ parked: 16, settled: 4 })
-      expect(await readBreaker(world.link, 'github')).toMatchObject({ state: 'closed', failures: 0 })
+      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({ state: 'closed', failures: 0 })
     })
   })
 
@@ -84,7 +83,7 @@ describe('a breaker', () => {
       await world.admitMany(10)
       await world.admitMany(10, () => ({ body: 'nothing' }))
       await world.until({ dead: 20 })
-      expect(await readBreaker(world.link, 'github')).toMatchObject({ state: 'closed', failures: 0 })
+      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({ state: 'closed', failures: 0 })
     })
   })
 
@@ -105,9 +104,9 @@ describe('a breaker', () => {
       // Probes come one at a time, each a new event's only attempt.
       await expect.poll(() => order.length, { timeout: 5_000 }).toBe(opened + 2)
       expect(new Set(order).size).toBe(order.length)
-      expect((await readBreaker(world.link, 'github')).state).not.toBe('closed')
+      expect((await readBreaker(world.link, world.keys, 'github')).state).not.toBe('closed')
       healthy = true
-      await expect.poll(async () => (await readBreaker(world.link, 'github')).state).toBe('closed')
+      await expect.poll(async () => (await readBreaker(world.link, world.keys, 'github')).state).toBe('closed')
     })
   })
 
@@ -172,7 +171,7 @@ describe('a breaker', () => {
       await world.admitMany(40)
       await world.until({ parked: 40 })
       healthy = true
-      const failed = (await readBreaker(world.link, 'github')).failures
+      const failed = (await readBreaker(world.link, world.keys, 'github')).failures
       await halfOpen(world, [world.consumer, second])
       await world.admit()
       // Those that failed themselves wait for their own backoff.
@@ -190,7 +189,7 @@ describe('a breaker', () => {
       await world.admitMany(10)
       await world.until({ parked: 10 })
       healthy = true
-      await resetBreaker(world.link, 'github')
+      await resetBreaker(world.link, world.keys, 'github')
       await world.until({ settled: 5, parked: 5 })
     })
   })
@@ -206,12 +205,12 @@ describe('a breaker', () => {
       await halfOpen(world)
       await world.admit({ body: 'nothing' })
       await world.until({ dead: 1 })
-      expect(await readBreaker(world.link, 'github')).toMatchObject({ state: 'half-open', waitMs: 0 })
+      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({ state: 'half-open', waitMs: 0 })
       hang = true
       await world.admit()
       await expect.poll(() => world.consumer.state().running).toBe(1)
       await world.consumer.stop()
-      expect(await readBreaker(world.link, 'github')).toMatchObject({ state: 'half-open', waitMs: 0 })
+      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({ state: 'half-open', waitMs: 0 })
     })
   })
 
@@ -225,7 +224,7 @@ describe('a breaker', () => {
       const ids = (await world.pending()).map(({ streamId }) => streamId)
       await world.link.call('XCLAIM', world.keys.stream, world.keys.group, 'another', 0, ...ids)
       await expect.poll(() => world.consumer.state().running).toBe(0)
-      expect(await readBreaker(world.link, 'github')).toMatchObject({ state: 'closed', failures: 0 })
+      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({ state: 'closed', failures: 0 })
       gate.resolve()
       await world.until({ settled: 10 })
     })

@@ -1,4 +1,4 @@
-import { sharedKeys } from '@weir/core/keys'
+import { partitionKeys } from '@weir/core/keys'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import type { BreakerState } from '@weir/core/stream/breaker'
 import { readBreaker, resetBreaker } from '@weir/core/stream/breaker'
@@ -7,6 +7,7 @@ import { useRedis } from '../../../tests/support/redis.ts'
 import { type Breakers, createBreakers } from './breakers.ts'
 
 const redis = useRedis()
+const keys = partitionKeys({ stream: 's', deadLetters: 'd', group: 'g', cluster: false })
 const settings = { failureThreshold: 3, openDurationMs: 60_000, probeLeaseMs: 60_000 }
 
 let link: RedisLink
@@ -27,9 +28,9 @@ beforeEach(async () => {
     get connected() {
       return real.connected
     },
-    run(script, keys, args) {
+    run(script, touched, args) {
       asked++
-      return real.run(script, keys, args)
+      return real.run(script, touched, args)
     },
   }
 })
@@ -50,6 +51,7 @@ function view(): View {
   }
   made.breakers = createBreakers({
     link,
+    keys,
     settings,
     monotonic: () => made.now,
     onChange: (tool, state) => void made.changes.push([tool, state.state]),
@@ -61,7 +63,7 @@ const fail = async ({ breakers }: View, times = 1) => {
   for (let n = 0; n < times; n++) await breakers.report('github', 'failure', false)
 }
 /** As if open_duration had passed in Redis. */
-const elapse = () => link.call('HSET', sharedKeys.breaker('github'), 'until', 1)
+const elapse = () => link.call('HSET', keys.breaker('github'), 'until', 1)
 
 describe("a consumer's view of the breakers", () => {
   it('asks Redis once for the first events of a tool, then costs nothing while all is well', async () => {
@@ -111,7 +113,7 @@ describe("a consumer's view of the breakers", () => {
     await one.breakers.report('github', 'success', false)
     expect(asked).toBe(1)
     await fail(one, 2)
-    expect((await readBreaker(link, 'github')).state).toBe('closed')
+    expect((await readBreaker(link, keys, 'github')).state).toBe('closed')
   })
 
   it('a consumer that comes later sees it open with its first event', async () => {
@@ -129,7 +131,7 @@ describe("a consumer's view of the breakers", () => {
     expect(gates.map((gate) => gate?.kind).sort()).toEqual(['probe', 'wait'])
 
     await one.breakers.report('github', 'failure', true)
-    expect((await readBreaker(link, 'github')).state).toBe('open')
+    expect((await readBreaker(link, keys, 'github')).state).toBe('open')
     expect(await one.breakers.gate('github')).toMatchObject({ kind: 'wait' })
     await elapse()
     await one.breakers.refresh()
@@ -158,15 +160,15 @@ describe("a consumer's view of the breakers", () => {
   it('giving a probe back after it was closed leaves it closed', async () => {
     const one = view()
     await fail(one, 3)
-    await resetBreaker(link, 'github')
+    await resetBreaker(link, keys, 'github')
     await one.breakers.release('github')
-    expect(await link.call('EXISTS', sharedKeys.breaker('github'))).toBe(0)
+    expect(await link.call('EXISTS', keys.breaker('github'))).toBe(0)
   })
 
   it('notices that an operator closed it', async () => {
     const one = view()
     await fail(one, 3)
-    await resetBreaker(link, 'github')
+    await resetBreaker(link, keys, 'github')
     await one.breakers.refresh()
     expect(one.closed).toEqual(['github'])
     expect(one.breakers.gate('github')).toBeUndefined()

@@ -2,6 +2,7 @@
  * This consumer's view of the tools' breakers. The state lives in Redis (core/stream/breaker.ts); here is a copy that
  * the hot path can ask without a round trip: a closed breaker without failures costs a map look-up.
  */
+import type { PartitionKeys } from '@weir/core/keys'
 import type { RedisLink } from '@weir/core/redis/link'
 import {
   acquireProbe,
@@ -34,6 +35,7 @@ export interface Breakers {
 
 export interface BreakersOptions {
   readonly link: RedisLink
+  readonly keys: PartitionKeys
   readonly settings: BreakerSettings
   readonly monotonic: () => number
   /** Called when this consumer's report opened or closed one. */
@@ -43,7 +45,7 @@ export interface BreakersOptions {
 }
 
 export function createBreakers(options: BreakersOptions): Breakers {
-  const { link, settings, monotonic } = options
+  const { link, keys, settings, monotonic } = options
   const views = new Map<string, BreakerState & { readonly readAt: number }>()
   const keep = (tool: string, state: BreakerState) => {
     const before = views.get(tool)
@@ -54,7 +56,7 @@ export function createBreakers(options: BreakersOptions): Breakers {
   const firstLook = (tool: string): Promise<void> => {
     let look = firstLooks.get(tool)
     if (look === undefined) {
-      look = readBreaker(link, tool)
+      look = readBreaker(link, keys, tool)
         .then((state) => keep(tool, state))
         .finally(() => firstLooks.delete(tool))
       firstLooks.set(tool, look)
@@ -68,7 +70,7 @@ export function createBreakers(options: BreakersOptions): Breakers {
     if (view.state === 'closed') return undefined
     const waitMs = view.waitMs - (monotonic() - view.readAt)
     if (view.state === 'open' && waitMs > 0) return Promise.resolve({ kind: 'wait', waitMs })
-    return acquireProbe(link, tool, settings).then((state) => {
+    return acquireProbe(link, keys, tool, settings).then((state) => {
       keep(tool, state)
       if (state.state === 'closed') return { kind: 'pass' }
       if (state.state === 'half-open' && state.waitMs === 0) return { kind: 'probe' }
@@ -85,13 +87,13 @@ export function createBreakers(options: BreakersOptions): Breakers {
         (view === undefined || (view.failures === 0 && view.state === 'closed'))
       )
         return
-      const state = await reportBreaker(link, tool, settings, outcome === 'failure' ? 1 : 0, probe)
+      const state = await reportBreaker(link, keys, tool, settings, outcome === 'failure' ? 1 : 0, probe)
       keep(tool, state)
       if (state.changed) options.onChange(tool, state)
     },
-    release: (tool) => releaseProbe(link, tool),
+    release: (tool) => releaseProbe(link, keys, tool),
     async refresh() {
-      await Promise.all([...views.keys()].map(async (tool) => keep(tool, await readBreaker(link, tool))))
+      await Promise.all([...views.keys()].map(async (tool) => keep(tool, await readBreaker(link, keys, tool))))
     },
     states: () => views,
   }

@@ -226,7 +226,7 @@ describe('a missing dictionary', () => {
       await world.rest()
       expect(await world.consumer.metrics.missingDictionary.get()).toMatchObject({ values: [{ value: 1 }] })
 
-      await publishDictionaries(world.link, dictionaries)
+      await publishDictionaries(world.link, world.keys, dictionaries)
       await wakeParked(world.link, world.keys, 'dictionary')
       await world.until({ settled: 2, parked: 0 })
       expect(attempts).toEqual([1, 1])
@@ -237,7 +237,7 @@ describe('a missing dictionary', () => {
     await withConsumer(redis, {}, [], async (world) => {
       const dictionary = dictionaryOf(Buffer.from('"action":"opened","delivery":"'.repeat(60)))
       const dictionaries = createDictionarySet(new Map([['github', dictionary]]))
-      await publishDictionaries(world.link, dictionaries)
+      await publishDictionaries(world.link, world.keys, dictionaries)
       await world.admit({ dictionaries })
       await world.until({ settled: 1 })
       expect(world.lines.filter(({ level }) => level >= 40)).toEqual([])

@@ -123,6 +123,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
   const probeLeaseMs = settings.handlerTimeoutMs * 2
   const breakers = createBreakers({
     link,
+    keys,
     settings: { ...settings.breaker, probeLeaseMs },
     monotonic: clock.monotonic,
     onChange(tool, state) {
@@ -205,7 +206,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
       return redisNow() - appended > duration || appended - item.record.receivedAt > duration
     },
     wasSettled: (item) => wasSettled(link, memory, redisNow(), item.record.locator),
-    fetchDictionary: (id) => fetchDictionary(link, dictionaries, id),
+    fetchDictionary: (id) => fetchDictionary(link, keys, dictionaries, id),
     dictionaryRetryMs: DICTIONARY_RETRY_MS,
     async redisAgain(signal) {
       await clock.wait(ASK_AGAIN_MS, signal)
@@ -236,7 +237,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     blockMs: settings.blockTimeoutMs,
     graceMs: settings.commandTimeoutMs,
     onEntries: (entries, deliveries) => hold(entries, owned, () => ({ attempts: 0, deliveries })),
-    onGroupMade: () => void background('publish dictionaries', () => publishDictionaries(link, dictionaries)),
+    onGroupMade: () => void background('publish dictionaries', () => publishDictionaries(link, keys, dictionaries)),
   })
   const reclaimer: ReclaimerOptions = {
     ...own,
@@ -322,7 +323,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
   const onConnect = () => {
     void background('connect', async () => {
       await readClock()
-      await publishDictionaries(link, dictionaries)
+      await publishDictionaries(link, keys, dictionaries)
     })
   }
   const checkTimeouts = async () => {

@@ -5,10 +5,9 @@ import { dirname, resolve } from 'node:path'
 import { ADAPTERS } from '@weir/core/adapters/table'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
-import { dedupeWindows, keyNames, longMemory, redisSettings } from '@weir/core/config/parts'
+import { dedupeWindows, keysOf, longMemory, redisSettings } from '@weir/core/config/parts'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
-import { partitionKeys } from '@weir/core/keys'
 import { connectRedis } from '@weir/core/redis/link'
 import { pino } from 'pino'
 import { createConsumer } from './consumer.ts'
@@ -22,7 +21,7 @@ async function main(): Promise<void> {
   for (const notice of notices) log.debug({ notice }, 'configuration')
 
   const { consumer: c, redis, stream, security, deduplication } = config.webhook
-  const keys = partitionKeys(keyNames(config))
+  const keys = keysOf(config)
   const handlers =
     c.handlers === null
       ? []
@@ -34,8 +33,8 @@ async function main(): Promise<void> {
   const name = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`
   let stopping = false
   const onError = (error: Error) => log.debug({ err: error.message }, 'redis connection')
-  const link = connectRedis(redisSettings(config, `weir-consumer:${name}`), { onError })
-  const blocking = connectRedis(redisSettings(config, `weir-consumer-read:${name}`), {
+  const link = connectRedis(redisSettings(config, keys, `weir-consumer:${name}`), { onError })
+  const blocking = connectRedis(redisSettings(config, keys, `weir-consumer-read:${name}`), {
     onError,
     blocking: true,
   })

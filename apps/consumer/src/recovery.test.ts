@@ -1,5 +1,4 @@
 import { createDictionarySet, dictionaryOf } from '@weir/core/dictionaries'
-import { sharedKeys } from '@weir/core/keys'
 import { linkOf } from '@weir/core/redis/link'
 import { describe, expect, it } from 'vitest'
 import { startProxy } from '../../../tests/support/proxy.ts'
@@ -76,7 +75,7 @@ describe('the group', () => {
         await world.admitMany(10)
         await world.until({ accepted: 10, settled: 10 })
         expect(keys.size).toBe(10)
-        expect(await world.link.call('GET', sharedKeys.dictionary(dictionary.id))).toEqual(dictionary.bytes)
+        expect(await world.link.call('GET', world.keys.dictionary(dictionary.id))).toEqual(dictionary.bytes)
       },
       { balanced: false, deps: { dictionaries } },
     )

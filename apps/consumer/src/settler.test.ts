@@ -45,6 +45,12 @@ beforeEach(async () => {
     get connected() {
       return link.connected
     },
+    get epoch() {
+      return link.epoch
+    },
+    get peer() {
+      return link.peer
+    },
     call: link.call,
     run(script: Script, scriptKeys, args) {
       scripts.push(script.name)

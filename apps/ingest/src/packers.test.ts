@@ -2,12 +2,14 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createDictionarySet, type Dictionary, dictionaryOf } from '@weir/core/dictionaries'
+import { partitionKeys } from '@weir/core/keys'
 import { connectRedis } from '@weir/core/redis/link'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { useRedis } from '../../../tests/support/redis.ts'
 import { createPackers, keepDictionaries } from './packers.ts'
 
 const redis = useRedis()
+const keys = partitionKeys({ stream: 's', deadLetters: 'd', group: 'g', cluster: false })
 const dictionary = dictionaryOf(Buffer.from('"action":"opened","pull_request":{"number":'.repeat(20)))
 const setOf = (...all: Dictionary[]) =>
   createDictionarySet(new Map(all.map((each, i) => [i === 0 ? 'github' : `t${i}`, each])))
@@ -25,12 +27,12 @@ describe('packing', () => {
       name: 'packers',
     })
     await link.ready()
-    await packers.publish(link)
+    await packers.publish(link, keys)
     expect(used()).toBe(dictionary.id)
-    expect(await redis.client().getBuffer(`weir:dictionary:${dictionary.id}`)).toEqual(dictionary.bytes)
+    expect(await redis.client().getBuffer(keys.dictionary(dictionary.id))).toEqual(dictionary.bytes)
     packers.distrust()
     expect(used()).toBe('')
-    await packers.publish(link)
+    await packers.publish(link, keys)
     expect(used()).toBe(dictionary.id)
     await link.close()
   })
@@ -45,8 +47,8 @@ describe('packing', () => {
       name: 'packers',
     })
     await link.ready()
-    await redis.client().set(`weir:dictionary:${dictionary.id}`, 'somebody else wrote this')
-    await expect(packers.publish(link)).rejects.toMatchObject({ code: 'DICTIONARY_MISSING' })
+    await redis.client().set(keys.dictionary(dictionary.id), 'somebody else wrote this')
+    await expect(packers.publish(link, keys)).rejects.toMatchObject({ code: 'DICTIONARY_MISSING' })
     expect(packers.current.pack('github', [], Buffer.from('{}')).dictionary).toBe('')
     await link.close()
   })
@@ -66,7 +68,7 @@ describe('the dictionaries beside the spool', () => {
     await keepDictionaries(set, directory)
     expect(set.known(dictionary.id)?.bytes).toEqual(dictionary.bytes)
     // Events of this version are packed with its own.
-    expect(set.forTool('github')?.id).toBe(next.id)
+    expect(set.forEvent('acme', 'github')?.id).toBe(next.id)
     expect(readdirSync(join(directory, 'dictionaries')).sort()).toEqual(
       [`${dictionary.id}.dict`, `${next.id}.dict`].sort(),
     )
@@ -78,6 +80,6 @@ describe('the dictionaries beside the spool', () => {
     writeFileSync(join(directory, 'dictionaries', 'notes.txt'), 'not ours')
     const set = setOf()
     await keepDictionaries(set, directory)
-    expect([...set.all()]).toEqual([])
+    expect([...set.own()]).toEqual([])
   })
 })

@@ -14,6 +14,7 @@ import {
   dictionaryOf,
   publishDictionaries,
 } from '@weir/core/dictionaries'
+import type { PartitionKeys } from '@weir/core/keys'
 import { createPacker, type Packer } from '@weir/core/packing'
 import type { RedisLink } from '@weir/core/redis/link'
 
@@ -21,7 +22,7 @@ export interface Packers {
   /** The packer to use now. */
   readonly current: Packer
   /** Publishes the dictionaries and uses them from then on. Throws what publishing threw. */
-  publish(link: RedisLink): Promise<void>
+  publish(link: RedisLink, keys: PartitionKeys): Promise<void>
   /** Packs without dictionaries until they are published again. */
   distrust(): void
 }
@@ -35,8 +36,8 @@ export function createPackers(dictionaries: DictionarySet, level: number): Packe
     get current() {
       return current
     },
-    async publish(link) {
-      await publishDictionaries(link, dictionaries)
+    async publish(link, keys) {
+      await publishDictionaries(link, keys, dictionaries)
       current = full
     },
     distrust() {
@@ -58,9 +59,9 @@ export async function keepDictionaries(dictionaries: DictionarySet, spoolDirecto
     if (id === undefined || dictionaries.known(id) !== undefined) continue
     const dictionary = dictionaryOf(await readFile(join(folder, name)))
     // A damaged copy is some other dictionary; publishing it would help nobody.
-    if (dictionary.id === id) dictionaries.add(dictionary)
+    if (dictionary.id === id) dictionaries.addOwn(dictionary)
   }
-  for (const { id, bytes } of dictionaries.all()) {
+  for (const { id, bytes } of dictionaries.own()) {
     const path = join(folder, `${id}.dict`)
     if (names.has(`${id}.dict`)) continue
     await writeFile(`${path}.part`, bytes, { mode: 0o600, flush: true })

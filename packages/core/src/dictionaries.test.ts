@@ -33,12 +33,12 @@ describe('a dictionary', () => {
 
   it('is known by tool and by id', () => {
     const set = createDictionarySet(new Map([['github', structure]]))
-    expect(set.forTool('github')).toBe(structure)
-    expect(set.forTool('jira')).toBeUndefined()
+    expect(set.forEvent('acme', 'github')).toBe(structure)
+    expect(set.forEvent('acme', 'jira')).toBeUndefined()
     expect(set.known(structure.id)).toBe(structure)
-    set.add(binary)
+    set.addOwn(binary)
     expect(set.known(binary.id)).toBe(binary)
-    expect([...set.all()]).toEqual([structure, binary])
+    expect([...set.own()]).toEqual([structure, binary])
   })
 })
 
@@ -51,17 +51,17 @@ describe('publishing', () => {
         ['b', binary],
       ]),
     )
-    await publishDictionaries(link, set)
-    await publishDictionaries(link, set)
-    expect(await link.call('GET', `weir:dictionary:${binary.id}`)).toEqual(binary.bytes)
+    await publishDictionaries(link, world.keys, set)
+    await publishDictionaries(link, world.keys, set)
+    expect(await link.call('GET', world.keys.dictionary(binary.id))).toEqual(binary.bytes)
     expect(await link.call('DBSIZE')).toBe(2)
   })
 
   it('notices that other bytes stand under that id, names the key, and does not overwrite them', async () => {
     const link = await world.link()
-    const key = `weir:dictionary:${structure.id}`
+    const key = world.keys.dictionary(structure.id)
     await link.call('SET', key, 'other bytes')
-    const publishing = publishDictionaries(link, createDictionarySet(new Map([['a', structure]])))
+    const publishing = publishDictionaries(link, world.keys, createDictionarySet(new Map([['a', structure]])))
     await expect(publishing).rejects.toMatchObject({
       code: 'DICTIONARY_MISSING',
       message: expect.stringContaining(key),
@@ -73,16 +73,18 @@ describe('publishing', () => {
 describe('fetching', () => {
   it('finds what another process published, and keeps it', async () => {
     const link = await world.link()
-    await publishDictionaries(link, createDictionarySet(new Map([['a', binary]])))
+    await publishDictionaries(link, world.keys, createDictionarySet(new Map([['a', binary]])))
     const set = createDictionarySet(new Map())
-    expect(await fetchDictionary(link, set, binary.id)).toEqual(binary)
+    expect(await fetchDictionary(link, world.keys, set, binary.id)).toEqual(binary)
     await link.call('FLUSHALL')
-    expect(await fetchDictionary(link, set, binary.id)).toEqual(binary)
+    expect(await fetchDictionary(link, world.keys, set, binary.id)).toEqual(binary)
   })
 
   it('is a loud fault when it is nowhere', async () => {
     const link = await world.link()
-    await expect(fetchDictionary(link, createDictionarySet(new Map()), structure.id)).rejects.toMatchObject({
+    await expect(
+      fetchDictionary(link, world.keys, createDictionarySet(new Map()), structure.id),
+    ).rejects.toMatchObject({
       code: 'DICTIONARY_MISSING',
       message: expect.stringContaining(structure.id),
     })
@@ -90,9 +92,9 @@ describe('fetching', () => {
 
   it('does not take other bytes for it', async () => {
     const link = await world.link()
-    await link.call('SET', `weir:dictionary:${structure.id}`, 'other bytes')
+    await link.call('SET', world.keys.dictionary(structure.id), 'other bytes')
     const set = createDictionarySet(new Map())
-    await expect(fetchDictionary(link, set, structure.id)).rejects.toMatchObject({
+    await expect(fetchDictionary(link, world.keys, set, structure.id)).rejects.toMatchObject({
       code: 'DICTIONARY_MISSING',
     })
     expect(set.known(structure.id)).toBeUndefined()

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { describe, expect, it } from 'vitest'
-import { type KeyNames, type PartitionKeys, partitionKeys, sharedKeys } from './keys.ts'
+import { type KeyNames, type PartitionKeys, partitionKeys } from './keys.ts'
 
 // ioredis' own calculation, as its Cluster client routes by it (CRC16 mod 16384 over the hash tag).
 const slotOf: (key: string) => number = createRequire(createRequire(import.meta.url).resolve('ioredis'))(
@@ -14,8 +14,8 @@ const names: Omit<KeyNames, 'cluster'> = {
 }
 
 function allKeys(keys: PartitionKeys): string[] {
-  const { partition: _partition, group: _group, ...rest } = keys
-  return Object.values(rest)
+  const { partition: _partition, group: _group, breaker, dictionary, ...rest } = keys
+  return [...Object.values(rest), breaker('github'), dictionary('0123456789abcdef')]
 }
 
 describe('partitionKeys', () => {
@@ -65,12 +65,5 @@ describe('partitionKeys', () => {
     expect(new Set(keys).size).toBe(keys.length)
     const single = allKeys(partitionKeys({ ...names, cluster: false }))
     expect(new Set(single).size).toBe(single.length)
-  })
-})
-
-describe('sharedKeys', () => {
-  it('name a breaker by tool and a dictionary by id', () => {
-    expect(sharedKeys.breaker('github')).toBe('weir:breaker:{github}')
-    expect(sharedKeys.dictionary('0123456789abcdef')).toBe('weir:dictionary:0123456789abcdef')
   })
 })

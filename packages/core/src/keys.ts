@@ -1,7 +1,8 @@
 /**
  * Every Redis key of the pipeline, in one place (docs/redis-keys.md explains them).
  *
- * All keys that one script touches share a hash tag, so that the same layout works on a Cluster.
+ * Every key belongs to a partition, and all keys of a partition share a hash tag: a partition is one slot of a Cluster,
+ * has all that it needs on one master (also breakers and dictionaries), and depends on no other partition.
  * Standalone and Sentinel have one partition whose stream is literally `webhook-events`; its companions are
  * `{webhook-events}:…` (the same slot). On a Cluster the stream of partition 3 is `webhook-events:{3}`.
  * Tool names in keys are validated by configuration; ids from outside never appear in a key.
@@ -29,6 +30,8 @@ export interface PartitionKeys {
   readonly gateways: string
   /** hash: consumer → JSON {at, held, metrics…}. */
   readonly consumers: string
+  /** hash: the plan of partitions (stream/plans.ts); on a Cluster only. */
+  readonly plan: string
   /** Prefix of evidence shards. */
   readonly evidence: string
   /** Prefix of settled-id shards. */
@@ -37,6 +40,12 @@ export interface PartitionKeys {
   readonly bloom: string
   /** Prefix of sliding-window limits. */
   readonly limits: string
+  /** hash: the circuit breaker of a tool. */
+  breaker(tool: string): string
+  /** hash: `tenant/tool` → JSON of its learned compression dictionary (see dictionaries.ts). */
+  readonly learned: string
+  /** string: a compression dictionary, by its id. */
+  dictionary(id: string): string
 }
 
 export interface KeyNames {
@@ -65,15 +74,13 @@ export function partitionKeys(names: KeyNames, p = 0): PartitionKeys {
     witness: `${base}:witness`,
     gateways: `${base}:gateways`,
     consumers: `${base}:consumers`,
+    plan: `${base}:plan`,
     evidence: `${base}:evidence`,
     settled: `${base}:settled`,
     bloom: `${base}:bloom`,
     limits: `${base}:limits`,
+    learned: `${base}:learned`,
+    breaker: (tool) => `${base}:breaker:${tool}`,
+    dictionary: (id) => `${base}:dictionary:${id}`,
   }
 }
-
-/** Keys without a partition. Each stands alone in its script. */
-export const sharedKeys = {
-  breaker: (tool: string): string => `weir:breaker:{${tool}}`,
-  dictionary: (id: string): string => `weir:dictionary:${id}`,
-} as const

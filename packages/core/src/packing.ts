@@ -7,8 +7,8 @@
  * without a word. zstd-napi with a preloaded dictionary takes about 7 µs for 6.9 KB, node:zlib 155 µs.
  */
 import { Compressor, Decompressor } from 'zstd-napi'
-import { type DictionarySet, missingDictionary } from './dictionaries.ts'
-import type { Header } from './event.ts'
+import { type Dictionary, type DictionarySet, missingDictionary } from './dictionaries.ts'
+import { DEFAULT_TENANT, type Header } from './event.ts'
 import { Fault, messageOf } from './faults.ts'
 import type { EventRecord, PackedBody } from './record.ts'
 
@@ -18,8 +18,8 @@ export interface UnpackedBody {
 }
 
 export interface Packer {
-  /** Never throws for valid input; the frame's dictionary is the tool's, where it has one. */
-  pack(tool: string, headers: readonly Header[], body: Buffer): PackedBody
+  /** Never throws for valid input. The frame's dictionary is that of tenant and tool, else the tool's, where there is one. */
+  pack(tool: string, headers: readonly Header[], body: Buffer, tenant?: string): PackedBody
 }
 
 export interface Unpacker {
@@ -29,35 +29,48 @@ export interface Unpacker {
   unpack(record: Pick<EventRecord, 'id' | 'encoding' | 'dictionary' | 'packed'>): UnpackedBody
 }
 
+/** Compressors kept, each with the tables of its dictionary: a few hundred KB. */
+const MAX_COMPRESSORS = 256
 /** What a packer keeps for the next event; a larger one has memory of its own, for once. */
 const SCRATCH_BYTES = 256 * 1024
 
+/** What is packed of an event: its header line and its body. */
+export function contentOf(headers: readonly Header[], body: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(headerLine(headers)), body])
+}
+
+function headerLine(headers: readonly Header[]): string {
+  return `${JSON.stringify(headers)}\n`
+}
+
 /** @param level zstd level, 1–19 */
 export function createPacker(dictionaries: DictionarySet, level: number): Packer {
-  const compressors = new Map<string, { dictionary: string; compressor: Compressor }>()
-  const compressorFor = (tool: string) => {
-    let entry = compressors.get(tool)
-    if (entry === undefined) {
-      const compressor = new Compressor()
+  const compressors = new Map<string, Compressor>()
+  const compressorWith = (dictionary: Dictionary | undefined): Compressor => {
+    const id = dictionary?.id ?? ''
+    let compressor = compressors.get(id)
+    if (compressor === undefined) {
+      compressor = new Compressor()
       compressor.setParameters({ compressionLevel: level, checksumFlag: true })
-      const dictionary = dictionaries.forTool(tool)
       if (dictionary !== undefined) compressor.loadDictionary(dictionary.bytes)
-      entry = { dictionary: dictionary?.id ?? '', compressor }
-      compressors.set(tool, entry)
+      // Tenants learn anew now and then: those of dictionaries that nobody uses any more must not add up.
+      if (compressors.size >= MAX_COMPRESSORS) compressors.delete(compressors.keys().next().value as string)
+      compressors.set(id, compressor)
     }
-    return entry
+    return compressor
   }
   const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
   return {
-    pack(tool, headers, body) {
-      const { dictionary, compressor } = compressorFor(tool)
+    pack(tool, headers, body, tenant = DEFAULT_TENANT) {
+      const dictionary = dictionaries.forEvent(tenant, tool)
+      const compressor = compressorWith(dictionary)
       // Into memory that is there already, instead of a new buffer for each event: 14.4 µs against 15.4.
-      const head = `${JSON.stringify(headers)}\n`
+      const head = headerLine(headers)
       const most = head.length * 3 + body.length
       const target = most > scratch.length ? Buffer.allocUnsafeSlow(most) : scratch
       const headBytes = target.write(head, 0)
       const packed = compressor.compress(target.subarray(0, headBytes + body.copy(target, headBytes)))
-      return { encoding: 'zstd', dictionary, packed }
+      return { encoding: 'zstd', dictionary: dictionary?.id ?? '', packed }
     },
   }
 }

@@ -5,7 +5,6 @@ import { systemClock } from './clock.ts'
 import { createDictionarySet, dictionaryOf, publishDictionaries } from './dictionaries.ts'
 import { mintEventId } from './event.ts'
 import { isFault } from './faults.ts'
-import { sharedKeys } from './keys.ts'
 import { openPipelineView } from './pipeline-view.ts'
 import type { RedisLink } from './redis/link.ts'
 import { reportBreaker } from './stream/breaker.ts'
@@ -132,7 +131,9 @@ describe('finding an event', () => {
         return link.call(command, ...args)
       },
     }
-    const slow = openPipelineView(pipelineViewOptions(pipeline.config, overtaken, systemClock))
+    const slow = openPipelineView(
+      pipelineViewOptions(pipeline.config, [{ keys: pipeline.keys, link: overtaken }], systemClock),
+    )
     expect(await slow.find(id)).toMatchObject({ place: 'parked', reason: 'replay' })
   })
 
@@ -173,7 +174,7 @@ describe('finding an event', () => {
     })
     await expect(pipeline.view.raw(id)).rejects.toSatisfy((error) => isFault(error, 'DICTIONARY_MISSING'))
 
-    await publishDictionaries(pipeline.link, dictionaries)
+    await publishDictionaries(pipeline.link, pipeline.keys, dictionaries)
     expect(await pipeline.view.raw(id)).toMatchObject({ kind: 'bytes', body })
   })
 })
@@ -426,7 +427,7 @@ describe('breakers', () => {
     await pipeline.accept()
     const [entry] = await pipeline.read('consumer-1')
     await pipeline.park(entry!, { reason: 'breaker', attempts: 0, error: '' })
-    await reportBreaker(pipeline.link, 'github', SETTINGS, 1, false)
+    await reportBreaker(pipeline.link, pipeline.keys, 'github', SETTINGS, 1, false)
 
     const [github, jira] = await pipeline.view.breakers()
     expect(github).toMatchObject({
@@ -440,7 +441,7 @@ describe('breakers', () => {
 
     expect(await pipeline.view.resetBreaker('github')).toEqual({ wasClosed: false, woken: 1 })
     expect((await pipeline.view.breakers())[0]).toMatchObject({ state: 'closed' })
-    expect(await pipeline.link.call('EXISTS', sharedKeys.breaker('github'))).toBe(0)
+    expect(await pipeline.link.call('EXISTS', pipeline.keys.breaker('github'))).toBe(0)
     const { events } = await claimParked(pipeline.link, pipeline.keys, 'consumer-1:1', 60_000, 10, 1)
     expect(events).toHaveLength(1)
   })
@@ -450,7 +451,9 @@ describe('tail', () => {
   it('shows events that were there, and those that come, and takes nothing away', async () => {
     const pipeline = await open()
     const link = (await open()).link
-    const view = openPipelineView(pipelineViewOptions(pipeline.config, link, systemClock))
+    const view = openPipelineView(
+      pipelineViewOptions(pipeline.config, [{ keys: pipeline.keys, link }], systemClock),
+    )
     await pipeline.accept()
     const before = await pipeline.accept({ type: 'pull_request', json: PULL })
     const stop = new AbortController()

@@ -7,11 +7,11 @@
  */
 import type { Adapter } from './adapters/adapter.ts'
 import type { Clock } from './clock.ts'
-import type { DictionarySet } from './dictionaries.ts'
+import type { Dictionary, DictionarySet } from './dictionaries.ts'
 import { type EventId, eventIdBytes } from './event.ts'
 import type { PartitionKeys } from './keys.ts'
 import type { UnpackedBody } from './packing.ts'
-import type { RedisLink } from './redis/link.ts'
+import type { Partition } from './partition.ts'
 import { type BreakerState, readBreaker, resetBreaker } from './stream/breaker.ts'
 import { evidencePlace } from './stream/evidence.ts'
 import { type EventPlace, locateEvent } from './stream/locate.ts'
@@ -19,6 +19,7 @@ import type { LongMemoryOptions } from './stream/long-memory.ts'
 import { wakeParked } from './stream/parked.ts'
 import { createBodyOpener } from './view/body.ts'
 import { createDeadLetters, type DeadLetters } from './view/dead-letters.ts'
+import { createDictionaries, type Dictionaries } from './view/dictionaries.ts'
 import type { BreakerDocument, EventDocument, StatusDocument, TailDocument } from './view/documents.ts'
 import { timeText } from './view/documents.ts'
 import { type ReleaseResult, releasePending } from './view/release.ts'
@@ -26,6 +27,7 @@ import { redisTime } from './view/replies.ts'
 import {
   ALIVE_MS,
   type ConsumerReport,
+  firstOf,
   type LedgerFacts,
   readConsumers,
   readGateways,
@@ -37,9 +39,8 @@ import {
 import { type TailOptions, tailStream } from './view/tail.ts'
 
 export interface PipelineViewOptions {
-  readonly link: RedisLink
-  /** All partitions, in their order. */
-  readonly partitions: readonly PartitionKeys[]
+  /** All partitions, in their order; at least one. */
+  readonly partitions: readonly Partition[]
   /** The configured tools, with the length of their dedupe windows, ms. */
   readonly windows: ReadonlyMap<string, number>
   /** Window of a tool that is no longer configured, ms. */
@@ -47,6 +48,8 @@ export interface PipelineViewOptions {
   readonly evidenceShards: number
   readonly memory: Omit<LongMemoryOptions, 'keys'>
   readonly dictionaries: DictionarySet
+  /** The bundled starters, by tool. */
+  readonly starters: ReadonlyMap<string, Dictionary>
   readonly adapters: ReadonlyMap<string, Adapter>
   /** Largest body, bytes. */
   readonly maxBodyBytes: number
@@ -72,27 +75,33 @@ export interface PipelineView {
   /** The bytes that a dead letter carries, by letter id or event id; undefined when there is no readable one. */
   rawLetter(id: string): Promise<UnpackedBody | undefined>
   readonly deadLetters: DeadLetters
+  readonly dictionaries: Dictionaries
   breakers(): Promise<readonly BreakerDocument[]>
   /** Closes a tool's breaker and makes the events that wait for breakers due now. */
   resetBreaker(tool: string): Promise<{ readonly wasClosed: boolean; readonly woken: number }>
   /** Gives back entries that their consumers have been silent about for so long; see view/release.ts. */
   claimPending(idleMs: number, mode: { readonly dryRun: boolean }): Promise<ReleaseResult>
-  /** Events as they come. Occupies the link: use one that nobody else waits on. */
+  /** Events as they come. Occupies the links: use a view that nobody else waits on. */
   tail(options: TailOptions): AsyncGenerator<TailDocument>
+}
+
+interface Located {
+  readonly partition: Partition
+  readonly place: EventPlace
 }
 
 /** How often an event that moves while it is looked for is looked for again. */
 const LOOKS = 5
 
 export function openPipelineView(options: PipelineViewOptions): PipelineView {
-  const { link, partitions, windows, defaultWindowMs, evidenceShards: shards } = options
+  const { partitions, windows, defaultWindowMs, evidenceShards: shards } = options
   const body = createBodyOpener(options)
   const evidence = (keys: PartitionKeys, tool: string, locator: Buffer) =>
     evidencePlace({ keys, tool, windowMs: windows.get(tool) ?? defaultWindowMs, shards }, locator)
   const memory = (keys: PartitionKeys): LongMemoryOptions => ({ ...options.memory, keys })
-  const deadLetters = createDeadLetters({ link, partitions, memory, evidence, clock: options.clock })
+  const deadLetters = createDeadLetters({ partitions, memory, evidence, clock: options.clock })
 
-  const locateIn = async (keys: PartitionKeys, id: EventId): Promise<EventPlace | undefined> => {
+  const locateIn = async ({ keys, link }: Partition, id: EventId): Promise<EventPlace | undefined> => {
     const places = (locator: Buffer) => [...windows.keys()].map((tool) => evidence(keys, tool, locator))
     for (let look = 1; ; look += 1) {
       const place = await locateEvent(link, { keys, memory: memory(keys), evidence: places }, id)
@@ -104,70 +113,83 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
       if (!moved || look === LOOKS) return place
     }
   }
-  const locate = async (id: EventId): Promise<EventPlace | undefined> => {
+  const locate = async (id: EventId): Promise<Located | undefined> => {
     eventIdBytes(id) // refuses what is not an id, before anything is asked
-    for (const keys of partitions) {
-      const place = await locateIn(keys, id)
-      if (place !== undefined) return place
+    for (const partition of partitions) {
+      const place = await locateIn(partition, id)
+      if (place !== undefined) return { partition, place }
     }
     return undefined
   }
-  const describe = async (id: EventId, place: EventPlace): Promise<EventDocument> => {
-    const facts = place.record === undefined ? undefined : await body.look(place.record)
+  const describe = async (id: EventId, { partition, place }: Located): Promise<EventDocument> => {
+    const facts = place.record === undefined ? undefined : await body.look(partition, place.record)
     return { ...describePlace(id, place), ...describeBody(facts) }
   }
   const breakers = async (): Promise<BreakerDocument[]> =>
-    Promise.all([...windows.keys()].map(async (tool) => breakerDocument(tool, await readBreaker(link, tool))))
+    Promise.all(
+      [...windows.keys()].map(async (tool) => {
+        const states = await Promise.all(partitions.map(({ link, keys }) => readBreaker(link, keys, tool)))
+        return breakerDocument(tool, worst(states))
+      }),
+    )
 
   return {
     async ping() {
-      await link.call('PING')
+      await Promise.all(partitions.map(({ link }) => link.call('PING')))
     },
-    ledger: () => readLedgers(link, partitions),
+    ledger: () => readLedgers(partitions),
     async status() {
-      const { audit, lag, oldest, group } = await readLedgers(link, partitions)
+      const { audit, lag, oldest, group } = await readLedgers(partitions)
       return {
         ...audit,
         lag,
         oldest,
         group,
-        consumers: await readConsumers(link, partitions),
-        gateways: await readGateways(link, partitions),
+        consumers: await readConsumers(partitions),
+        gateways: await readGateways(partitions),
         breakers: await breakers(),
-        streams: await readStreams(link, partitions),
-        redis: await readServer(link),
+        streams: await readStreams(partitions),
+        redis: await readServer(firstOf(partitions).link),
       }
     },
     async reports() {
-      const now = await redisTime(link)
-      return (await readReports(link, partitions)).filter((report) => now - report.at < ALIVE_MS)
+      const now = await redisTime(firstOf(partitions).link)
+      return (await readReports(partitions)).filter((report) => now - report.at < ALIVE_MS)
     },
     async find(id) {
-      const place = await locate(id)
-      return place && describe(id, place)
+      const located = await locate(id)
+      return located && describe(id, located)
     },
     async raw(id) {
-      const place = await locate(id)
-      if (place === undefined) return undefined
-      const document = await describe(id, place)
+      const located = await locate(id)
+      if (located === undefined) return undefined
+      const document = await describe(id, located)
+      const { partition, place } = located
       if (place.record === undefined) return { kind: 'gone', document }
-      return { kind: 'bytes', document, ...(await body.open(place.record)) }
+      return { kind: 'bytes', document, ...(await body.open(partition, place.record)) }
     },
     async rawLetter(id) {
-      const record = (await deadLetters.find(id))?.letter.record
-      return record && body.open(record)
+      const found = await deadLetters.find(id)
+      const record = found?.letter.record
+      return found && record && body.open(found.partition, record)
     },
     deadLetters,
+    dictionaries: createDictionaries({
+      partitions,
+      body,
+      starters: options.starters,
+    }),
     breakers,
     async resetBreaker(tool) {
-      const wasClosed = !(await resetBreaker(link, tool))
-      const woken = await Promise.all(partitions.map((keys) => wakeParked(link, keys, 'breaker')))
+      const reset = await Promise.all(partitions.map(({ link, keys }) => resetBreaker(link, keys, tool)))
+      const wasClosed = !reset.includes(true)
+      const woken = await Promise.all(partitions.map(({ link, keys }) => wakeParked(link, keys, 'breaker')))
       return { wasClosed, woken: woken.reduce((sum, count) => sum + count, 0) }
     },
     async claimPending(idleMs, mode) {
       const byConsumer = new Map<string, number>()
       const sum = { found: 0, released: 0, gone: 0 }
-      for (const keys of partitions) {
+      for (const { keys, link } of partitions) {
         const result = await releasePending(link, keys, idleMs, mode)
         sum.found += result.found
         sum.released += result.released
@@ -177,8 +199,18 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
       }
       return { ...sum, byConsumer }
     },
-    tail: (tailOptions) => tailStream(link, partitions, body, tailOptions),
+    tail: (tailOptions) => tailStream(partitions, body, tailOptions),
   }
+}
+
+const GRAVITY = { closed: 0, 'half-open': 1, open: 2 } as const
+
+/** Each partition has breakers of its own; what is said of a tool is the gravest of them. */
+function worst(states: readonly BreakerState[]): BreakerState {
+  return states.reduce((a, b) => {
+    const graver = GRAVITY[b.state] - GRAVITY[a.state] || b.failures - a.failures
+    return graver > 0 ? b : a
+  })
 }
 
 function breakerDocument(tool: string, { state, failures, since, waitMs }: BreakerState): BreakerDocument {

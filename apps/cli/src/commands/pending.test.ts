@@ -82,7 +82,7 @@ describe('breakers and reset-circuit-breaker', () => {
     const [entry] = await pipeline.read('consumer-1')
     await pipeline.park(entry!, { reason: 'breaker', attempts: 0, error: '' })
     const settings = { failureThreshold: 1, openDurationMs: 60_000, probeLeaseMs: 1000 }
-    await reportBreaker(pipeline.link, 'github', settings, 1, false)
+    await reportBreaker(pipeline.link, pipeline.keys, 'github', settings, 1, false)
     const before = await cli(['breakers'])
     expect(before.rows[1]).toEqual([
       'github',

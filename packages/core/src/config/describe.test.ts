@@ -68,6 +68,7 @@ describe('the description of the configuration', () => {
 
   it('calls secret what is one', () => {
     expect(fields.filter((field) => field.secret).map((field) => field.path)).toEqual([
+      'webhook.redis.sentinel_password',
       'webhook.redis.password',
       'webhook.security.signature_secrets.github',
       'webhook.security.signature_secrets.jira',

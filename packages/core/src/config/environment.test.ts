@@ -25,6 +25,7 @@ const VARIABLES: readonly (readonly [name: string, value: string, path: string, 
   ['REDIS_CLUSTER_ENABLED', 'FALSE', 'webhook.redis.cluster_enabled', false],
   ['REDIS_MASTER_NAME', 'm', 'webhook.redis.master_name', 'm'],
   ['REDIS_PASSWORD', '0123', 'webhook.redis.password', '0123'],
+  ['REDIS_SENTINEL_PASSWORD', 'p', 'webhook.redis.sentinel_password', 'p'],
   ['REDIS_TLS_ENABLED', '0', 'webhook.redis.tls_enabled', false],
   ['REDIS_TLS_CERT_FILE', 'c', 'webhook.redis.tls_cert_file', 'c'],
   ['REDIS_TLS_KEY_FILE', 'k', 'webhook.redis.tls_key_file', 'k'],
@@ -61,7 +62,12 @@ const VARIABLES: readonly (readonly [name: string, value: string, path: string, 
 
 describe('the environment', () => {
   it.each(VARIABLES)('%s=%s sets %s', async (name, value, path, read) => {
-    const { config, sources } = await load({ env: { [name]: value } })
+    // A certificate and its key come together only.
+    const other = { REDIS_TLS_CERT_FILE: 'REDIS_TLS_KEY_FILE', REDIS_TLS_KEY_FILE: 'REDIS_TLS_CERT_FILE' }[
+      name
+    ]
+    const env = { ...(other && { [other]: 'its other half' }), [name]: value }
+    const { config, sources } = await load({ env })
     const found = path
       .split('.')
       .reduce<unknown>((node, key) => (node as Record<string, unknown>)[key], config)
@@ -71,7 +77,8 @@ describe('the environment', () => {
 
   it.each(VARIABLES)('%s is no trouble when it is empty, or is refused', async (name, _value, path) => {
     const env = { [name]: '' }
-    const dangerous = /_WEBHOOK_SECRET$|^HMAC_SECRET$|^OPS_TOKEN$|^ENCRYPTION_MASTER_KEY$|^REDIS_PASSWORD$/
+    const dangerous =
+      /_WEBHOOK_SECRET$|^HMAC_SECRET$|^OPS_TOKEN$|^ENCRYPTION_MASTER_KEY$|^REDIS_(SENTINEL_)?PASSWORD$/
     if (dangerous.test(name)) expect(await problemsOf({ env })).toContain(`${path}: ${name} is empty: `)
     else expect((await load({ env })).sources.size).toBe(0)
   })

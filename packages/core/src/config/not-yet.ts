@@ -19,36 +19,6 @@ const MIGRATION = 'the migration from SQS'
 
 export const REFUSED: readonly Refused[] = [
   {
-    path: 'webhook.redis.sentinel_enabled',
-    when: isTrue,
-    comes: `Sentinel comes with ${TOPOLOGIES}`,
-    until: 'leave it unset or set it to false',
-  },
-  {
-    path: 'webhook.redis.cluster_enabled',
-    when: isTrue,
-    comes: `Cluster comes with ${TOPOLOGIES}`,
-    until: 'leave it unset or set it to false',
-  },
-  {
-    path: 'webhook.redis.tls_enabled',
-    when: isTrue,
-    comes: `TLS to Redis comes with ${TOPOLOGIES}`,
-    until: 'leave it unset or set it to false',
-  },
-  {
-    path: 'webhook.redis.url',
-    when: (value) => typeof value === 'string' && value.startsWith('rediss:'),
-    comes: `TLS to Redis (rediss://) comes with ${TOPOLOGIES}`,
-    until: 'use redis://',
-  },
-  {
-    path: 'webhook.redis.partitions',
-    when: (value) => value !== 1,
-    comes: `More than one partition comes with ${TOPOLOGIES}`,
-    until: 'leave it unset or set it to 1',
-  },
-  {
     path: 'webhook.redis.durability',
     when: (value) => value !== 'local',
     comes: `Durability on replicas comes with ${TOPOLOGIES}`,
@@ -105,10 +75,6 @@ export const IDLE: readonly Idle[] = [
     path: 'webhook.security.signature_secrets.alertmanager',
     until: takesEffect('the signature scheme of alertmanager is'),
   },
-  { path: 'webhook.redis.master_name', until: takesEffect('the support of Sentinel is') },
-  { path: 'webhook.redis.tls_cert_file', until: takesEffect('TLS to Redis is') },
-  { path: 'webhook.redis.tls_key_file', until: takesEffect('TLS to Redis is') },
-  { path: 'webhook.redis.tls_ca_file', until: takesEffect('TLS to Redis is') },
 ]
 
 /** Settings of another runtime. These stay. */

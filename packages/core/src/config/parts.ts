@@ -1,18 +1,27 @@
 /** What the apps take out of the configuration, in the words of the modules that need it. */
-import type { KeyNames, PartitionKeys } from '../keys.ts'
+import { type KeyNames, type PartitionKeys, partitionKeys } from '../keys.ts'
 import type { RedisSettings } from '../redis/link.ts'
+import { parseAddress, type RedisPlace } from '../redis/place.ts'
+import { keySlot } from '../redis/slot.ts'
+import { checkTlsFiles, type TlsFiles } from '../redis/tls.ts'
 import type { DedupeWindow } from '../stream/admit.ts'
 import type { LongMemoryOptions } from '../stream/long-memory.ts'
 import type { Config } from './schema.ts'
 
-/** @param name shown by CLIENT LIST */
-export function redisSettings(config: Config, name: string): RedisSettings {
+const SENTINEL_PORT = 26379
+const REDIS_PORT = 6379
+
+/**
+ * How to connect to the master that holds these keys.
+ * @param name shown by CLIENT LIST
+ */
+export function redisSettings(config: Config, keys: PartitionKeys, name: string): RedisSettings {
   const { redis } = config.webhook
   return {
-    // Loading has put the first of `addresses` here where that is the one to use.
-    url: redis.url,
+    ...redisPlace(config, keys),
     username: redis.username ?? undefined,
     password: redis.password ?? undefined,
+    tls: tlsFiles(config),
     commandTimeoutMs: redis.command_timeout,
     connectTimeoutMs: redis.connect_timeout,
     reconnectMaxDelayMs: redis.reconnect_max_delay,
@@ -20,13 +29,57 @@ export function redisSettings(config: Config, name: string): RedisSettings {
   }
 }
 
-export function keyNames(config: Config): KeyNames {
+/** Where the master that holds these keys is to be looked for. */
+export function redisPlace(config: Config, keys: PartitionKeys = keysOf(config)): RedisPlace {
+  const { redis } = config.webhook
+  const addresses = (port: number) => redis.addresses.map((address) => parseAddress(address, port))
+  if (redis.cluster_enabled) {
+    return { cluster: { seeds: addresses(REDIS_PORT), slot: keySlot(keys.stream) } }
+  }
+  if (redis.sentinel_enabled) {
+    return {
+      sentinel: {
+        sentinels: addresses(SENTINEL_PORT),
+        master: redis.master_name ?? '',
+        username: redis.sentinel_username ?? undefined,
+        password: redis.sentinel_password ?? undefined,
+      },
+    }
+  }
+  // Loading has put the first of `addresses` here where that is the one to use.
+  return { url: redis.url }
+}
+
+/** The files for TLS to Redis; undefined for plain TCP. Throws Fault CONFIG_INVALID when one cannot be used. */
+function tlsFiles({ webhook: { redis } }: Config): TlsFiles | undefined {
+  if (
+    !redis.tls_enabled &&
+    (redis.cluster_enabled || redis.sentinel_enabled || !redis.url.startsWith('rediss:'))
+  ) {
+    return undefined
+  }
+  const files: TlsFiles = {
+    caFile: redis.tls_ca_file ?? undefined,
+    certFile: redis.tls_cert_file ?? undefined,
+    keyFile: redis.tls_key_file ?? undefined,
+    serverName: redis.tls_server_name ?? undefined,
+  }
+  checkTlsFiles(files)
+  return files
+}
+
+function keyNames(config: Config): KeyNames {
   return {
     stream: config.webhook.redis.stream,
     deadLetters: config.webhook.consumer.dead_letter_stream,
     group: config.webhook.consumer.consumer_group,
     cluster: config.webhook.redis.cluster_enabled,
   }
+}
+
+/** The keys of one partition. */
+export function keysOf(config: Config, partition = 0): PartitionKeys {
+  return partitionKeys(keyNames(config), partition)
 }
 
 /** The dedupe window of each tool. */

@@ -143,11 +143,6 @@ describe('production', () => {
 
 describe('what does not exist yet', () => {
   it.each([
-    ['webhook.redis.sentinel_enabled', true, 'REDIS_SENTINEL_ENABLED', 'true'],
-    ['webhook.redis.cluster_enabled', true, 'REDIS_CLUSTER_ENABLED', '1'],
-    ['webhook.redis.tls_enabled', true, 'REDIS_TLS_ENABLED', 'true'],
-    ['webhook.redis.url', 'rediss://r', 'REDIS_URL', 'rediss://r:6380'],
-    ['webhook.redis.partitions', 2],
     ['webhook.redis.durability', 'replica'],
     ['webhook.security.encryption_enabled', true, 'WEBHOOK_ENCRYPTION_ENABLED', 'true'],
     ['webhook.migration.backend', 'sqs', 'WEBHOOK_BACKEND', 'sqs'],
@@ -168,7 +163,7 @@ describe('what does not exist yet', () => {
   })
 
   it('is all in the table that this test went through', () => {
-    expect(REFUSED.map(({ path }) => path)).toHaveLength(10)
+    expect(REFUSED.map(({ path }) => path)).toHaveLength(5)
   })
 
   it('is said once for a whole section, and only when something of it is set', async () => {
@@ -191,5 +186,53 @@ describe('notices', () => {
     expect(notices).toEqual([
       'webhook.security.signature_secrets.github: white space at its beginning or end counts as part of it',
     ])
+  })
+})
+
+describe('the topology of Redis', () => {
+  const sentinels = { 'webhook.redis.sentinel_enabled': true, 'webhook.redis.addresses': 's1:26379,s2:26379' }
+
+  it('is complete with what each needs', async () => {
+    await load({ flags: { ...sentinels, 'webhook.redis.master_name': 'm' } })
+    await load({ flags: { 'webhook.redis.cluster_enabled': true, 'webhook.redis.addresses': 'n1,n2' } })
+    await load({ flags: { 'webhook.redis.url': 'rediss://r:6380' } })
+  })
+
+  it.each<[Record<string, unknown>, string, string]>([
+    [
+      { 'webhook.redis.sentinel_enabled': true, 'webhook.redis.master_name': 'm' },
+      'addresses',
+      'REDIS_ADDRESSES',
+    ],
+    [{ 'webhook.redis.cluster_enabled': true }, 'addresses', 'REDIS_ADDRESSES'],
+    [sentinels, 'master_name', 'REDIS_MASTER_NAME'],
+    [
+      { ...sentinels, 'webhook.redis.master_name': 'm', 'webhook.redis.cluster_enabled': true },
+      'cluster_enabled',
+      'either',
+    ],
+    [{ 'webhook.redis.partitions': 2 }, 'partitions', 'webhook.redis.cluster_enabled'],
+    [
+      { 'webhook.redis.tls_enabled': true, 'webhook.redis.tls_cert_file': 'c' },
+      'tls_key_file',
+      'tls_key_file',
+    ],
+    [
+      { 'webhook.redis.tls_enabled': true, 'webhook.redis.tls_key_file': 'k' },
+      'tls_key_file',
+      'tls_cert_file',
+    ],
+  ])('that does not fit together is refused with what is missing: %j', async (flags, key, says) => {
+    const [problem, ...more] = await problemsOf({ flags })
+    expect(more).toEqual([])
+    expect(problem).toContain(`webhook.redis.${key}`)
+    expect(problem).toContain(says)
+  })
+
+  it('says of TLS files that they do nothing without TLS', async () => {
+    const { notices } = await load({ flags: { 'webhook.redis.tls_ca_file': 'ca.pem' } })
+    expect(notices.join()).toContain(
+      'webhook.redis.tls_ca_file: accepted, no effect while webhook.redis.tls_enabled',
+    )
   })
 })

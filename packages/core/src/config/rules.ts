@@ -103,6 +103,55 @@ export const FIT: readonly Rule[] = [
         : `found ${formatSize(segment)}; allowed: at most webhook.ingest.spool.max_bytes (${formatSize(max)})`
     },
   },
+  {
+    about: ['webhook.redis.addresses', 'webhook.redis.sentinel_enabled', 'webhook.redis.cluster_enabled'],
+    says: 'needed with `sentinel_enabled` (the Sentinels) and `cluster_enabled` (the seed nodes)',
+    check({ config: { webhook } }) {
+      const { addresses, sentinel_enabled: sentinel, cluster_enabled: cluster } = webhook.redis
+      if (addresses.length > 0 || !(sentinel || cluster)) return undefined
+      return sentinel
+        ? 'none given; allowed with webhook.redis.sentinel_enabled: at least one Sentinel (REDIS_ADDRESSES)'
+        : 'none given; allowed with webhook.redis.cluster_enabled: at least one node of the Cluster (REDIS_ADDRESSES)'
+    },
+  },
+  {
+    about: ['webhook.redis.master_name', 'webhook.redis.sentinel_enabled'],
+    says: 'needed with `sentinel_enabled`',
+    check({ config: { webhook } }) {
+      const { master_name: master, sentinel_enabled: sentinel } = webhook.redis
+      return sentinel && master === null
+        ? 'none given; allowed with webhook.redis.sentinel_enabled: the name under which the Sentinels know the master (REDIS_MASTER_NAME)'
+        : undefined
+    },
+  },
+  {
+    about: ['webhook.redis.cluster_enabled', 'webhook.redis.sentinel_enabled'],
+    says: 'not together with `sentinel_enabled`',
+    check({ config: { webhook } }) {
+      return webhook.redis.cluster_enabled && webhook.redis.sentinel_enabled
+        ? 'a Cluster has no Sentinels; allowed: either webhook.redis.cluster_enabled or webhook.redis.sentinel_enabled'
+        : undefined
+    },
+  },
+  {
+    about: ['webhook.redis.partitions', 'webhook.redis.cluster_enabled'],
+    says: 'more than 1 only with `cluster_enabled`: one server does not become faster by it',
+    check({ config: { webhook } }) {
+      const { partitions, cluster_enabled: cluster } = webhook.redis
+      return partitions > 1 && !cluster
+        ? `found ${partitions}; allowed without webhook.redis.cluster_enabled: 1, as one server does not become faster by more`
+        : undefined
+    },
+  },
+  {
+    about: ['webhook.redis.tls_key_file', 'webhook.redis.tls_cert_file'],
+    says: 'together with `tls_cert_file`, or not at all',
+    check({ config: { webhook } }) {
+      const { tls_key_file: key, tls_cert_file: cert } = webhook.redis
+      if ((key === null) === (cert === null)) return undefined
+      return `a certificate and its key belong together; set webhook.redis.${key === null ? 'tls_key_file' : 'tls_cert_file'} too, or neither`
+    },
+  },
 ]
 
 /** What production asks for. */
@@ -180,6 +229,13 @@ export function noticesOf(judged: Judged): string[] {
     notices.push(
       'webhook.security.enable_signature_verification: false, so every request is believed, whoever sends it',
     )
+  }
+  const { redis } = config.webhook
+  if (!redis.tls_enabled && !redis.url.startsWith('rediss:')) {
+    for (const key of ['tls_cert_file', 'tls_key_file', 'tls_ca_file', 'tls_server_name'] as const) {
+      if (redis[key] !== null)
+        notices.push(`webhook.redis.${key}: accepted, no effect while webhook.redis.tls_enabled is false`)
+    }
   }
   for (const tool of TOOLS) {
     if (tools[tool].enabled && tools[tool].signature === 'none') {

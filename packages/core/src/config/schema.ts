@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { section } from './field.ts'
-import { integer, text } from './fields.ts'
+import { duration, integer, text } from './fields.ts'
 import { consumerSection, deduplicationSection, opsSection, streamSection } from './sections/consumer.ts'
 import { aiSection, contextLifecycleSection, migrationSection } from './sections/contexts.ts'
 import { ingestSection, toolsSection } from './sections/ingest.ts'
@@ -43,6 +43,17 @@ export function configSchema({ cores, production }: Surroundings) {
         default: 3,
         min: 1,
         max: 19,
+      }),
+      refresh_interval: duration({
+        meaning: 'How often gateways look for dictionaries that were learned for tenants.',
+        default: '10s',
+        min: '100ms',
+      }),
+      learned_dictionaries: integer({
+        meaning:
+          'Learned dictionaries that a gateway packs with at most, each about half a megabyte of its memory; those of further tenants are packed with the starters.',
+        default: 64,
+        max: 10_000,
       }),
     }),
     context_lifecycle: contextLifecycleSection(),

@@ -6,18 +6,27 @@
  * re-sending unanswered commands after a reconnect (one XADD made two entries), queueing while offline (45 s and
  * more), waiting without a limit. Commands in flight when the connection closes are rejected at once.
  */
-import { Redis, type RedisOptions } from 'ioredis'
+import { type RedisOptions as AllOptions, Redis } from 'ioredis'
 import { Fault, messageOf } from '../faults.ts'
+import { clusterSlot } from './cluster-slot.ts'
+import { explained } from './explain.ts'
+import { type MasterFinder, masterConnector, type NodeOptions } from './master-connector.ts'
+import type { RedisPlace } from './place.ts'
 import type { Script } from './script.ts'
+import { sentinelMaster } from './sentinel-master.ts'
+import { type TlsFiles, tlsOptions } from './tls.ts'
 
 export type RedisArg = string | number | Buffer
 export type RedisReply = null | number | string | Buffer | RedisReply[]
 
-export interface RedisSettings {
-  /** redis:// or rediss:// URL. */
-  readonly url: string
+/** Where to connect to, and how. */
+export type RedisSettings = RedisPlace & ConnectionSettings
+
+export interface ConnectionSettings {
   readonly username?: string | undefined
   readonly password?: string | undefined
+  /** undefined = plain TCP, or what a rediss:// URL says. */
+  readonly tls?: TlsFiles | undefined
   /** ms until an unanswered command counts as unknown. */
   readonly commandTimeoutMs: number
   readonly connectTimeoutMs: number
@@ -30,6 +39,10 @@ export interface RedisSettings {
 export interface RedisLink {
   /** True between "ready" and "close". */
   readonly connected: boolean
+  /** Number of the connection: another one after every (re)connect. */
+  readonly epoch: number
+  /** `host:port` of the server that this connection goes to, '' when there is none. */
+  readonly peer: string
   /** One command; bulk strings arrive as Buffers. */
   call(command: string, ...args: RedisArg[]): Promise<RedisReply>
   /** One script by its SHA-1; sent whole when the server does not know it (restart, SCRIPT FLUSH). */
@@ -51,33 +64,69 @@ export interface LinkOptions {
   readonly onError?: (error: Error) => void
 }
 
+/** Without those of RESP3, whose replies have other shapes. */
+type RedisOptions = Omit<AllOptions, 'replyMapping'>
+
 const FIRST_RECONNECT_MS = 50
 /** How long a dropped connection may take to say goodbye, ms. A half-open one never would (ioredis' default is 2 s). */
 const GOODBYE_MS = 0
 
 export function connectRedis(settings: RedisSettings, options: LinkOptions = {}): RedisLink {
-  const redisOptions: Omit<RedisOptions, 'replyMapping'> = {
+  const speaksTls = settings.tls !== undefined || ('url' in settings && settings.url.startsWith('rediss:'))
+  const onError = (error: Error) => options.onError?.(explained(error, speaksTls))
+  const pauseMs = (times: number) => {
+    const ceiling = Math.min(settings.reconnectMaxDelayMs, FIRST_RECONNECT_MS * 2 ** Math.min(times, 10))
+    return ceiling / 2 + (Math.random() * ceiling) / 2
+  }
+  const tls = settings.tls && tlsOptions(settings.tls, onError)
+  /** What every connection has, also one that only asks where the master is. */
+  const node: NodeOptions = {
     protocol: 2, // replies of the same shape from every server version
-    connectionName: settings.name,
     disableClientInfo: true,
     connectTimeout: settings.connectTimeoutMs,
     disconnectTimeout: GOODBYE_MS,
+  }
+  if (settings.username !== undefined) node.username = settings.username
+  if (settings.password !== undefined) node.password = settings.password
+  if (tls !== undefined) node.tls = tls
+  const redisOptions: RedisOptions = {
+    ...node,
+    connectionName: settings.name,
     autoResendUnfulfilledCommands: false,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
-    retryStrategy: (times) => {
-      const ceiling = Math.min(settings.reconnectMaxDelayMs, FIRST_RECONNECT_MS * 2 ** Math.min(times, 10))
-      return ceiling / 2 + (Math.random() * ceiling) / 2
-    },
-    // A demoted master answers READONLY for ever: ask again who the master is.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    retryStrategy: pauseMs,
+    // A demoted master answers READONLY for ever, one whose slot moved away MOVED: ask again who the master is.
+    reconnectOnError: ({ message }) => message.startsWith('READONLY') || message.startsWith('MOVED'),
   }
   if (!options.blocking) redisOptions.commandTimeout = settings.commandTimeoutMs
-  if (settings.username !== undefined) redisOptions.username = settings.username
-  if (settings.password !== undefined) redisOptions.password = settings.password
-  const redis = new Redis(settings.url, redisOptions)
-  redis.on('error', (error: Error) => options.onError?.(error))
+  const redis = clientOf(settings, redisOptions, node, pauseMs)
+  redis.on('error', onError)
   return linkOf(redis)
+}
+
+function clientOf(
+  place: RedisSettings,
+  options: RedisOptions,
+  node: NodeOptions,
+  pauseMs: (times: number) => number,
+): Redis {
+  if ('url' in place) return new Redis(place.url, options)
+  return new Redis({ ...options, Connector: masterConnector(finderOf(place, node, pauseMs), node, pauseMs) })
+}
+
+function finderOf(
+  place: Exclude<RedisSettings, { url: string }>,
+  node: NodeOptions,
+  pauseMs: (times: number) => number,
+): MasterFinder {
+  if ('cluster' in place) return clusterSlot(place.cluster, node)
+  const { username, password } = place.sentinel
+  const { username: _user, password: _password, ...rest } = node
+  const asSentinel: NodeOptions = rest
+  if (username !== undefined) asSentinel.username = username
+  if (password !== undefined) asSentinel.password = password
+  return sentinelMaster(place.sentinel, asSentinel, pauseMs)
 }
 
 /** Wraps an ioredis client that was made with the options above. */
@@ -106,7 +155,16 @@ export function linkOf(redis: Redis): RedisLink {
     }
   }
   let closed = false
+  let epoch = 0
+  redis.on('ready', () => void epoch++)
   return {
+    get epoch() {
+      return epoch
+    },
+    get peer() {
+      const { remoteAddress, remotePort } = redis.stream ?? {}
+      return remoteAddress === undefined ? '' : `${remoteAddress}:${remotePort}`
+    },
     get connected() {
       return redis.status === 'ready'
     },

@@ -15,21 +15,27 @@ const settings: BreakerSettings = { failureThreshold: 3, openDurationMs: 400, pr
 const world = useWorld()
 
 const fail = (link: RedisLink, failures = 1, probe = false) =>
-  reportBreaker(link, 'github', settings, failures, probe)
-const succeed = (link: RedisLink, probe = false) => reportBreaker(link, 'github', settings, 0, probe)
+  reportBreaker(link, world.keys, 'github', settings, failures, probe)
+const succeed = (link: RedisLink, probe = false) =>
+  reportBreaker(link, world.keys, 'github', settings, 0, probe)
 
 /** Opens the breaker and waits until it is half-open. */
 async function halfOpen(link: RedisLink): Promise<void> {
   await fail(link, settings.failureThreshold)
   await passed(link, (await redisTime(link)) + settings.openDurationMs + 1)
-  expect(await readBreaker(link, 'github')).toMatchObject({ state: 'half-open' })
+  expect(await readBreaker(link, world.keys, 'github')).toMatchObject({ state: 'half-open' })
 }
 
 describe('closed', () => {
   it('is the state of a tool that nobody heard of', async () => {
     const link = await world.link()
-    expect(await readBreaker(link, 'github')).toEqual({ state: 'closed', failures: 0, waitMs: 0, since: 0 })
-    expect(await acquireProbe(link, 'github', settings)).toMatchObject({ state: 'closed' })
+    expect(await readBreaker(link, world.keys, 'github')).toEqual({
+      state: 'closed',
+      failures: 0,
+      waitMs: 0,
+      since: 0,
+    })
+    expect(await acquireProbe(link, world.keys, 'github', settings)).toMatchObject({ state: 'closed' })
     expect(await link.call('DBSIZE')).toBe(0)
   })
 
@@ -63,7 +69,7 @@ describe('closed', () => {
   it('is a matter of one tool', async () => {
     const link = await world.link()
     await fail(link, 3)
-    expect(await readBreaker(link, 'jira')).toMatchObject({ state: 'closed' })
+    expect(await readBreaker(link, world.keys, 'jira')).toMatchObject({ state: 'closed' })
   })
 })
 
@@ -71,10 +77,10 @@ describe('open', () => {
   it('says how long until a probe may run', async () => {
     const link = await world.link()
     await fail(link, 3)
-    const { waitMs } = await readBreaker(link, 'github')
+    const { waitMs } = await readBreaker(link, world.keys, 'github')
     expect(waitMs).toBeGreaterThan(0)
     expect(waitMs).toBeLessThanOrEqual(settings.openDurationMs)
-    expect(await acquireProbe(link, 'github', settings)).toMatchObject({ state: 'open' })
+    expect(await acquireProbe(link, world.keys, 'github', settings)).toMatchObject({ state: 'open' })
   })
 
   it('does not change by outcomes of events that were under way', async () => {
@@ -89,7 +95,7 @@ describe('open', () => {
   it('does not change by the outcome of a probe that came too late', async () => {
     const link = await world.link()
     await halfOpen(link)
-    await acquireProbe(link, 'github', settings)
+    await acquireProbe(link, world.keys, 'github', settings)
     expect(await fail(link, 1, true)).toMatchObject({ state: 'open' })
     expect(await succeed(link, true)).toMatchObject({ state: 'open', changed: false })
   })
@@ -100,7 +106,7 @@ describe('half-open', () => {
     const links = [await world.link(), await world.link(), await world.link()]
     await halfOpen(links[0]!)
     const answers = await Promise.all(
-      Array.from({ length: 12 }, (_, i) => acquireProbe(links[i % 3]!, 'github', settings)),
+      Array.from({ length: 12 }, (_, i) => acquireProbe(links[i % 3]!, world.keys, 'github', settings)),
     )
     expect(answers.filter(({ waitMs }) => waitMs === 0)).toHaveLength(1)
     for (const { state, waitMs } of answers) {
@@ -112,26 +118,29 @@ describe('half-open', () => {
   it('lets another through when the prober died', async () => {
     const link = await world.link()
     await halfOpen(link)
-    expect((await acquireProbe(link, 'github', settings)).waitMs).toBe(0)
-    const { waitMs } = await acquireProbe(link, 'github', settings)
+    expect((await acquireProbe(link, world.keys, 'github', settings)).waitMs).toBe(0)
+    const { waitMs } = await acquireProbe(link, world.keys, 'github', settings)
     await passed(link, (await redisTime(link)) + waitMs)
-    expect((await acquireProbe(link, 'github', settings)).waitMs).toBe(0)
+    expect((await acquireProbe(link, world.keys, 'github', settings)).waitMs).toBe(0)
   })
 
   it('lets another through when the probe is given back unused', async () => {
     const link = await world.link()
-    await releaseProbe(link, 'github')
+    await releaseProbe(link, world.keys, 'github')
     expect(await link.call('DBSIZE')).toBe(0)
     await halfOpen(link)
-    await acquireProbe(link, 'github', settings)
-    await releaseProbe(link, 'github')
-    expect(await acquireProbe(link, 'github', settings)).toMatchObject({ state: 'half-open', waitMs: 0 })
+    await acquireProbe(link, world.keys, 'github', settings)
+    await releaseProbe(link, world.keys, 'github')
+    expect(await acquireProbe(link, world.keys, 'github', settings)).toMatchObject({
+      state: 'half-open',
+      waitMs: 0,
+    })
   })
 
   it('closes when the probe succeeds', async () => {
     const link = await world.link()
     await halfOpen(link)
-    await acquireProbe(link, 'github', settings)
+    await acquireProbe(link, world.keys, 'github', settings)
     expect(await succeed(link, true)).toEqual({
       state: 'closed',
       failures: 0,
@@ -145,17 +154,17 @@ describe('half-open', () => {
   it('opens again for the whole duration when the probe fails, and stays the same outage', async () => {
     const link = await world.link()
     await halfOpen(link)
-    const { since } = await acquireProbe(link, 'github', settings)
+    const { since } = await acquireProbe(link, world.keys, 'github', settings)
     const again = await fail(link, 1, true)
     expect(again).toMatchObject({ state: 'open', changed: false, since, waitMs: settings.openDurationMs })
     await passed(link, (await redisTime(link)) + again.waitMs)
-    expect((await acquireProbe(link, 'github', settings)).waitMs).toBe(0)
+    expect((await acquireProbe(link, world.keys, 'github', settings)).waitMs).toBe(0)
   })
 
   it('ignores other events that were under way', async () => {
     const link = await world.link()
     await halfOpen(link)
-    await acquireProbe(link, 'github', settings)
+    await acquireProbe(link, world.keys, 'github', settings)
     expect(await succeed(link)).toMatchObject({ state: 'half-open', changed: false })
     expect(await fail(link)).toMatchObject({ state: 'half-open', changed: false })
   })
@@ -163,7 +172,7 @@ describe('half-open', () => {
   it('that was closed by another probe is not opened again by one failure of a late one', async () => {
     const link = await world.link()
     await halfOpen(link)
-    await acquireProbe(link, 'github', settings)
+    await acquireProbe(link, world.keys, 'github', settings)
     await succeed(link, true)
     expect(await fail(link, 1, true)).toMatchObject({ state: 'closed', failures: 1, changed: false })
   })
@@ -172,10 +181,15 @@ describe('half-open', () => {
 describe('reset', () => {
   it('closes at once and says whether it was open', async () => {
     const link = await world.link()
-    expect(await resetBreaker(link, 'github')).toBe(false)
+    expect(await resetBreaker(link, world.keys, 'github')).toBe(false)
     await fail(link, 3)
-    expect(await resetBreaker(link, 'github')).toBe(true)
-    expect(await readBreaker(link, 'github')).toEqual({ state: 'closed', failures: 0, waitMs: 0, since: 0 })
+    expect(await resetBreaker(link, world.keys, 'github')).toBe(true)
+    expect(await readBreaker(link, world.keys, 'github')).toEqual({
+      state: 'closed',
+      failures: 0,
+      waitMs: 0,
+      since: 0,
+    })
   })
 })
 

@@ -1,5 +1,5 @@
 /**
- * The circuit breaker of a tool, shared by all consumers through Redis.
+ * The circuit breaker of a tool, shared by all consumers of a partition through Redis.
  *
  *   closed ──(failure_threshold failures in a row)──▶ open ──(open_duration passes)──▶ half-open
  *   half-open: one event is let through as the probe (leased, so that a dead prober does not block it)
@@ -8,7 +8,7 @@
  * Open and half-open: that tool's events wait, without using up attempts. A success while closed sets the count of
  * failures in a row back to 0. All times are Redis time.
  */
-import { sharedKeys } from '../keys.ts'
+import type { PartitionKeys } from '../keys.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
 import { defineScript } from '../redis/script.ts'
 
@@ -109,23 +109,24 @@ return v
 `,
 )
 
-export async function readBreaker(link: RedisLink, tool: string): Promise<BreakerState> {
-  return stateOf((await link.run(READ_BREAKER, [sharedKeys.breaker(tool)], [])) as RedisReply[])
+export async function readBreaker(link: RedisLink, keys: PartitionKeys, tool: string): Promise<BreakerState> {
+  return stateOf((await link.run(READ_BREAKER, [keys.breaker(tool)], [])) as RedisReply[])
 }
 
 /** Like {@link readBreaker}; when half-open and the probe is free, the caller gets it (`waitMs` 0). */
 export async function acquireProbe(
   link: RedisLink,
+  keys: PartitionKeys,
   tool: string,
   settings: BreakerSettings,
 ): Promise<BreakerState> {
-  const reply = await link.run(ACQUIRE_PROBE, [sharedKeys.breaker(tool)], [settings.probeLeaseMs])
+  const reply = await link.run(ACQUIRE_PROBE, [keys.breaker(tool)], [settings.probeLeaseMs])
   return stateOf(reply as RedisReply[])
 }
 
 /** Gives the probe back unused: its event ended without saying anything of the tool (malformed, superseded, stopped). */
-export async function releaseProbe(link: RedisLink, tool: string): Promise<void> {
-  await link.run(RELEASE_PROBE, [sharedKeys.breaker(tool)], [])
+export async function releaseProbe(link: RedisLink, keys: PartitionKeys, tool: string): Promise<void> {
+  await link.run(RELEASE_PROBE, [keys.breaker(tool)], [])
 }
 
 /**
@@ -135,6 +136,7 @@ export async function releaseProbe(link: RedisLink, tool: string): Promise<void>
  */
 export async function reportBreaker(
   link: RedisLink,
+  keys: PartitionKeys,
   tool: string,
   settings: BreakerSettings,
   failures: number,
@@ -142,16 +144,16 @@ export async function reportBreaker(
 ): Promise<BreakerState & { readonly changed: boolean }> {
   const reply = (await link.run(
     REPORT_BREAKER,
-    [sharedKeys.breaker(tool)],
+    [keys.breaker(tool)],
     [failures, settings.failureThreshold, settings.openDurationMs, probe ? '1' : '0'],
   )) as RedisReply[]
   return { ...stateOf(reply), changed: reply[4] === 1 }
 }
 
 /** Closes a tool's breaker. True when it was not closed before. */
-export async function resetBreaker(link: RedisLink, tool: string): Promise<boolean> {
-  const before = await readBreaker(link, tool)
-  await link.call('DEL', sharedKeys.breaker(tool))
+export async function resetBreaker(link: RedisLink, keys: PartitionKeys, tool: string): Promise<boolean> {
+  const before = await readBreaker(link, keys, tool)
+  await link.call('DEL', keys.breaker(tool))
   return before.state !== 'closed'
 }
 

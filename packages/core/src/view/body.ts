@@ -6,8 +6,8 @@ import { type DictionarySet, fetchDictionary } from '../dictionaries.ts'
 import type { Header } from '../event.ts'
 import { isFault, messageOf } from '../faults.ts'
 import { createUnpacker, type UnpackedBody } from '../packing.ts'
+import type { Partition } from '../partition.ts'
 import type { EventRecord } from '../record.ts'
-import type { RedisLink } from '../redis/link.ts'
 
 export interface BodyFacts {
   /** Bytes as sent. */
@@ -22,13 +22,12 @@ export interface BodyFacts {
 
 export interface BodyOpener {
   /** Throws Fault DICTIONARY_MISSING or RECORD_CORRUPT. */
-  open(record: EventRecord): Promise<UnpackedBody>
+  open(partition: Partition, record: EventRecord): Promise<UnpackedBody>
   /** What the bytes are about. Bytes that cannot be had are a fact, not a fault. */
-  look(record: EventRecord): Promise<BodyFacts>
+  look(partition: Partition, record: EventRecord): Promise<BodyFacts>
 }
 
 export interface BodyOpenerOptions {
-  readonly link: RedisLink
   readonly dictionaries: DictionarySet
   readonly adapters: ReadonlyMap<string, Adapter>
   /** Largest body, bytes. */
@@ -39,18 +38,18 @@ export interface BodyOpenerOptions {
 const HEADERS_ALLOWANCE = 1 << 20
 
 export function createBodyOpener(options: BodyOpenerOptions): BodyOpener {
-  const { link, dictionaries, adapters, maxBodyBytes } = options
+  const { dictionaries, adapters, maxBodyBytes } = options
   const unpacker = createUnpacker(dictionaries, maxBodyBytes + HEADERS_ALLOWANCE)
-  const open = async (record: EventRecord): Promise<UnpackedBody> => {
-    if (record.dictionary !== '') await fetchDictionary(link, dictionaries, record.dictionary)
+  const open = async ({ link, keys }: Partition, record: EventRecord): Promise<UnpackedBody> => {
+    if (record.dictionary !== '') await fetchDictionary(link, keys, dictionaries, record.dictionary)
     return unpacker.unpack(record)
   }
   return {
     open,
-    async look(record) {
+    async look(partition, record) {
       let unpacked: UnpackedBody
       try {
-        unpacked = await open(record)
+        unpacked = await open(partition, record)
       } catch (error) {
         if (!isFault(error, 'DICTIONARY_MISSING') && !isFault(error, 'RECORD_CORRUPT')) throw error
         return { size: null, contentType: null, event: null, subject: null, problem: messageOf(error) }

@@ -207,7 +207,7 @@ describe('replay', () => {
         elapsed += Math.max(0, ms)
       },
     }
-    const view = openPipelineView(pipelineViewOptions(pipeline.config, pipeline.link, clock))
+    const view = openPipelineView(pipelineViewOptions(pipeline.config, [pipeline], clock))
     const times: number[] = []
     await view.deadLetters.replay(
       {},

@@ -6,7 +6,8 @@
 import type { Clock } from '../clock.ts'
 import { EVENT_ID_PATTERN } from '../event.ts'
 import type { PartitionKeys } from '../keys.ts'
-import type { RedisLink, RedisReply } from '../redis/link.ts'
+import type { Partition } from '../partition.ts'
+import type { RedisReply } from '../redis/link.ts'
 import {
   type DeadLetter,
   findDeadLetter,
@@ -79,13 +80,13 @@ export interface DeadLetters {
 }
 
 export interface FoundLetter {
+  readonly partition: Partition
   readonly document: DeadLetterDocument
   readonly letter: DeadLetter
 }
 
 export interface DeadLettersOptions {
-  readonly link: RedisLink
-  readonly partitions: readonly PartitionKeys[]
+  readonly partitions: readonly Partition[]
   readonly memory: (keys: PartitionKeys) => LongMemoryOptions
   readonly evidence: (keys: PartitionKeys, tool: string, locator: Buffer) => EvidencePlace
   readonly clock: Clock
@@ -109,41 +110,50 @@ export function isLetterId(text: string): boolean {
 }
 
 interface Placed {
-  readonly keys: PartitionKeys
+  readonly partition: Partition
   readonly letter: DeadLetter
   /** Its id as documents show it. */
   readonly name: string
 }
 
 export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
-  const { link, partitions, clock } = options
-  const nameOf = (keys: PartitionKeys, letterId: string) =>
+  const { partitions, clock } = options
+  const nameOf = ({ keys }: Partition, letterId: string) =>
     partitions.length === 1 ? letterId : `${keys.partition}:${letterId}`
-  const placeOf = (name: string): { keys: PartitionKeys; letterId: string } | undefined => {
-    const [, partition = '0', letterId] = LETTER_ID.exec(name) ?? []
-    const keys = partitions.find((candidate) => candidate.partition === Number(partition))
-    return keys === undefined || letterId === undefined ? undefined : { keys, letterId }
+  const placeOf = (name: string): { partition: Partition; letterId: string } | undefined => {
+    const [, number = '0', letterId] = LETTER_ID.exec(name) ?? []
+    const partition = partitions.find(({ keys }) => keys.partition === Number(number))
+    return partition === undefined || letterId === undefined ? undefined : { partition, letterId }
   }
 
   /** Every letter of the query in order, whether it matches or not is told with it. */
-  async function* scan(query: LetterQuery, bounds?: ReadonlyMap<PartitionKeys, string>) {
+  async function* scan(query: LetterQuery, bounds?: ReadonlyMap<Partition, string>) {
     const cursor = query.after === undefined ? undefined : placeOf(query.after)
     const since =
       query.since === undefined || query.since <= 0 ? undefined : `${query.since - 1}-${LAST_SEQUENCE}`
-    for (const keys of partitions) {
-      if (cursor !== undefined && keys.partition < cursor.keys.partition) continue
+    for (const partition of partitions) {
+      const { keys, link } = partition
+      if (cursor !== undefined && keys.partition < cursor.partition.keys.partition) continue
       let after = since
-      if (cursor?.keys === keys && (after === undefined || compareStreamIds(cursor.letterId, after) > 0)) {
+      if (
+        cursor?.partition === partition &&
+        (after === undefined || compareStreamIds(cursor.letterId, after) > 0)
+      ) {
         after = cursor.letterId
       }
-      const bound = bounds?.get(keys)
+      const bound = bounds?.get(partition)
       if (bounds !== undefined && bound === undefined) continue
       reading: for (;;) {
         const letters = await listDeadLetters(link, keys, { after, count: READ_COUNT })
         for (const letter of letters) {
           if (query.until !== undefined && streamIdMillis(letter.letterId) > query.until) break reading
           if (bound !== undefined && compareStreamIds(letter.letterId, bound) > 0) break reading
-          yield { keys, letter, name: nameOf(keys, letter.letterId), matches: matches(letter, query) }
+          yield {
+            partition,
+            letter,
+            name: nameOf(partition, letter.letterId),
+            matches: matches(letter, query),
+          }
         }
         if (letters.length < READ_COUNT) break
         after = letters.at(-1)?.letterId
@@ -153,29 +163,31 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
 
   async function* matching(
     query: LetterQuery,
-    bounds: ReadonlyMap<PartitionKeys, string>,
+    bounds: ReadonlyMap<Partition, string>,
   ): AsyncGenerator<Placed> {
     for await (const placed of scan(query, bounds)) if (placed.matches) yield placed
   }
 
   /** The last letter of each partition that has any. */
-  const lastLetters = async (): Promise<Map<PartitionKeys, string>> => {
-    const last = new Map<PartitionKeys, string>()
-    for (const keys of partitions) {
+  const lastLetters = async (): Promise<Map<Partition, string>> => {
+    const last = new Map<Partition, string>()
+    for (const partition of partitions) {
+      const { keys, link } = partition
       const [entry] = (await link.call('XREVRANGE', keys.deadLetters, '+', '-', 'COUNT', 1)) as [
         RedisReply[]?,
       ]
-      if (entry !== undefined) last.set(keys, String(entry[0]))
+      if (entry !== undefined) last.set(partition, String(entry[0]))
     }
     return last
   }
 
-  const replayPlaced = async (
-    { keys, letter }: Placed,
-    redisMs: number,
-  ): Promise<ReplayOutcome | 'unreadable'> => {
+  const replayPlaced = async ({
+    partition: { keys, link },
+    letter,
+  }: Placed): Promise<ReplayOutcome | 'unreadable'> => {
     const { record, letterId } = letter
     if (record === undefined) return 'unreadable'
+    const redisMs = await redisTime(link)
     const memory = options.memory(keys)
     const settled = {
       keys: settledKeys(memory, redisMs, record.locator),
@@ -184,20 +196,22 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
     const place = options.evidence(keys, record.tool, record.locator)
     return replayDeadLetter(link, keys, { letterId, record }, place, settled, redisMs)
   }
-  const purgePlaced = ({ keys, letter }: Placed): Promise<boolean> =>
+  const purgePlaced = ({ partition: { keys, link }, letter }: Placed): Promise<boolean> =>
     purgeDeadLetter(link, keys, { letterId: letter.letterId, eventId: fieldOf(letter, 'id') ?? '' })
 
   const placed = async (id: string): Promise<Placed | undefined> => {
     if (EVENT_ID_PATTERN.test(id)) {
-      for (const keys of partitions) {
-        const letter = await findDeadLetter(link, keys, id)
-        if (letter !== undefined) return { keys, letter, name: nameOf(keys, letter.letterId) }
+      for (const partition of partitions) {
+        const letter = await findDeadLetter(partition.link, partition.keys, id)
+        if (letter !== undefined) return { partition, letter, name: nameOf(partition, letter.letterId) }
       }
       return undefined
     }
     const place = placeOf(id)
-    const letter = place && (await getDeadLetter(link, place.keys, place.letterId))
-    return place && letter && { keys: place.keys, letter, name: id }
+    if (place === undefined) return undefined
+    const { partition, letterId } = place
+    const letter = await getDeadLetter(partition.link, partition.keys, letterId)
+    return letter && { partition, letter, name: id }
   }
 
   type Outcome = 'done' | 'superseded' | 'absent' | 'unreadable'
@@ -205,7 +219,7 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
   const bulk = async (
     query: LetterQuery,
     { rate, signal, onProgress }: BulkOptions,
-    deal: (placed: Placed, redisMs: number) => Promise<Outcome>,
+    deal: (placed: Placed) => Promise<Outcome>,
   ): Promise<BulkResult> => {
     const bounds = await lastLetters()
     const bound = Math.max(0, ...[...bounds.values()].map(streamIdMillis))
@@ -223,8 +237,8 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
         await clock.wait(Math.max(0, began + (matched / rate) * 1000 - clock.monotonic()), signal)
       }
       if (signal?.aborted) return
-      const redisMs = await redisTime(link)
-      for (const outcome of await Promise.all(portion.map((one) => deal(one, redisMs)))) counts[outcome] += 1
+      const outcomes = await Promise.all(portion.map(deal))
+      for (const outcome of outcomes) counts[outcome] += 1
       matched += portion.length
       last = portion.at(-1)?.name ?? last
       onProgress?.(progress())
@@ -258,7 +272,7 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
     },
     async find(id) {
       const found = await placed(id)
-      return found && { document: letterDocument(found), letter: found.letter }
+      return found && { ...found, document: letterDocument(found) }
     },
     async count(query, signal) {
       let count = 0
@@ -269,13 +283,13 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
       return count
     },
     replay: (query, bulkOptions = {}) =>
-      bulk(query, bulkOptions, async (one, redisMs) => {
-        const outcome = await replayPlaced(one, redisMs)
+      bulk(query, bulkOptions, async (one) => {
+        const outcome = await replayPlaced(one)
         return outcome === 'replayed' ? 'done' : outcome
       }),
     async replayOne(id) {
       const found = await placed(id)
-      return found === undefined ? 'absent' : replayPlaced(found, await redisTime(link))
+      return found === undefined ? 'absent' : replayPlaced(found)
     },
     purge: (query, bulkOptions = {}) =>
       bulk(query, bulkOptions, async (one) => ((await purgePlaced(one)) ? 'done' : 'absent')),

@@ -153,6 +153,23 @@ export interface StatusDocument {
   }
 }
 
+/** One compression dictionary. */
+export interface DictionaryDocument {
+  readonly id: string
+  /** `starter`: bundled; `learned`: of one tenant and tool; `retired`: no new event is packed with it. */
+  readonly kind: 'starter' | 'learned' | 'retired'
+  readonly tool: string | null
+  readonly tenant: string | null
+  readonly bytes: number | null
+  /** When it was learned. */
+  readonly since: string | null
+  /** Bytes of events to bytes of frames, as measured when it was learned: with the dictionary before, and with it. */
+  readonly ratio_before: number | null
+  readonly ratio_after: number | null
+  /** Partitions in which it is published. */
+  readonly partitions: number
+}
+
 /** One event as `tail` shows it. */
 export interface TailDocument {
   readonly stream_id: string

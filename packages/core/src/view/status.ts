@@ -1,5 +1,6 @@
 /** How the pipeline stands: the ledger and what surrounds it. */
 import type { PartitionKeys } from '../keys.ts'
+import type { Partition } from '../partition.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
 import { type LedgerReading, readLedger, sumLedgers } from '../stream/ledger.ts'
 import type {
@@ -36,15 +37,12 @@ export interface LedgerFacts {
 }
 
 /** All partitions' ledgers as one. */
-export async function readLedgers(
-  link: RedisLink,
-  partitions: readonly PartitionKeys[],
-): Promise<LedgerFacts> {
-  const readings = await Promise.all(partitions.map((keys) => readLedger(link, keys)))
+export async function readLedgers(partitions: readonly Partition[]): Promise<LedgerFacts> {
+  const readings = await Promise.all(partitions.map(({ link, keys }) => readLedger(link, keys)))
   const ledger = sumLedgers(readings.map((reading) => reading.ledger))
   const losses = readings.flatMap((reading, index): LossDocument[] => {
     const { lost, lastGeneratedId, witness } = reading
-    const stream = partitions[index]?.stream ?? ''
+    const stream = partitions[index]?.keys.stream ?? ''
     return lost ? [{ stream, last_generated_id: lastGeneratedId, witness_id: witness }] : []
   })
   const { unread, pending, parked } = ledger
@@ -68,12 +66,9 @@ function verdictOf(unaccounted: number | null, lost: boolean): Verdict {
 }
 
 /** The consumers' own reports, newest first; one that cannot be read is left out. */
-export async function readReports(
-  link: RedisLink,
-  partitions: readonly PartitionKeys[],
-): Promise<ConsumerReport[]> {
+export async function readReports(partitions: readonly Partition[]): Promise<ConsumerReport[]> {
   const reports = new Map<string, ConsumerReport>()
-  for (const keys of partitions) {
+  for (const { keys, link } of partitions) {
     for (const [name, text] of pairsOf(await link.call('HGETALL', keys.consumers))) {
       const object = objectOf(text)
       const at = object && numberIn(object, 'at')
@@ -94,13 +89,10 @@ export async function readReports(
 }
 
 /** Everybody who is in the group or reported. */
-export async function readConsumers(
-  link: RedisLink,
-  partitions: readonly PartitionKeys[],
-): Promise<ConsumerDocument[]> {
-  const now = await redisTime(link)
+export async function readConsumers(partitions: readonly Partition[]): Promise<ConsumerDocument[]> {
+  const now = await redisTime(firstOf(partitions).link)
   const pending = new Map<string, { pending: number; idle: number }>()
-  for (const keys of partitions) {
+  for (const { keys, link } of partitions) {
     for (const info of await membersOf(link, keys)) {
       const name = info.get('name') ?? ''
       const known = pending.get(name)
@@ -110,7 +102,7 @@ export async function readConsumers(
       })
     }
   }
-  const reports = new Map((await readReports(link, partitions)).map((report) => [report.name, report]))
+  const reports = new Map((await readReports(partitions)).map((report) => [report.name, report]))
   const names = [...new Set([...pending.keys(), ...reports.keys()])].sort()
   return names.map((name): ConsumerDocument => {
     const report = reports.get(name)
@@ -137,13 +129,10 @@ async function membersOf(link: RedisLink, keys: PartitionKeys): Promise<Map<stri
   return members.map(pairsOf)
 }
 
-export async function readGateways(
-  link: RedisLink,
-  partitions: readonly PartitionKeys[],
-): Promise<GatewayDocument[]> {
-  const now = await redisTime(link)
+export async function readGateways(partitions: readonly Partition[]): Promise<GatewayDocument[]> {
+  const now = await redisTime(firstOf(partitions).link)
   const gateways = new Map<string, GatewayDocument>()
-  for (const keys of partitions) {
+  for (const { keys, link } of partitions) {
     for (const [name, text] of pairsOf(await link.call('HGETALL', keys.gateways))) {
       const object = objectOf(text) ?? {}
       const seen = Math.max(0, now - (numberIn(object, 'at') ?? 0))
@@ -154,15 +143,17 @@ export async function readGateways(
   return [...gateways.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
+/** There is always one; its server's clock is the one that ages are told by. */
+export function firstOf(partitions: readonly Partition[]): Partition {
+  return partitions[0] as Partition
+}
+
 /** Nodes that MEMORY USAGE looks at for its estimate. */
 const MEMORY_SAMPLES = 5
 
-export async function readStreams(
-  link: RedisLink,
-  partitions: readonly PartitionKeys[],
-): Promise<StreamDocument[]> {
+export async function readStreams(partitions: readonly Partition[]): Promise<StreamDocument[]> {
   return Promise.all(
-    partitions.map(async ({ stream: name }): Promise<StreamDocument> => {
+    partitions.map(async ({ keys: { stream: name }, link }): Promise<StreamDocument> => {
       if ((await link.call('EXISTS', name)) === 0) {
         return { name, length: 0, memory_bytes: 0, last_generated_id: '0-0' }
       }

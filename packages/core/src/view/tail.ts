@@ -5,9 +5,9 @@
  * and goes on after the last event it showed.
  */
 import { isFault, messageOf } from '../faults.ts'
-import type { PartitionKeys } from '../keys.ts'
+import type { Partition } from '../partition.ts'
 import { decodeRecord, type EventRecord } from '../record.ts'
-import type { RedisLink, RedisReply } from '../redis/link.ts'
+import type { RedisReply } from '../redis/link.ts'
 import { type DeliveredEntry, entriesOf } from '../stream/reclaim.ts'
 import { compareStreamIds } from '../stream/stream-id.ts'
 import type { BodyOpener } from './body.ts'
@@ -27,30 +27,33 @@ export interface TailOptions {
 const BLOCK_MS = 500
 const READ_COUNT = 100
 
-/** The link is blocked for up to `blockMs` at a time: give it one that nobody else waits on. */
+/** Each link is blocked for up to `blockMs` at a time: give it links that nobody else waits on. */
 export async function* tailStream(
-  link: RedisLink,
-  partitions: readonly PartitionKeys[],
+  partitions: readonly Partition[],
   body: BodyOpener,
   options: TailOptions,
 ): AsyncGenerator<TailDocument> {
   const { signal, last = 0, onOutage } = options
   const block = Math.max(1, Math.floor((options.blockMs ?? BLOCK_MS) / partitions.length))
-  const positions = new Map<PartitionKeys, string>()
-  const before: DeliveredEntry[] = []
-  for (const keys of partitions) {
+  const positions = new Map<Partition, string>()
+  const before: { readonly partition: Partition; readonly entry: DeliveredEntry }[] = []
+  for (const partition of partitions) {
+    const { keys, link } = partition
     const newest = entriesOf(
       (await link.call('XREVRANGE', keys.stream, '+', '-', 'COUNT', Math.max(1, last))) as RedisReply[],
     )
-    positions.set(keys, newest[0]?.streamId ?? '0-0')
-    before.push(...newest)
+    positions.set(partition, newest[0]?.streamId ?? '0-0')
+    before.push(...newest.map((entry) => ({ partition, entry })))
   }
-  before.sort((a, b) => compareStreamIds(a.streamId, b.streamId))
-  for (const entry of last === 0 ? [] : before.slice(-last)) yield await tailDocument(entry, body)
+  before.sort((a, b) => compareStreamIds(a.entry.streamId, b.entry.streamId))
+  for (const { partition, entry } of last === 0 ? [] : before.slice(-last)) {
+    yield await tailDocument(partition, entry, body)
+  }
 
   let away = false
   while (!signal.aborted) {
-    for (const [keys, position] of positions) {
+    for (const [partition, position] of positions) {
+      const { keys, link } = partition
       try {
         if (away) await link.ready(signal)
         const reply = (await link.call(
@@ -69,8 +72,8 @@ export async function* tailStream(
           ((reply?.[0] as RedisReply[] | undefined)?.[1] ?? []) as RedisReply[],
         )) {
           if (signal.aborted) return
-          positions.set(keys, entry.streamId)
-          yield await tailDocument(entry, body)
+          positions.set(partition, entry.streamId)
+          yield await tailDocument(partition, entry, body)
         }
       } catch (error) {
         if (signal.aborted) return
@@ -82,7 +85,11 @@ export async function* tailStream(
   }
 }
 
-async function tailDocument(entry: DeliveredEntry, body: BodyOpener): Promise<TailDocument> {
+async function tailDocument(
+  partition: Partition,
+  entry: DeliveredEntry,
+  body: BodyOpener,
+): Promise<TailDocument> {
   let record: EventRecord
   try {
     record = decodeRecord(entry.fields ?? [])
@@ -91,7 +98,7 @@ async function tailDocument(entry: DeliveredEntry, body: BodyOpener): Promise<Ta
     const nothing = { event_id: null, tool: null, tenant: null, type: null, event: null, subject: null }
     return { stream_id: entry.streamId, ...nothing, received_at: null, size: null, problem: messageOf(error) }
   }
-  const { event, subject, size, problem } = await body.look(record)
+  const { event, subject, size, problem } = await body.look(partition, record)
   return {
     stream_id: entry.streamId,
     event_id: record.id,

@@ -41,10 +41,19 @@ export function redisSection() {
       default: null,
       env: 'REDIS_MASTER_NAME',
     }),
+    sentinel_username: text({
+      meaning: 'ACL user at the Sentinels; null = the default user.',
+      default: null,
+    }),
+    sentinel_password: secret({
+      meaning: 'Password at the Sentinels; null = none.',
+      env: 'REDIS_SENTINEL_PASSWORD',
+    }),
     username: text({ meaning: 'ACL user; null = the default user.', default: null }),
     password: secret({ meaning: 'Password of the user; null = none.', env: 'REDIS_PASSWORD' }),
     tls_enabled: boolean({
-      meaning: 'Speak TLS with Redis.',
+      meaning:
+        'Speak TLS with Redis, and with the Sentinels. A `rediss://` URL does too. The files below are read for every connection anew.',
       default: false,
       env: 'REDIS_TLS_ENABLED',
     }),
@@ -58,6 +67,11 @@ export function redisSection() {
       meaning: 'Authority that signed the server certificate, PEM; null = the system authorities.',
       default: null,
       env: 'REDIS_TLS_CA_FILE',
+    }),
+    tls_server_name: text({
+      meaning:
+        'Name that the server certificates must have; null = the host that is connected to, which Sentinels and Clusters often announce as an IP address.',
+      default: null,
     }),
     pool_size: integer({
       meaning: 'Connections in the pool of another runtime. Accepted, no effect here.',
@@ -81,7 +95,8 @@ export function redisSection() {
       default: 'local',
     }),
     partitions: integer({
-      meaning: 'Streams the events are spread over.',
+      meaning:
+        'Streams the events are spread over, each on the Cluster master that owns its slot; more than one needs `cluster_enabled`.',
       default: 1,
       min: 1,
       max: 1024,

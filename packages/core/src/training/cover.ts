@@ -24,7 +24,7 @@ interface Chosen {
   readonly score: number
 }
 
-/** @param texts ASCII only (structure is); others would be counted wrongly, not lost */
+/** @param texts one character for each byte: ASCII, or bytes read as latin1 */
 export function cover(texts: readonly string[], options: CoverOptions): string {
   const { size, window, gram } = options
   const text = texts.join('')
@@ -121,7 +121,7 @@ function bestWindow(
   return best
 }
 
-/** Widens a window to where members begin, so that no word is cut: every word of the result can be checked. */
+/** Widens a window to where members begin, so that no word is cut: every word of a structure can be checked. */
 function wholeMembers(text: string, from: number, to: number): [start: number, end: number] {
   let start = Math.min(from, text.length)
   while (start > 0 && !beginsMember(text, start)) start--
