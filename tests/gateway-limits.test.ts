@@ -1,6 +1,5 @@
 /** Rate limits, and what the gateway remembers of events beyond the window. */
-import { keyNames, longMemory } from '@weir/core/config/parts'
-import { partitionKeys } from '@weir/core/keys'
+import { keysOf, longMemory } from '@weir/core/config/parts'
 import { settleDone } from '@weir/core/stream/settle'
 import { describe, expect, it } from 'vitest'
 import {
@@ -142,7 +141,7 @@ describe('the long memory', () => {
 
   /** Settles every event of the stream, as a consumer would. */
   async function settleAll({ link, config }: TestGateway): Promise<void> {
-    const keys = partitionKeys(keyNames(config))
+    const keys = keysOf(config)
     const events = await storedEvents(redis.client())
     await redis.client().xreadgroup('GROUP', keys.group, 'c', 'COUNT', 1000, 'STREAMS', keys.stream, '>')
     const entries = events.map((record) => ({

@@ -410,7 +410,7 @@ describe('when Redis comes back set back', () => {
       const sent = await Promise.all(
         Array.from({ length: 20 }, (_, i) => sendGithub(running.port, `d-${i}`, `{"i":${i}}`)),
       )
-      const published = () => client.keys('weir:dictionary:*').then((keys) => keys.length)
+      const published = () => client.keys('{webhook-events}:dictionary:*').then((keys) => keys.length)
       const all = loadBundledDictionaries().size
       await expect.poll(published, POLL).toBe(all)
       await client.flushall()

@@ -6,8 +6,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sign } from '@octokit/webhooks-methods'
-import { keyNames } from '@weir/core/config/parts'
-import { partitionKeys } from '@weir/core/keys'
+import { keysOf } from '@weir/core/config/parts'
 import { readLedger } from '@weir/core/stream/ledger'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Answer, githubHeaders, SECRET, send, storedEvents, withGateway } from './support/gateway.ts'
@@ -81,7 +80,7 @@ describe('every example of @octokit/webhooks-examples', () => {
         expect(event?.type).toBe(type)
         expect(event?.headers).toContainEqual(['x-github-delivery', id])
       }
-      const keys = partitionKeys(keyNames(config))
+      const keys = keysOf(config)
       const accepted = examples.length
       const { ledger, lost } = await readLedger(link, keys)
       expect(ledger).toMatchObject({ accepted, unread: accepted, unaccounted: 0 })

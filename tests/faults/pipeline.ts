@@ -139,6 +139,12 @@ export async function withPipelineOn(
   const sender = createSender(port)
   let gateway: TestProcess | undefined
   const running: TestProcess[] = []
+  const spooled = async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}/stats`, {
+      headers: { authorization: `Bearer ${env.OPS_TOKEN}` },
+    })
+    return ((await answer.json()) as { spool: { records: number } }).spool.records
+  }
   const pipeline: FaultPipeline = {
     sender,
     gateway() {
@@ -183,6 +189,8 @@ export async function withPipelineOn(
       return found
     },
     async expectNothingLost(dead = []) {
+      // The ledger has what the gateway last reported of its spool; this is what it has now.
+      await expect.poll(() => quietly(spooled), { timeout: REST_TIMEOUT_MS }).toBe(0)
       const rest = { unread: 0, pending: 0, parked: 0, spooled: 0, unaccounted: 0, dead: dead.length }
       await expect.poll(() => quietly(pipeline.ledger), { timeout: REST_TIMEOUT_MS }).toMatchObject(rest)
       for (const { lost } of await pipeline.readings()) expect(lost).toBe(false)

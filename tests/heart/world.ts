@@ -19,11 +19,11 @@ import {
   type Admitter,
   createAdmitter,
   type DedupeWindow,
-  type RateLimit,
 } from '../../packages/core/src/stream/admit.ts'
 import { type EvidencePlace, evidencePlace } from '../../packages/core/src/stream/evidence.ts'
 import { ensureGroup } from '../../packages/core/src/stream/group.ts'
 import { readLedger } from '../../packages/core/src/stream/ledger.ts'
+import type { RateLimit } from '../../packages/core/src/stream/limits.ts'
 import type { LongMemoryOptions } from '../../packages/core/src/stream/long-memory.ts'
 import { entriesOf } from '../../packages/core/src/stream/reclaim.ts'
 import type { HeldEntry } from '../../packages/core/src/stream/settle.ts'

@@ -32,7 +32,7 @@ export interface RedisTarget {
 export type RedisWord = string | number | Buffer
 
 /** Name of the support's own connections: never counted as left open. */
-export const CONTROL_NAME = 'test-control'
+const CONTROL_NAME = 'test-control'
 /** How long one question may take, ms. A server that is paused never answers. */
 const QUESTION_MS = 5_000
 /** How long connections that a test has just closed may take to disappear from CLIENT LIST, ms. */
@@ -40,7 +40,7 @@ const LEAK_TIMEOUT_MS = 1_000
 const HOST = '127.0.0.1'
 
 /** What ioredis needs to know for this access. */
-export function clientOptions(access: RedisAccess = {}): ClientOptions {
+function clientOptions(access: RedisAccess = {}): ClientOptions {
   const { username, password, tls } = access
   return {
     ...(username === undefined ? {} : { username }),

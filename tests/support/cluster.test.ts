@@ -62,7 +62,8 @@ describe('useCluster', () => {
       [{ kind: 'moving', moved: 2 }, expect.stringContaining('TRYAGAIN')],
       [{ kind: 'moving', moved: 3 }, expect.stringContaining(`ASK ${slot} 127.0.0.1:${to.port}`)],
       [{ kind: 'emptied' }, expect.stringContaining('ASK')],
-      [{ kind: 'handed-over' }, expect.stringContaining('MOVED')],
+      // MOVED as soon as the source has heard it from the target.
+      [{ kind: 'handed-over' }, expect.stringMatching(/ASK|MOVED/)],
     ])
     expect(await cluster.masterOf('{a}')).toBe(to)
     expect(await cluster.ask(to, 'MGET', '{a}1', '{a}2', '{a}3')).toEqual(['{a}1', '{a}2', '{a}3'])

@@ -4,6 +4,7 @@ import { loadConfig } from '@weir/core/config/load'
 import { Fault, isFault } from '@weir/core/faults'
 import { connectPartitions } from '@weir/core/partition'
 import { openPipelineView } from '@weir/core/pipeline-view'
+import { createErrorTeller } from '@weir/core/redis/tell'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { pino } from 'pino'
 import { createOpsServer } from './server.ts'
@@ -23,12 +24,12 @@ async function main(): Promise<void> {
   const log = pino({ level: config.observability.logging.level, base: { app: 'console' } })
   for (const notice of notices) log.info({ notice }, 'configuration')
 
-  const partitions = connectPartitions(config, `weir-console:${process.pid}`, {
-    onError: (error) => log.debug({ err: error.message }, 'redis connection'),
-  })
+  const errors = createErrorTeller(log)
+  const partitions = connectPartitions(config, `weir-console:${process.pid}`, { onError: errors.tell })
   let stopping = false
   for (const { link, keys } of partitions) {
     const { stream } = keys
+    link.onConnect(errors.calm)
     link.onConnect(() => log.info({ stream, server: link.peer }, 'connected to Redis'))
     link.onDisconnect(() => {
       if (!stopping) log.warn({ stream }, 'Redis is away; questions are answered with 503 until it is back')

@@ -9,6 +9,7 @@ import { dedupeWindows, keysOf, longMemory, redisSettings } from '@weir/core/con
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
 import { connectRedis } from '@weir/core/redis/link'
+import { createErrorTeller } from '@weir/core/redis/tell'
 import { pino } from 'pino'
 import { createConsumer } from './consumer.ts'
 import { loadHandlers } from './load-handlers.ts'
@@ -32,13 +33,15 @@ async function main(): Promise<void> {
 
   const name = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`
   let stopping = false
-  const onError = (error: Error) => log.debug({ err: error.message }, 'redis connection')
+  const errors = createErrorTeller(log)
+  const onError = errors.tell
   const link = connectRedis(redisSettings(config, keys, `weir-consumer:${name}`), { onError })
   const blocking = connectRedis(redisSettings(config, keys, `weir-consumer-read:${name}`), {
     onError,
     blocking: true,
   })
-  link.onConnect(() => log.info('connected to Redis'))
+  link.onConnect(errors.calm)
+  link.onConnect(() => log.info({ server: link.peer }, 'connected to Redis'))
   link.onDisconnect(() => {
     if (!stopping) log.warn('Redis is away; processing goes on when it is back')
   })

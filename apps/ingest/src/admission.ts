@@ -10,13 +10,20 @@
  *
  * While Redis is known to be away nobody waits for it: the event goes to the spool at once. An error that nobody
  * foresaw counts as unknown too; the event is then safe in the spool while somebody reads the log.
+ *
+ * Limits are taken before the admission, or counted by it (@weir/core/stream/limiter), and given back when the event was
+ * a duplicate or refused. For an event that Redis surely does not count (it is away, out of memory, or has too much to do)
+ * this gateway counts alone.
  */
 import type { Clock } from '@weir/core/clock'
 import type { EventId } from '@weir/core/event'
 import { Fault, isFault, messageOf } from '@weir/core/faults'
+import type { PartitionKeys } from '@weir/core/keys'
 import { freezeFields } from '@weir/core/record'
 import type { RedisLink } from '@weir/core/redis/link'
-import type { Admission, AdmissionOutcome, Admitter, RateLimit } from '@weir/core/stream/admit'
+import type { Admission, AdmissionOutcome, Admitter } from '@weir/core/stream/admit'
+import type { Limiter, Permits } from '@weir/core/stream/limiter'
+import type { Limited } from '@weir/core/stream/limits'
 import type { Logger } from 'pino'
 import type { GatewayMetrics } from './metrics.ts'
 import type { Pulse } from './pulse.ts'
@@ -28,7 +35,7 @@ export type Verdict =
   | { readonly kind: 'accepted' }
   | { readonly kind: 'spooled' }
   | { readonly kind: 'duplicate'; readonly firstId: EventId }
-  | { readonly kind: 'limited'; readonly limit: RateLimit; readonly retryAfterMs: number }
+  | Limited
   | { readonly kind: 'unavailable'; readonly why: string }
 
 export interface Admissions {
@@ -41,7 +48,10 @@ export interface Admissions {
 
 export interface AdmissionOptions {
   readonly link: RedisLink
+  /** The partition that the admitter admits to. */
+  readonly keys: PartitionKeys
   readonly pulse: Pulse
+  readonly limiter: Limiter
   readonly admitter: Admitter
   readonly recall: Recall
   readonly witness: Witness
@@ -56,6 +66,8 @@ export interface AdmissionOptions {
   readonly log: Logger
 }
 
+/** Pause before the same obstacle is told again, ms. */
+const TELL_AGAIN_MS = 10_000
 /** Most bytes of records that wait for the disk at once; a disk that hangs must not fill the memory. */
 const MAX_SPOOLING_BYTES = 64 * 1024 * 1024
 
@@ -66,19 +78,22 @@ const SPOOLED: Verdict = { kind: 'spooled' }
 const NOT_KEPT = 'Redis cannot take the event now, and the spool does not take it'
 
 export function createAdmissions(options: AdmissionOptions): Admissions {
-  const { link, pulse, admitter, recall, witness, spool, clock, metrics, log } = options
+  const { link, pulse, limiter, admitter, recall, witness, spool, clock, metrics, log } = options
   let inFlight = 0
   let spoolingBytes = 0
+  let unsuitableToldAt = Number.NEGATIVE_INFINITY
   metrics.gauge('webhook_ingest_in_flight', () => inFlight)
 
   async function admit(admission: Admission, spools: boolean): Promise<Verdict> {
     if (!pulse.up) {
       if (admission.limits.length > 0) metrics.count('webhook_rate_limit_redis_errors_total')
-      return toSpool(admission, spools, 'redis_down')
+      return withoutRedis(admission, spools, 'redis_down')
     }
-    if (inFlight >= options.maxInFlight) return toSpool(admission, spools, 'overload')
+    if (inFlight >= options.maxInFlight) return withoutRedis(admission, spools, 'overload')
     inFlight++
     let reason: SpoolReason
+    let first = admission
+    let permits: Permits | undefined
     try {
       if (admission.derived && recall.maybe(admission.locator)) {
         // Unknown goes on to its admission: an event is never refused on a guess.
@@ -87,38 +102,58 @@ export function createAdmissions(options: AdmissionOptions): Admissions {
           return { kind: 'duplicate', firstId: admission.id }
         }
       }
-      return verdictOf(admission, await admitter.admit(link, admission))
+      if (admission.limits.length > 0) {
+        const taken = limiter.take(admission.limits, options.keys)
+        const answer = taken instanceof Promise ? await taken : taken
+        if (answer.kind === 'limited') return limited(answer)
+        permits = answer
+        first = { ...admission, limits: answer.counted }
+      }
+      return verdictOf(admission, permits, await admitter.admit(link, first))
     } catch (error) {
       if (admission.limits.length > 0) metrics.count('webhook_rate_limit_redis_errors_total')
-      const second = await afterFailure(admission, error)
-      if (typeof second !== 'string') return second
+      const second = await afterFailure(first, error)
+      if (typeof second !== 'string') return verdictOf(admission, permits, second)
       reason = second
     } finally {
       inFlight--
     }
+    if (reason === 'redis_out_of_memory') return withoutRedis(admission, spools, reason)
     return toSpool(admission, spools, reason)
   }
 
-  function verdictOf(admission: Admission, outcome: AdmissionOutcome): Verdict {
+  /** For an event that Redis surely does not count: this gateway counts it alone. */
+  function withoutRedis(admission: Admission, spools: boolean, reason: SpoolReason): Promise<Verdict> {
+    const refused = admission.limits.length > 0 ? limiter.alone(admission.limits) : undefined
+    return refused === undefined ? toSpool(admission, spools, reason) : Promise.resolve(limited(refused))
+  }
+
+  function verdictOf(admission: Admission, permits: Permits | undefined, outcome: AdmissionOutcome): Verdict {
     switch (outcome.kind) {
       case 'accepted':
         witness.saw(admission.fields, outcome.streamId)
-        if (admission.limits.length > 0) metrics.count('webhook_rate_limit_allowed_total')
+        if (permits !== undefined) metrics.count('webhook_rate_limit_allowed_total')
         return ACCEPTED
       case 'known':
         witness.saw(admission.fields, '')
         return ACCEPTED
       case 'duplicate':
+        if (permits !== undefined) limiter.giveBack(permits)
         metrics.count('webhook_duplicates_total', admission.tool, 'window')
         return outcome
       case 'limited':
-        metrics.count('webhook_rate_limit_exceeded_total', outcome.limit.type)
-        return outcome
+        if (permits !== undefined) limiter.giveBack(permits)
+        return limited(outcome)
     }
   }
 
+  function limited(refused: Limited): Verdict {
+    metrics.count('webhook_rate_limit_exceeded_total', refused.limit.type)
+    return refused
+  }
+
   /** The second and further attempts, or why the spool has to take it. */
-  async function afterFailure(admission: Admission, error: unknown): Promise<Verdict | SpoolReason> {
+  async function afterFailure(admission: Admission, error: unknown): Promise<AdmissionOutcome | SpoolReason> {
     if (!isFault(error, 'REDIS_UNAVAILABLE')) return spoolReason(error)
     const deadline = clock.monotonic() + options.budgetMs
     const again: Admission = { ...admission, repeat: true }
@@ -127,7 +162,7 @@ export function createAdmissions(options: AdmissionOptions): Admissions {
       try {
         const outcome = await before(deadline, admitter.admit(link, again))
         metrics.count('webhook_admission_unknown_total', 'retried')
-        return verdictOf(again, outcome)
+        return outcome
       } catch (failure) {
         if (!isFault(failure, 'REDIS_UNAVAILABLE')) return spoolReason(failure)
         pulse.suspect()
@@ -141,8 +176,20 @@ export function createAdmissions(options: AdmissionOptions): Admissions {
   function spoolReason(error: unknown): SpoolReason {
     if (isFault(error, 'REDIS_OUT_OF_MEMORY')) return 'redis_out_of_memory'
     metrics.count('webhook_faults_total', isFault(error) ? error.code : 'UNEXPECTED')
-    log.error({ event: 'admission_failed', err: error }, 'an admission failed in an unforeseen way')
+    if (isFault(error, 'REDIS_UNSUITABLE')) tellUnsuitable(error)
+    else log.error({ event: 'admission_failed', err: error }, 'an admission failed in an unforeseen way')
     return 'redis_unknown'
+  }
+
+  /** A right that is missing is missing for every event: said now and then, not with each. */
+  function tellUnsuitable({ code, message }: Fault): void {
+    const now = clock.monotonic()
+    if (now - unsuitableToldAt < TELL_AGAIN_MS) return
+    unsuitableToldAt = now
+    log.error(
+      { event: 'redis', code, reason: message },
+      'Redis does not let us admit events; they are spooled',
+    )
   }
 
   /** Rejects REDIS_UNAVAILABLE at the deadline: the command may still succeed, and then the spool's copy is known. */

@@ -36,6 +36,8 @@ export interface DrainOptions {
   readonly recall: Recall
   readonly witness: Witness
   readonly spool: Spool
+  /** Sees to it that Redis holds the dictionary with this id ('' = none), which a spooled record needs. */
+  readonly ensureDictionary: (id: string) => Promise<void>
   /** Where the spool is; records that cannot be read are set aside there. */
   readonly directory: string
   readonly window: (tool: string) => DedupeWindow
@@ -110,11 +112,13 @@ export function createDrain(options: DrainOptions): Drain {
   async function drainRecord(record: Buffer): Promise<Drained | undefined> {
     let admission: Admission
     let receivedAt: number
+    let dictionary: string
     try {
       const fields = thawFields(record)
-      const { id, tool, locator, derived, receivedAt: at } = decodeRecord(fields)
+      const { id, tool, locator, derived, dictionary: packedWith, receivedAt: at } = decodeRecord(fields)
       admission = { id, tool, locator, derived, fields, repeat: true, limits: [] }
       receivedAt = at
+      dictionary = packedWith
     } catch (error) {
       return setAside(record, error)
     }
@@ -125,6 +129,7 @@ export function createDrain(options: DrainOptions): Drain {
         const before = await recall.confirm(admission.locator)
         if (before !== 'new') return before === 'settled' ? 'settled_before' : undefined
       }
+      await options.ensureDictionary(dictionary)
       const outcome = await admitter.admit(link, admission)
       if (outcome.kind === 'limited') return undefined
       witness.saw(admission.fields, outcome.kind === 'accepted' ? outcome.streamId : '')

@@ -7,19 +7,21 @@
  * and, after every connect: the group, the dictionaries, the witness and the long memory.
  */
 import type { Clock } from '@weir/core/clock'
-import { dedupeWindows, keyNames, longMemory } from '@weir/core/config/parts'
+import { dedupeWindows, keysOf, longMemory } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
 import type { DictionarySet } from '@weir/core/dictionaries'
-import { isFault } from '@weir/core/faults'
-import { partitionKeys } from '@weir/core/keys'
+import { isFault, messageOf } from '@weir/core/faults'
 import type { RedisLink } from '@weir/core/redis/link'
 import { createAdmitter } from '@weir/core/stream/admit'
 import { ensureGroup } from '@weir/core/stream/group'
+import { createLimiter } from '@weir/core/stream/limiter'
 import type { Logger } from 'pino'
 import { createAdmissions } from './admission.ts'
 import { runSteps } from './after-connect.ts'
 import { createDispatch } from './dispatch.ts'
 import { createDrain } from './drain.ts'
+import { createDurability } from './durability.ts'
+import { createFloodGuard } from './flood-guard.ts'
 import { createLimits } from './limits.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { createPackers } from './packers.ts'
@@ -71,7 +73,7 @@ const FIRST_CONNECT_MS = 2000
 export function createGateway(deps: GatewayDeps): Gateway {
   const { config, link, spool, clock, metrics, log } = deps
   const { ingest, security, deduplication, ops } = config.webhook
-  const keys = partitionKeys(keyNames(config))
+  const keys = keysOf(config)
   const window = dedupeWindows(config)
 
   const witness = createWitness({
@@ -79,7 +81,13 @@ export function createGateway(deps: GatewayDeps): Gateway {
     maxBytes: ingest.reoffer_bytes,
     now: () => clock.monotonic(),
   })
-  const packers = createPackers(deps.dictionaries, config.webhook.compression.level)
+  const { compression } = config.webhook
+  const packers = createPackers({
+    dictionaries: deps.dictionaries,
+    level: compression.level,
+    maxLearned: compression.learned_dictionaries,
+    spoolDirectory: spool === undefined ? undefined : ingest.spool.directory,
+  })
   // Before the pulse, so that its listeners come first: the numbering and the distrust must precede any event.
   let connection = witness.nextConnection()
   const removeListeners = [
@@ -99,24 +107,29 @@ export function createGateway(deps: GatewayDeps): Gateway {
     clock,
     log,
   })
-  const pulse = createPulse({ link, vet, probe: reporter.report, clock, log })
-  const admitter = createAdmitter({
-    keys,
-    window,
-    evidenceShards: deduplication.evidence_shards,
-    now: () => clock.now(),
-  })
-  const recall = createRecall({
-    link,
-    memory: longMemory(config, keys),
-    redisNow: () => admitter.redisNow(),
-    refreshMs: deduplication.refresh_interval,
-    up: () => pulse.up,
-    clock,
-    random: () => deps.random(),
-    metrics,
-    log,
-  })
+  const durability = createDurability({ config, link, keys, clock, metrics, log })
+  const pulse = createPulse({ link, vet, probe: durability.probe(reporter.report), clock, log })
+  const admitter = durability.admitter(
+    createAdmitter({
+      keys,
+      window,
+      evidenceShards: deduplication.evidence_shards,
+      now: () => clock.now(),
+    }),
+  )
+  const recall = durability.recall(
+    createRecall({
+      link,
+      memory: longMemory(config, keys),
+      redisNow: () => admitter.redisNow(),
+      refreshMs: deduplication.refresh_interval,
+      up: () => pulse.up,
+      clock,
+      random: () => deps.random(),
+      metrics,
+      log,
+    }),
+  )
   const reoffer = createReoffer({ link, keys, admitter, witness, metrics, log })
   const drain =
     spool === undefined
@@ -128,6 +141,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
           recall,
           witness,
           spool,
+          ensureDictionary: (id) => packers.ensure(link, keys, id),
           directory: ingest.spool.directory,
           window,
           batch: ingest.spool.drain_batch,
@@ -136,9 +150,22 @@ export function createGateway(deps: GatewayDeps): Gateway {
           metrics,
           log,
         })
+  const limiter = createLimiter({
+    placeOf: () => ({ link, keys }),
+    now: () => clock.monotonic(),
+    onLease: (result) => metrics.count('webhook_rate_limit_leases_total', result),
+    onError(error) {
+      // That Redis is away or full is told by the pulse, and by what becomes of the events.
+      if (isFault(error, 'REDIS_UNAVAILABLE') || isFault(error, 'REDIS_OUT_OF_MEMORY')) return
+      metrics.count('webhook_faults_total', isFault(error) ? error.code : 'UNEXPECTED')
+      log.error({ event: 'limits_failed', err: error }, 'rate limits could not be asked')
+    },
+  })
   const admissions = createAdmissions({
     link,
+    keys,
     pulse,
+    limiter,
     admitter,
     recall,
     witness,
@@ -150,10 +177,24 @@ export function createGateway(deps: GatewayDeps): Gateway {
     metrics,
     log,
   })
+  const { flood_guard: flood } = ingest
+  const floodGuard = createFloodGuard({
+    failures: flood.failures,
+    periodMs: flood.period,
+    blockMs: flood.block,
+    verifications: flood.verifications,
+    knownVerifications: flood.known_verifications,
+    now: () => clock.monotonic(),
+    tell: ({ state, ...rest }) =>
+      log.warn({ event: 'flood', state, ...rest }, 'a flood of badly signed requests'),
+  })
+  metrics.gauge('webhook_flood_addresses', () => floodGuard.guarded)
   const receive = createReceiver({
     body: { maxBytes: security.max_payload_size, timeoutMs: ingest.body_timeout },
     maxJsonDepth: ingest.max_json_depth,
     limits: createLimits(security.enable_rate_limiting ? security.rate_limit_rpm : 0),
+    floodGuard,
+    floodBlockMs: flood.block,
     admissions,
     packers,
     clock,
@@ -211,6 +252,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
   async function vet(): Promise<void> {
     const { version, warning } = await checkSuitability(link, config.production)
     if (warning !== undefined) log.warn({ event: 'redis', version }, warning)
+    await durability.vet()
   }
 
   /** The steps of the last connection; a new one makes them all due again. */
@@ -226,7 +268,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     await runSteps(
       [
         { name: 'group', run: () => ensureGroup(link, keys) },
-        { name: 'dictionaries', run: () => packers.publish(link) },
+        { name: 'dictionaries', run: () => packers.publish(link, keys) },
         { name: 'witness', run: () => reoffer(mine) },
         { name: 'long memory', run: () => recall.refresh() },
       ],
@@ -234,6 +276,24 @@ export function createGateway(deps: GatewayDeps): Gateway {
       { pulse, clock, metrics, log },
     )
     drain?.wake()
+  }
+
+  const stopped = new AbortController()
+  let learning: Promise<void> = Promise.resolve()
+
+  /** Looks for dictionaries that were learned meanwhile. */
+  async function keepLearning(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      await clock.wait(compression.refresh_interval, stopped.signal)
+      if (stopped.signal.aborted || !pulse.up) continue
+      await packers.refresh(link, keys).catch((error: unknown) => {
+        if (isFault(error, 'REDIS_UNAVAILABLE')) pulse.suspect()
+        log.warn(
+          { event: 'dictionaries', reason: messageOf(error) },
+          'learned dictionaries could not be looked for',
+        )
+      })
+    }
   }
 
   let stop: Promise<void> | undefined
@@ -244,6 +304,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
     await stepsDone
     await drain?.stop()
     recall.stop()
+    stopped.abort()
+    await learning
     await reporter.stop()
     pulse.stop()
     for (const remove of removeListeners) remove()
@@ -265,6 +327,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
       }
       drain?.start()
       recall.start()
+      learning = keepLearning()
       reporter.start()
       return server.listen()
     },

@@ -6,7 +6,7 @@
  * written anywhere.
  */
 import { createHash } from 'node:crypto'
-import type { RateLimit } from '@weir/core/stream/admit'
+import type { RateLimit } from '@weir/core/stream/limits'
 import { type Problem, problem } from './problem.ts'
 import type { Sender } from './sender.ts'
 

@@ -4,14 +4,15 @@ import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
-import { redisSettings } from '@weir/core/config/parts'
+import { keysOf, redisSettings } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
 import { connectRedis } from '@weir/core/redis/link'
+import { createErrorTeller } from '@weir/core/redis/tell'
 import { collectDefaultMetrics } from 'prom-client'
 import { createGateway } from './gateway.ts'
-import { createErrorTeller, createLog } from './log.ts'
+import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { keepDictionaries } from './packers.ts'
 import { enterOwner, NO_OWNERS } from './report.ts'
@@ -33,7 +34,9 @@ async function main(): Promise<void> {
   const dictionaries = createDictionarySet(loadBundledDictionaries())
   if (spool !== undefined) await keepDictionaries(dictionaries, directory)
   const errors = createErrorTeller(log)
-  const link = connectRedis(redisSettings(config, `weir-gateway:${name}`), { onError: errors.tell })
+  const link = connectRedis(redisSettings(config, keysOf(config), `weir-gateway:${name}`), {
+    onError: errors.tell,
+  })
   link.onConnect(errors.calm)
   const gateway = createGateway({
     config,

@@ -3,6 +3,7 @@
  * Label values are bounded: tools come from the adapters' table, paths are route patterns, alert names are cut off
  * after the first hundred.
  */
+import type { WaitResult } from '@weir/core/redis/durable'
 import { Gauge, Registry } from 'prom-client'
 import { createCounter, createHistogram, type TalliedCounter, type TalliedHistogram } from './tally.ts'
 
@@ -40,6 +41,15 @@ export const GATEWAY_METRICS = {
     help: 'Requests whose signature was there and wrong',
     labels: ['tool'],
   },
+  webhook_flood_refused_total: {
+    type: 'counter',
+    help: 'Requests refused unverified, because too many from the same address were badly signed',
+    labels: ['tool'],
+  },
+  webhook_flood_addresses: {
+    type: 'gauge',
+    help: 'Addresses whose requests are verified at a limited rate, because too many were badly signed',
+  },
   webhooks_by_alertname_total: {
     type: 'counter',
     help: 'Alerts received from Alertmanager by name; "other" after the first hundred names',
@@ -53,7 +63,12 @@ export const GATEWAY_METRICS = {
   webhook_rate_limit_allowed_total: { type: 'counter', help: 'Events that all rate limits let through' },
   webhook_rate_limit_redis_errors_total: {
     type: 'counter',
-    help: 'Events whose rate limits could not be asked, so that they were not limited',
+    help: 'Events whose rate limits Redis could not be asked for, so that the gateway counted alone',
+  },
+  webhook_rate_limit_leases_total: {
+    type: 'counter',
+    help: 'Blocks of permits that the gateway asked for, for limits above 128: granted, refused, failed',
+    labels: ['result'],
   },
   webhook_rate_limit_redis_connected: { type: 'gauge', help: 'Whether rate limits can be asked: 1 or 0' },
   webhook_ingest_stage_duration_seconds: {
@@ -90,6 +105,28 @@ export const GATEWAY_METRICS = {
   },
   webhook_long_memory_filters: { type: 'gauge', help: 'Bloom filters in the local copy' },
   webhook_long_memory_bytes: { type: 'gauge', help: 'Bytes of the local copy of the bloom filters' },
+  webhook_long_memory_ids: {
+    type: 'gauge',
+    help: 'Settled event ids in the local copy of the bloom filters',
+  },
+  webhook_long_memory_fill_ratio: {
+    type: 'gauge',
+    help: 'How full the bloom filter is that takes new ids, of its design load; at 1 the next one begins',
+  },
+  webhook_long_memory_horizon_seconds: {
+    type: 'gauge',
+    help: 'How long settled ids are remembered (webhook.deduplication.horizon)',
+  },
+  webhook_replica_wait_seconds: {
+    type: 'histogram',
+    help: 'Time of each WAIT for the replicas (durability: replica) by result: confirmed, short, unknown; many events share one',
+    labels: ['result'],
+    buckets: STAGE_SECONDS,
+  },
+  webhook_replica_short_total: {
+    type: 'counter',
+    help: 'Times that fewer replicas than webhook.redis.replicas confirmed within webhook.redis.replica_timeout',
+  },
   webhook_spooled_total: {
     type: 'counter',
     help: 'Events written to the spool, by reason: redis_down, redis_unknown, redis_out_of_memory, overload',
@@ -151,6 +188,8 @@ export interface GatewayMetrics {
   outcome(tool: string, outcome: Outcome): void
   /** @param ms duration */
   stage(stage: Stage, ms: number): void
+  /** @param ms duration */
+  replicaWait(result: WaitResult, ms: number): void
   alertName(name: string): void
   /** Adds to a counter; the label values in the order of the table. */
   count(name: CounterName, first?: string, second?: string, by?: number): void
@@ -186,6 +225,7 @@ export function createMetrics(): GatewayMetrics {
   const events = counter('webhook_events_received_total')
   const alerts = counter('webhooks_by_alertname_total')
   const stages = histograms.get('webhook_ingest_stage_duration_seconds') as TalliedHistogram
+  const replicaWaits = histograms.get('webhook_replica_wait_seconds') as TalliedHistogram
   const alertNames = new Set<string>()
 
   return {
@@ -193,6 +233,7 @@ export function createMetrics(): GatewayMetrics {
     received: (path, status) => received.add(path, STATUS_TEXTS[status] ?? String(status), 1),
     outcome: (tool, outcome) => events.add(tool, outcome, 1),
     stage: (stage, ms) => stages.observe(stage, ms / 1000),
+    replicaWait: (result, ms) => replicaWaits.observe(result, ms / 1000),
     alertName(name) {
       if (alertNames.size < MAX_ALERT_NAMES) alertNames.add(name)
       alerts.add(alertNames.has(name) ? name : 'other', '', 1)

@@ -1,9 +1,16 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createDictionarySet, type Dictionary, dictionaryOf } from '@weir/core/dictionaries'
+import {
+  createDictionarySet,
+  type Dictionary,
+  type DictionarySet,
+  dictionaryOf,
+  giveLearned,
+  takeLearned,
+} from '@weir/core/dictionaries'
 import { partitionKeys } from '@weir/core/keys'
-import { connectRedis } from '@weir/core/redis/link'
+import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { useRedis } from '../../../tests/support/redis.ts'
 import { createPackers, keepDictionaries } from './packers.ts'
@@ -14,9 +21,12 @@ const dictionary = dictionaryOf(Buffer.from('"action":"opened","pull_request":{"
 const setOf = (...all: Dictionary[]) =>
   createDictionarySet(new Map(all.map((each, i) => [i === 0 ? 'github' : `t${i}`, each])))
 
+const packersWith = (dictionaries: DictionarySet, spoolDirectory?: string) =>
+  createPackers({ dictionaries, level: 3, maxLearned: 2, spoolDirectory })
+
 describe('packing', () => {
   it('uses a dictionary only while Redis is known to hold it', async () => {
-    const packers = createPackers(setOf(dictionary), 3)
+    const packers = packersWith(setOf(dictionary))
     const used = () => packers.current.pack('github', [], Buffer.from('{"action":"opened"}')).dictionary
     expect(used()).toBe('')
     const link = connectRedis({
@@ -38,7 +48,7 @@ describe('packing', () => {
   })
 
   it('goes on without one when publishing fails', async () => {
-    const packers = createPackers(setOf(dictionary), 3)
+    const packers = packersWith(setOf(dictionary))
     const link = connectRedis({
       url: redis.url,
       commandTimeoutMs: 1000,
@@ -81,5 +91,75 @@ describe('the dictionaries beside the spool', () => {
     const set = setOf()
     await keepDictionaries(set, directory)
     expect([...set.own()]).toEqual([])
+  })
+})
+
+describe('learned dictionaries', () => {
+  let directory: string
+  let link: RedisLink
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'weir-dictionaries-'))
+    link = connectRedis({
+      url: redis.url,
+      commandTimeoutMs: 1000,
+      connectTimeoutMs: 1000,
+      reconnectMaxDelayMs: 100,
+      name: 'packers',
+    })
+    await link.ready()
+  })
+  afterEach(async () => {
+    await link.close()
+    rmSync(directory, { recursive: true, force: true })
+  })
+  const learned = (word: string) => dictionaryOf(Buffer.from(`"${word}":"of one tenant"`.repeat(20)))
+  const give = (owner: string, { id, bytes }: Dictionary, at = 1) =>
+    giveLearned(
+      [{ link, keys }],
+      owner,
+      { id, bytes },
+      { id, at, bytes: bytes.length, events: 1, ratioBefore: 1, ratioAfter: 2 },
+    )
+  const usedBy = (packers: ReturnType<typeof packersWith>, tenant: string) =>
+    packers.current.pack('github', [], Buffer.from('{}'), tenant).dictionary
+
+  it('are used for their tenant as soon as they are found, and no longer when they are taken away', async () => {
+    const mine = learned('mine')
+    const packers = packersWith(setOf(dictionary))
+    await packers.publish(link, keys)
+    expect(usedBy(packers, 'acme')).toBe(dictionary.id)
+    await give('acme/github', mine)
+    await packers.refresh(link, keys)
+    expect([usedBy(packers, 'acme'), usedBy(packers, 'other')]).toEqual([mine.id, dictionary.id])
+    await takeLearned([{ link, keys }], 'acme/github')
+    await packers.refresh(link, keys)
+    expect(usedBy(packers, 'acme')).toBe(dictionary.id)
+  })
+
+  it('are not used when Redis does not hold them, nor more of them than is allowed: then the newest', async () => {
+    const packers = packersWith(setOf(dictionary))
+    for (const [at, tenant] of ['a', 'b', 'c'].entries()) await give(`${tenant}/github`, learned(tenant), at)
+    await link.call('DEL', keys.dictionary(learned('c').id))
+    await packers.publish(link, keys)
+    expect(['a', 'b', 'c'].map((tenant) => usedBy(packers, tenant))).toEqual([
+      dictionary.id,
+      learned('b').id,
+      dictionary.id,
+    ])
+  })
+
+  it('come back from beside the spool when Redis has lost them, for the spooled events that need them, and only then', async () => {
+    const mine = learned('mine')
+    const packers = packersWith(setOf(dictionary), directory)
+    await give('acme/github', mine)
+    await packers.publish(link, keys)
+    await link.call('FLUSHALL')
+    const next = packersWith(setOf(dictionary), directory) // another process
+    await next.publish(link, keys)
+    expect(await link.call('EXISTS', keys.dictionary(mine.id))).toBe(0)
+    await next.ensure(link, keys, mine.id)
+    expect(await link.call('GET', keys.dictionary(mine.id))).toEqual(mine.bytes)
+    expect(usedBy(next, 'acme')).toBe(dictionary.id)
+    await next.ensure(link, keys, 'ffffffffffffffff') // nowhere: the event will wait
   })
 })

@@ -3,16 +3,23 @@
  * and from every lost connection until they are published again (Redis may come back empty), events are packed
  * without. Larger then, but never dependent on something that is nowhere.
  *
- * A copy of each lies beside the spool. A gateway of the next version, with other dictionaries, publishes those too,
+ * Those that were learned for a tenant (webhook-cli dict train) are found in Redis now and then. They are never published
+ * again from here, with one exception: an event in the spool may need one that Redis has lost meanwhile.
+ *
+ * A copy of each lies beside the spool. A gateway of the next version, with other starters, publishes those too,
  * so that spooled events of this version can be opened even if Redis has lost everything.
  */
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   createDictionarySet,
+  type Dictionary,
   type DictionarySet,
   dictionaryOf,
+  fetchDictionary,
   publishDictionaries,
+  publishDictionary,
+  readLearned,
 } from '@weir/core/dictionaries'
 import type { PartitionKeys } from '@weir/core/keys'
 import { createPacker, type Packer } from '@weir/core/packing'
@@ -21,33 +28,101 @@ import type { RedisLink } from '@weir/core/redis/link'
 export interface Packers {
   /** The packer to use now. */
   readonly current: Packer
-  /** Publishes the dictionaries and uses them from then on. Throws what publishing threw. */
+  /** Publishes the starters, finds the learned ones, and uses both from then on. Throws what publishing threw. */
   publish(link: RedisLink, keys: PartitionKeys): Promise<void>
+  /** Looks for learned dictionaries again. Throws Fault REDIS_UNAVAILABLE. */
+  refresh(link: RedisLink, keys: PartitionKeys): Promise<void>
   /** Packs without dictionaries until they are published again. */
   distrust(): void
+  /** Sees to it that Redis holds the dictionary of a spooled event. */
+  ensure(link: RedisLink, keys: PartitionKeys, id: string): Promise<void>
 }
 
-/** @param level zstd level */
-export function createPackers(dictionaries: DictionarySet, level: number): Packers {
+export interface PackersOptions {
+  readonly dictionaries: DictionarySet
+  /** zstd level */
+  readonly level: number
+  /** Learned dictionaries used at most. */
+  readonly maxLearned: number
+  /** Where copies lie; undefined without a spool. */
+  readonly spoolDirectory: string | undefined
+}
+
+export function createPackers(options: PackersOptions): Packers {
+  const { dictionaries, level, maxLearned, spoolDirectory } = options
   const plain = createPacker(createDictionarySet(new Map()), level)
   const full = createPacker(dictionaries, level)
   let current = plain
+  /** Ids that Redis was seen to hold since the last loss of the connection. */
+  const seen = new Set<string>()
+
+  const refresh = async (link: RedisLink, keys: PartitionKeys): Promise<void> => {
+    const notes = [...(await readLearned(link, keys))]
+      .sort(([, a], [, b]) => b.at - a.at)
+      .slice(0, maxLearned)
+    const learned = new Map<string, Dictionary>()
+    for (const [owner, { id }] of notes) {
+      if ((await link.call('EXISTS', keys.dictionary(id))) !== 1) continue
+      const dictionary = await fetchDictionary(link, keys, dictionaries, id)
+      if (spoolDirectory !== undefined) await keepLearned(dictionary, spoolDirectory)
+      learned.set(owner, dictionary)
+    }
+    dictionaries.learn(learned)
+  }
+
   return {
     get current() {
       return current
     },
+    refresh,
     async publish(link, keys) {
       await publishDictionaries(link, keys, dictionaries)
+      await refresh(link, keys)
       current = full
     },
     distrust() {
       current = plain
+      seen.clear()
+    },
+    async ensure(link, keys, id) {
+      if (id === '' || seen.has(id)) return
+      if ((await link.call('EXISTS', keys.dictionary(id))) !== 1) {
+        const copy = dictionaries.known(id) ?? (await keptLearned(id, spoolDirectory))
+        // Without a copy the event goes on all the same: it waits, loudly, until somebody brings the dictionary back.
+        if (copy === undefined) return
+        await publishDictionary(link, keys, copy)
+      }
+      seen.add(id)
     },
   }
 }
 
 const FOLDER = 'dictionaries'
 const FILE = /^([0-9a-f]{16})\.dict$/
+
+/** Copies of learned ones have a name of their own: they hold a tenant's values and are published only when needed. */
+const learnedPath = (id: string, spoolDirectory: string): string =>
+  join(spoolDirectory, FOLDER, `${id}.learned`)
+
+async function keepLearned({ id, bytes }: Dictionary, spoolDirectory: string): Promise<void> {
+  if ((await keptLearned(id, spoolDirectory)) !== undefined) return
+  const path = learnedPath(id, spoolDirectory)
+  await mkdir(join(spoolDirectory, FOLDER), { recursive: true, mode: 0o700 })
+  await writeFile(`${path}.part`, bytes, { mode: 0o600, flush: true })
+  await rename(`${path}.part`, path)
+}
+
+/** undefined when there is no copy, or a damaged one. */
+async function keptLearned(id: string, spoolDirectory: string | undefined): Promise<Dictionary | undefined> {
+  if (spoolDirectory === undefined) return undefined
+  try {
+    const dictionary = dictionaryOf(await readFile(learnedPath(id, spoolDirectory)))
+    return dictionary.id === id ? dictionary : undefined
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
 
 /** Adds what earlier versions left beside the spool, and leaves a copy of what it has. */
 export async function keepDictionaries(dictionaries: DictionarySet, spoolDirectory: string): Promise<void> {

@@ -118,6 +118,11 @@ export const PROBLEMS = {
     title: 'The content encoding is not allowed',
     advice: 'Send the body uncompressed, or allow the encoding in webhook.tools.<tool>.content_encodings.',
   },
+  SIGNATURE_FLOOD: {
+    status: 429,
+    title: 'Too many requests of this address were badly signed',
+    advice: 'Sign the requests with the right secret; send it again after Retry-After.',
+  },
   RATE_LIMITED: {
     status: 429,
     title: 'Too many events',
@@ -145,7 +150,7 @@ export type ProblemCode = keyof typeof PROBLEMS
 /** One refusal. */
 export interface Problem {
   readonly code: ProblemCode
-  /** Differs from the table's only for RATE_LIMITED, where the sender decides which status makes it retry. */
+  /** Differs from the table's only where it is 429 there: the sender decides which status makes it retry. */
   readonly status: number
   readonly detail: string
   /** More headers of the answer, name and value in turn. */

@@ -46,6 +46,9 @@ export function createRecall(options: RecallOptions): Recall {
   const stopped = new AbortController()
   metrics.gauge('webhook_long_memory_filters', () => filters.filters)
   metrics.gauge('webhook_long_memory_bytes', () => filters.bytes)
+  metrics.gauge('webhook_long_memory_ids', () => filters.ids)
+  metrics.gauge('webhook_long_memory_fill_ratio', () => filters.fill)
+  metrics.gauge('webhook_long_memory_horizon_seconds', () => memory.horizonMs / 1000)
   const off = memory.horizonMs === 0
   const refresh = (): Promise<void> => (off ? Promise.resolve() : filters.refresh(link, options.redisNow()))
 

@@ -1,7 +1,7 @@
 /**
  * The way of one webhook, in the order in which each step protects the next:
  *
- *   declared length ▸ signature headers ▸ body ▸ signature, time ▸ content ▸ identity ▸ pack ▸ admission ▸ answer
+ *   declared length ▸ signature headers ▸ flood guard ▸ body ▸ signature, time ▸ content ▸ identity ▸ pack ▸ admission ▸ answer
  *
  * Nothing is looked up for a request before its signature holds: neither limits nor duplicates may tell a stranger
  * anything, or be used up by one.
@@ -19,16 +19,19 @@ import {
   type WebhookEvent,
 } from '@weir/core/event'
 import { encodeRecord } from '@weir/core/record'
-import type { Admission, RateLimit } from '@weir/core/stream/admit'
+import type { Admission } from '@weir/core/stream/admit'
+import type { RateLimit } from '@weir/core/stream/limits'
 import type { Logger } from 'pino'
 import type { Admissions } from './admission.ts'
 import { type BodyLimits, bodyProblem, readBody } from './body.ts'
 import { contentProblem, jsonOf } from './content.ts'
 import { answerAccepted, answerDuplicate, type Exchange, refuse } from './exchange.ts'
+import { type FloodGuard, floodProblem } from './flood-guard.ts'
 import { keptHeaders, type RequestHeaders, readHeaders, traceparentOf } from './headers.ts'
 import { limitedProblem } from './limits.ts'
 import type { GatewayMetrics, Outcome } from './metrics.ts'
 import type { Packers } from './packers.ts'
+import { networkOf } from './peer.ts'
 import { type Problem, problem } from './problem.ts'
 import type { Sender } from './sender.ts'
 import { examine, type Untrusted, verify } from './trust.ts'
@@ -38,6 +41,9 @@ export interface ReceiverOptions {
   /** Deepest nesting of a JSON body that is read here. */
   readonly maxJsonDepth: number
   readonly limits: (sender: Sender, tenant: string, address: string | undefined) => readonly RateLimit[]
+  readonly floodGuard: FloodGuard
+  /** What a refused flood is told to wait, ms. */
+  readonly floodBlockMs: number
   readonly admissions: Admissions
   readonly packers: Packers
   readonly clock: Clock
@@ -54,7 +60,7 @@ const UNAVAILABLE_RETRY_S = 5
 const MAX_ALERT_NAME = 128
 
 export function createReceiver(options: ReceiverOptions): Receiver {
-  const { admissions, packers, clock, metrics, log } = options
+  const { admissions, floodGuard, packers, clock, metrics, log } = options
   const { maxBytes } = options.body
   const reading = { maxBytes, maxDepth: options.maxJsonDepth }
 
@@ -66,7 +72,13 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const early = earlyProblem(exchange, headers, declared)
     if (early !== undefined) return end(exchange, sender, tenant, 'refused', early, 0)
     const claim = examine(sender.trust, headers, request.socket.remoteAddress)
-    if (!claim.ok) return untrusted(exchange, sender, tenant, claim, 0)
+    const network = networkOf(request.socket.remoteAddress)
+    if (!claim.ok) return untrusted(exchange, sender, tenant, claim, network, 0)
+    if (claim.signed !== undefined && !floodGuard.begin(network)) {
+      metrics.count('webhook_flood_refused_total', tool)
+      const flood = floodProblem(options.floodBlockMs, adapter.limitedStatus)
+      return end(exchange, sender, tenant, 'refused', flood, 0, 'debug')
+    }
     if (headers.repeated !== undefined) {
       const again = problem(
         'HEADER_REPEATED',
@@ -89,7 +101,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     metrics.stage('body', bodyAt - exchange.startedAt)
 
     const believed = verify(sender.trust, claim, body, receivedAt)
-    if (!believed.ok) return untrusted(exchange, sender, tenant, believed, body.length)
+    if (!believed.ok) return untrusted(exchange, sender, tenant, believed, network, body.length)
+    if (claim.signed !== undefined) floodGuard.believed(network)
     const verifiedAt = clock.monotonic()
     metrics.stage('verify', verifiedAt - bodyAt)
 
@@ -119,7 +132,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       body,
       traceparent: traceparentOf(headers),
     }
-    const packed = packers.current.pack(tool, kept, body)
+    const packed = packers.current.pack(tool, kept, body, tenant)
     const packedAt = clock.monotonic()
     metrics.stage('pack', packedAt - verifiedAt)
     metrics.count('webhook_ingest_body_bytes_total', tool, '', body.length)
@@ -196,11 +209,13 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     sender: Sender,
     tenant: string,
     why: Untrusted,
+    network: string,
     bytes: number,
   ): void {
     metrics.count('webhook_auth_failures_total', sender.tool, why.reason)
     if (why.signatureWrong) metrics.count('webhook_signature_failures_total', sender.tool)
-    end(exchange, sender, tenant, 'refused', why.problem, bytes)
+    const flood = floodGuard.failed(network, bytes)
+    end(exchange, sender, tenant, 'refused', why.problem, bytes, flood ? 'debug' : 'info')
   }
 
   /** The one place where a webhook is turned away: answered, counted and told. */
@@ -211,12 +226,13 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     outcome: Outcome,
     why: Problem,
     bytes: number,
+    level: 'info' | 'debug' = 'info',
   ): void {
     refuse(metrics, exchange, why)
     metrics.outcome(tool, outcome)
     const { code, status } = why
     const ms = clock.monotonic() - exchange.startedAt
-    log.info({ event: 'webhook', outcome, code, status, tool, tenant, bytes, ms }, 'refused')
+    log[level]({ event: 'webhook', outcome, code, status, tool, tenant, bytes, ms }, 'refused')
   }
 
   function countAlertNames(json: unknown): void {

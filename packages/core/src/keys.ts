@@ -32,6 +32,8 @@ export interface PartitionKeys {
   readonly consumers: string
   /** hash: the plan of partitions (stream/plans.ts); on a Cluster only. */
   readonly plan: string
+  /** string: written before a WAIT that would otherwise follow nothing but reads (redis/durable.ts). */
+  readonly barrier: string
   /** Prefix of evidence shards. */
   readonly evidence: string
   /** Prefix of settled-id shards. */
@@ -75,6 +77,7 @@ export function partitionKeys(names: KeyNames, p = 0): PartitionKeys {
     gateways: `${base}:gateways`,
     consumers: `${base}:consumers`,
     plan: `${base}:plan`,
+    barrier: `${base}:barrier`,
     evidence: `${base}:evidence`,
     settled: `${base}:settled`,
     bloom: `${base}:bloom`,

@@ -10,7 +10,8 @@ import {
 } from '../../../../tests/heart/world.ts'
 import { deriveEventId, mintEventId } from '../event.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
-import type { Admission, AdmissionOutcome, RateLimit } from './admit.ts'
+import type { Admission, AdmissionOutcome } from './admit.ts'
+import type { RateLimit } from './limits.ts'
 
 /** `slow` never ends within a test, `fast` ends often. */
 const FAST_MS = 400

@@ -17,19 +17,10 @@ import { type EventId, eventIdBytes, eventIdFromBytes } from '../event.ts'
 import type { PartitionKeys } from '../keys.ts'
 import type { FieldList } from '../record.ts'
 import type { RedisArg, RedisLink, RedisReply } from '../redis/link.ts'
-import { defineScript } from '../redis/script.ts'
+import { defineScript, type Script } from '../redis/script.ts'
 import { type EvidencePlace, evidencePlace } from './evidence.ts'
-
-/** A sliding-window limit, counted in Redis: at most `limit` in any `periodMs`, wherever that period begins. */
-export interface RateLimit {
-  /** global, tool, tenant or ip: label of webhook_rate_limit_exceeded_total. */
-  readonly type: 'global' | 'tool' | 'tenant' | 'ip'
-  /** What is counted, already validated or hashed; part of a key. */
-  readonly name: string
-  readonly limit: number
-  /** ms */
-  readonly periodMs: number
-}
+import { COUNT_LIMITS, type Limited, limitKey, type RateLimit } from './limits.ts'
+import { FENCE } from './plans.ts'
 
 export interface Admission {
   readonly id: EventId
@@ -39,6 +30,7 @@ export interface Admission {
   readonly fields: FieldList
   /** True when an earlier attempt with this id had an unknown outcome, and for draining. */
   readonly repeat: boolean
+  /** The limits that are counted in this partition, with the event; see limits.ts for the others. */
   readonly limits: readonly RateLimit[]
 }
 
@@ -46,7 +38,29 @@ export type AdmissionOutcome =
   | { readonly kind: 'accepted'; readonly streamId: string }
   | { readonly kind: 'known' }
   | { readonly kind: 'duplicate'; readonly firstId: EventId }
-  | { readonly kind: 'limited'; readonly limit: RateLimit; readonly retryAfterMs: number }
+  | Limited
+
+/** What an admission by a plan of partitions (stream/plans.ts) has to say besides. */
+export interface Standing {
+  /** Epoch of the plan that brought it here. */
+  readonly epoch: number
+  readonly plan: string
+  /** Occurrences that other partitions found in the window; the first one's id, where ids are minted. */
+  readonly elsewhere: number
+  readonly firstId: EventId | undefined
+}
+
+/** The partition knows a later plan, and nothing was written. */
+export interface Moved {
+  readonly kind: 'moved'
+  readonly plan: string
+}
+
+/** What a partition knows of an occurrence that will be admitted in another one, if at all. */
+export type Sighting =
+  | { readonly kind: 'known' }
+  | { readonly kind: 'seen'; readonly occurrences: number; readonly firstId: EventId | undefined }
+  | Moved
 
 /** The dedupe window of a tool. */
 export interface DedupeWindow {
@@ -70,39 +84,76 @@ export interface Admitter {
    * REDIS_OUT_OF_MEMORY (nothing was written).
    */
   admit(link: RedisLink, admission: Admission): Promise<AdmissionOutcome>
+  /** Admits one event, unless the partition knows of a later plan. Throws as `admit` does. */
+  admitUnder(link: RedisLink, admission: Admission, standing: Standing): Promise<AdmissionOutcome | Moved>
+  /**
+   * Looks for evidence of an event that this partition will not admit any more: in the same step it learns the plan, and
+   * from then on refuses what comes under an earlier one. Throws Fault REDIS_UNAVAILABLE.
+   */
+  look(link: RedisLink, admission: Admission, standing: Standing): Promise<Sighting>
+  /** How many occurrences of one key pass within the window of this tool. */
+  maxSize(tool: string): number
   /** Redis' clock as last seen, ms. */
   redisNow(): number
 }
 
 /**
- * Limits up to this one keep the time of each request that passed (6 bytes each): exact. Larger ones count in sixteenths
- * of the period and leave one out of use only when it is over as a whole: never more than the limit, up to 6 % less
- * when it is used to the full. (One count per period, weighted, let 919 of 600 pass when they came in bursts.)
+ * The fields of a record as encodeRecord writes them. Their names stand in the script itself: as arguments they cost Redis
+ * 2 µs of 18 per admission.
  */
-const LISTED_LIMIT = 128
+const USUAL_FIELDS = ['v', 'id', 'tenant', 'tool', 'type', 'at', 'k', 'enc', 'dict', 'body', 'tp', 'n']
+
+/** Where the arguments of a script begin that differ between the two: ARGV numbers. */
+interface Arrangement {
+  /** Own id, '' or absent for a derived one; after it max size, after that two for each limit. */
+  readonly own: number
+  /** Lua: the field/value list. */
+  readonly fields: string
+}
+
+const USUAL: Arrangement = {
+  own: 4 + USUAL_FIELDS.length,
+  fields: USUAL_FIELDS.map((name, i) => `'${name}', ARGV[${4 + i}]`).join(', '),
+}
+const ANY: Arrangement = { own: 4, fields: 'unpack(ARGV, 6 + 2 * (#KEYS - 3))' }
+const ANY_FENCED: Arrangement = { own: 4, fields: 'unpack(ARGV, 6 + 2 * (#KEYS - 4), #ARGV - 2)' }
+
+const LOOK_AT_FENCE = `local fence = call('HGET', KEYS[#KEYS], 'epoch')
+if fence and fence + 0 > ARGV[#ARGV - 1] + 0 then return {5, call('HGET', KEYS[#KEYS], 'plan')} end
+`
 
 /*
  * KEYS  1 stream, 2 evidence shard of slice s, 3 of slice s−1, 4… one per limit
- * ARGV  1 slice s, 2 window ms, 3 field, 4 max size, 5 own id bytes ('' = derived), 6 number of limits,
- *       then per limit: limit, period ms; then the record's field/value list
- * Reply {0, stream id} accepted | {1} own id is there | {2, first id bytes or ''} duplicate
+ * ARGV  1 start of slice s, ms, 2 window ms, 3 field, then
+ *       usually:     the values of the record; own id bytes ('' = derived), max size; per limit: limit, period ms
+ *                    (with a derived id and no limits nothing follows the values)
+ *       else ("any"): own id bytes, max size; per limit: limit, period ms; the record's field/value list
+ * Reply stream id accepted | {1} own id is there | {2, first id bytes or ''} duplicate
  *       | {3, redis ms} reslice | {4, index of the limit (1…), wait ms}
+ *
+ * With a fence (on a Cluster): the last key is the plan, the last two arguments are the epoch that brought it here and the
+ * occurrences elsewhere, own id and max size are always there; and one more reply: {5, newer plan}.
+ *
+ * XADD comes first of all writes: out of memory it is the one that is refused, and after it nothing is. Where it is
+ * refused for another reason (a key of another type, an ACL) there must be no mark yet.
  */
-const ADMIT = defineScript(
-  'admit',
-  `
-local t = redis.call('TIME')
+const admitScript = (name: string, { own, fields }: Arrangement, fenced = false): Script =>
+  defineScript(
+    name,
+    `
+local call = redis.call
+local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local slice, window, field, own = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[5]
-if math.floor(now / window) ~= slice then return {3, now} end
-local start = slice * window
-local current = redis.call('HGET', KEYS[2], field)
-local previous = redis.call('HGET', KEYS[3], field)
+local start, window, field, own = ARGV[1] + 0, ARGV[2] + 0, ARGV[3], ARGV[${own}] or ''
+if now < start or now >= start + window then return {3, now} end
+${fenced ? LOOK_AT_FENCE : ''}local fresh = call('HLEN', KEYS[2]) == 0
+local current = not fresh and call('HGET', KEYS[2], field)
+local previous = call('HGET', KEYS[3], field)
 -- Evidence of the other kind (max_size was changed within the window) counts for nothing: see evidence.ts.
 if own == '' then
   if current and #current < 20 and now - (start + current) < window then return {2, ''} end
   if previous and #previous < 20 and now - (start - window + previous) < window then return {2, ''} end
-else
+elseif current or previous then
   local order, valid = {}, {}
   local function scan(value, base)
     if #value % 20 ~= 0 then return end
@@ -119,55 +170,23 @@ else
   for _, id in ipairs(order) do
     if valid[id] then count, first = count + 1, first or id end
   end
-  if count >= tonumber(ARGV[4]) then return {2, first} end
+  if count >= tonumber(ARGV[${own + 1}])${fenced ? ' - ARGV[#ARGV]' : ''} then return {2, first} end
 end
-local limits = tonumber(ARGV[6])
-local states = {}
-for i = 1, limits do
-  local limit, period = tonumber(ARGV[5 + i * 2]), tonumber(ARGV[6 + i * 2])
-  local state = redis.call('GET', KEYS[3 + i])
-  local kind, wait = state and string.sub(state, 1, 1), nil
-  if limit < 1 then
-    wait = period
-  elseif limit <= ${LISTED_LIMIT} then
-    local times = kind == 'l' and string.sub(state, 2) or ''
-    local rest = #times - 6 * (limit - 1)
-    if rest > 0 then
-      local ago = now - struct.unpack('>I6', times, rest - 5)
-      if ago < period and ago > -period then wait = period - ago end
-    end
-    if not wait then states[i] = 'l' .. string.sub(times, math.max(1, rest + 1)) .. struct.pack('>I6', now) end
-  else
-    local step = period / 16
-    local index = math.floor(now / step)
-    local newest, sum, past = 0, 0, string.rep('\\0', 64)
-    if kind == 'c' then
-      local at, count, before = struct.unpack('>I6I4I4', state, 2)
-      local steps = index - at
-      if steps == 0 then
-        newest, sum, past = count, before, string.sub(state, 16)
-      elseif steps > 0 and steps <= 16 then
-        past = string.sub(string.sub(state, 16) .. struct.pack('>I4', count) .. string.rep('\\0', 4 * (steps - 1)), -64)
-        for p = 1, 64, 4 do sum = sum + struct.unpack('>I4', past, p) end
-      end
-    end
-    local excess, leaves = newest + sum + 1 - limit, index + 17
-    if excess > 0 then
-      for p = 0, 15 do
-        excess = excess - struct.unpack('>I4', past, 1 + 4 * p)
-        if excess <= 0 then leaves = index + 1 + p break end
-      end
-      wait = leaves * step - now
-    else
-      states[i] = 'c' .. struct.pack('>I6I4I4', index, newest + 1, sum) .. past
-    end
+local limits = #KEYS - ${fenced ? 4 : 3}
+local states
+if limits > 0 then
+  ${COUNT_LIMITS}
+  states = {}
+  for i = 1, limits do
+    local limit, period = tonumber(ARGV[${own} + 2 * i]), tonumber(ARGV[${own + 1} + 2 * i])
+    local state, wait = one(call('GET', KEYS[3 + i]), limit, period, now)
+    if not state then return {4, i, math.max(1, math.ceil(wait))} end
+    states[i] = state
   end
-  if wait then return {4, i, math.max(1, math.ceil(wait))} end
 end
-local sid = redis.call('XADD', KEYS[1], '*', unpack(ARGV, 7 + limits * 2))
-if own == '' then
-  redis.call('HSET', KEYS[2], field, now - start)
-else
+local sid = call('XADD', KEYS[1], '*', ${fields})
+local mark = string.format('%d', now - start)
+if own ~= '' then
   local kept = {}
   if current and #current % 20 == 0 then
     for at = 1, #current, 20 do
@@ -175,15 +194,94 @@ else
     end
   end
   kept[#kept + 1] = struct.pack('>I4', now - start) .. own
-  redis.call('HSET', KEYS[2], field, table.concat(kept))
+  mark = table.concat(kept)
 end
-if redis.call('HLEN', KEYS[2]) == 1 then redis.call('PEXPIREAT', KEYS[2], start + 3 * window) end
+call('HSET', KEYS[2], field, mark)
+if fresh then call('PEXPIREAT', KEYS[2], string.format('%d', start + 3 * window)) end
 for i = 1, limits do
-  redis.call('SET', KEYS[3 + i], states[i], 'PX', 2 * ARGV[6 + i * 2])
+  call('SET', KEYS[3 + i], states[i], 'PX', 2 * ARGV[${own + 1} + 2 * i])
 end
-return {0, sid}
+return sid
+`,
+  )
+
+const ADMIT = admitScript('admit', USUAL)
+const ADMIT_ANY = admitScript('admit-any', ANY)
+const ADMIT_FENCED = admitScript('admit-fenced', USUAL, true)
+const ADMIT_ANY_FENCED = admitScript('admit-any-fenced', ANY_FENCED, true)
+
+/*
+ * KEYS  1 plan, 2 evidence shard of slice s, 3 of slice s−1
+ * ARGV  1 start of slice s, ms, 2 window ms, 3 field, 4 own id bytes ('' = derived), 5 epoch, 6 plan
+ * Reply {1} own id is there | {2, occurrences, first id bytes or ''} | {3, redis ms} reslice | {5, newer plan}
+ */
+const LOOK = defineScript(
+  'look',
+  `${FENCE}
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local start, window, field, own, epoch = ARGV[1] + 0, ARGV[2] + 0, ARGV[3], ARGV[4], ARGV[5] + 0
+if now < start or now >= start + window then return {3, now} end
+local later = newer(KEYS[1], epoch)
+if later then return {5, later} end
+learn(KEYS[1], epoch, ARGV[6], now)
+local order, valid = {}, {}
+local function scan(value, base)
+  if own == '' then
+    if #value < 20 and now - (base + value) < window then order[1], valid[''] = '', true end
+  elseif #value % 20 == 0 then
+    for at = 1, #value, 20 do
+      local id = string.sub(value, at + 4, at + 19)
+      if valid[id] == nil then order[#order + 1], valid[id] = id, false end
+      if now - (base + struct.unpack('>I4', value, at)) < window then valid[id] = true end
+    end
+  end
+end
+local previous, current = redis.call('HGET', KEYS[3], field), redis.call('HGET', KEYS[2], field)
+if previous then scan(previous, start - window) end
+if current then scan(current, start) end
+if own ~= '' and valid[own] then return {1} end
+local count, first = 0, nil
+for _, id in ipairs(order) do
+  if valid[id] then count, first = count + 1, first or id end
+end
+return {2, count, first or ''}
 `,
 )
+
+/** The values of a record whose fields are the usual ones in the usual order; undefined for any other. */
+function usualValues(fields: FieldList): RedisArg[] | undefined {
+  if (fields.length !== 2 * USUAL_FIELDS.length) return undefined
+  const values: RedisArg[] = []
+  for (let i = 0; i < USUAL_FIELDS.length; i++) {
+    const name = fields[2 * i] as string | Buffer
+    if ((typeof name === 'string' ? name : name.toString('latin1')) !== USUAL_FIELDS[i]) return undefined
+    values.push(fields[2 * i + 1] as string | Buffer)
+  }
+  return values
+}
+
+/** Script and arguments of an admission; the first argument, the start of the slice, is left to be filled in. */
+function arranged(
+  { derived, id, fields, limits }: Admission,
+  { duration, maxSize }: DedupeWindow,
+  field: Buffer,
+  standing: Standing | undefined,
+): { readonly script: Script; readonly args: RedisArg[] } {
+  const tail: RedisArg[] = []
+  const fenced = standing !== undefined
+  if (!derived || limits.length > 0 || fenced) tail.push(derived ? '' : eventIdBytes(id), maxSize)
+  for (const limit of limits) tail.push(limit.limit, limit.periodMs)
+  const end = fenced ? [standing.epoch, standing.elsewhere] : []
+  const values = usualValues(fields)
+  if (values !== undefined) {
+    const script = fenced ? ADMIT_FENCED : ADMIT
+    return { script, args: [0, duration, field, ...values, ...tail, ...end] }
+  }
+  if (tail.length === 0) tail.push('', maxSize)
+  const script = fenced ? ADMIT_ANY_FENCED : ADMIT_ANY
+  return { script, args: [0, duration, field, ...tail, ...fields, ...end] }
+}
 
 /** How often the caller's slice may be wrong in a row; twice needs two slice boundaries within one round trip. */
 const MAX_RESLICES = 5
@@ -202,42 +300,86 @@ export function createAdmitter(options: AdmitterOptions): Admitter {
     }
     return layout
   }
+  const resliced = (attempt: number, redisMs: number) => {
+    if (attempt === MAX_RESLICES) throw new Error(`admission: the slice was stale ${attempt} times running`)
+    skewMs = redisMs - options.now()
+  }
+
+  async function admit(
+    link: RedisLink,
+    admission: Admission,
+    standing: Standing | undefined,
+  ): Promise<AdmissionOutcome | Moved> {
+    const { window, place: placeOf } = layoutOf(admission.tool)
+    const place = placeOf(admission.locator)
+    const limits = admission.limits
+    const { script, args } = arranged(admission, window, place.field, standing)
+    for (let attempt = 0; ; attempt++) {
+      const slice = Math.floor(redisNow() / window.duration)
+      args[0] = slice * window.duration
+      const keys = [options.keys.stream, place.key(slice), place.key(slice - 1)]
+      for (const limit of limits) keys.push(limitKey(options.keys, limit))
+      if (standing !== undefined) keys.push(options.keys.plan)
+      const reply = await link.run(script, keys, args)
+      if (Buffer.isBuffer(reply)) return { kind: 'accepted', streamId: reply.toString('latin1') }
+      const [kind, first, second] = reply as RedisReply[]
+      switch (kind) {
+        case 1:
+          return { kind: 'known' }
+        case 2:
+          if (admission.derived) {
+            return admission.repeat ? { kind: 'known' } : { kind: 'duplicate', firstId: admission.id }
+          }
+          return { kind: 'duplicate', firstId: standing?.firstId ?? eventIdFromBytes(first as Buffer) }
+        case 4:
+          return {
+            kind: 'limited',
+            limit: limits[(first as number) - 1] as RateLimit,
+            retryAfterMs: second as number,
+          }
+        case 5:
+          return { kind: 'moved', plan: String(first) }
+      }
+      resliced(attempt, first as number)
+    }
+  }
+
   return {
     redisNow,
-    async admit(link, admission) {
-      const { window, place: placeOf } = layoutOf(admission.tool)
-      const place = placeOf(admission.locator)
-      const limits = admission.limits
-      const args: RedisArg[] = [0, window.duration, place.field, window.maxSize, '', limits.length]
-      if (!admission.derived) args[4] = eventIdBytes(admission.id)
-      for (const limit of limits) args.push(limit.limit, limit.periodMs)
-      for (const field of admission.fields) args.push(field)
+    maxSize: (tool) => layoutOf(tool).window.maxSize,
+    // Without a standing no partition can have moved.
+    admit: (link, admission) => admit(link, admission, undefined) as Promise<AdmissionOutcome>,
+    admitUnder: admit,
+    async look(link, { tool, locator, derived, id }, { epoch, plan }) {
+      const { window, place: placeOf } = layoutOf(tool)
+      const place = placeOf(locator)
       for (let attempt = 0; ; attempt++) {
         const slice = Math.floor(redisNow() / window.duration)
-        args[0] = slice
-        const keys = [options.keys.stream, place.key(slice), place.key(slice - 1)]
-        for (const limit of limits) keys.push(`${options.keys.limits}:${limit.type}:${limit.name}`)
-        const reply = (await link.run(ADMIT, keys, args)) as RedisReply[]
-        switch (reply[0]) {
-          case 0:
-            return { kind: 'accepted', streamId: String(reply[1]) }
+        const reply = (await link.run(
+          LOOK,
+          [options.keys.plan, place.key(slice), place.key(slice - 1)],
+          [
+            slice * window.duration,
+            window.duration,
+            place.field,
+            derived ? '' : eventIdBytes(id),
+            epoch,
+            plan,
+          ],
+        )) as RedisReply[]
+        const [kind, first, second] = reply
+        switch (kind) {
           case 1:
             return { kind: 'known' }
-          case 2:
-            if (admission.derived) {
-              return admission.repeat ? { kind: 'known' } : { kind: 'duplicate', firstId: admission.id }
-            }
-            return { kind: 'duplicate', firstId: eventIdFromBytes(reply[1] as Buffer) }
-          case 4:
-            return {
-              kind: 'limited',
-              limit: limits[(reply[1] as number) - 1] as RateLimit,
-              retryAfterMs: reply[2] as number,
-            }
+          case 2: {
+            const bytes = second as Buffer
+            const firstId = bytes.length === 0 ? undefined : eventIdFromBytes(bytes)
+            return { kind: 'seen', occurrences: first as number, firstId }
+          }
+          case 5:
+            return { kind: 'moved', plan: String(first) }
         }
-        if (attempt === MAX_RESLICES)
-          throw new Error(`admission: slice ${slice} was stale ${attempt} times running`)
-        skewMs = (reply[1] as number) - options.now()
+        resliced(attempt, first as number)
       }
     },
   }

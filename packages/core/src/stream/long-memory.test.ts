@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { redisTime, useWorld } from '../../../../tests/heart/world.ts'
+import { passed, redisTime, useWorld } from '../../../../tests/heart/world.ts'
 import { deriveEventId } from '../event.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
 import {
@@ -204,6 +204,8 @@ describe('local filters', () => {
     }
     expect(filters.filters).toBe(Math.ceil(all.length / LOAD))
     expect(filters.bytes).toBeLessThanOrEqual(filters.filters * (BITS / 8))
+    expect(filters.ids).toBe(all.length)
+    expect(filters.fill).toBeCloseTo((all.length - (filters.filters - 1) * LOAD) / LOAD)
   })
 
   it('rarely say "maybe" of what was never settled', async () => {
@@ -294,6 +296,8 @@ describe('local filters', () => {
     await settleAt(link, locators(20), now)
     await filters.refresh(link, now)
     await link.call('FLUSHALL')
+    // Versions have the time of the last change in them: it must be another millisecond.
+    await passed(link, (await redisTime(link)) + 1)
     const others = locators(20)
     await settleAt(link, others, now)
     await filters.refresh(link, now)

@@ -91,6 +91,10 @@ export interface LocalFilters {
   /** For metrics. */
   readonly filters: number
   readonly bytes: number
+  /** Ids in them, as of the last refresh. */
+  readonly ids: number
+  /** How full the filter is that takes new ids, of its design load (1 = the next one begins); 0 without one. */
+  readonly fill: number
 }
 
 interface FilterCopy {
@@ -99,6 +103,7 @@ interface FilterCopy {
   /** `bits:hashes` */
   readonly shape: string
   readonly bits: Buffer
+  readonly ids: number
 }
 
 /** Filters of one shape: their bit positions are computed once. */
@@ -112,6 +117,7 @@ interface Group {
 export function createLocalFilters(options: LongMemoryOptions): LocalFilters {
   const copies = new Map<string, FilterCopy>()
   let groups: readonly Group[] = []
+  let newest: FilterCopy | undefined
   let refreshed = options.horizonMs === 0
   return {
     maybe(locator) {
@@ -127,18 +133,21 @@ export function createLocalFilters(options: LongMemoryOptions): LocalFilters {
     async refresh(link, redisMs) {
       const days = rememberedDays(options, redisMs)
       const wanted = new Set<string>()
+      let currentOfToday = -1
       for (const day of days) {
         const meta = await readMeta(link, `${options.keys.bloom}:${day}`)
-        for (const [n, { shape, version }] of meta.entries()) {
+        if (day === dayOf(redisMs)) currentOfToday = meta.length - 1
+        for (const [n, { shape, version, ids }] of meta.entries()) {
           const name = `${day}:${n}`
           wanted.add(name)
           if (copies.get(name)?.version === version) continue
           const bits = await link.call('GET', `${options.keys.bloom}:${name}`)
-          if (Buffer.isBuffer(bits)) copies.set(name, { version, shape, bits })
+          if (Buffer.isBuffer(bits)) copies.set(name, { version, shape, bits, ids })
         }
       }
       for (const name of copies.keys()) if (!wanted.has(name)) copies.delete(name)
       groups = groupsOf(copies.values())
+      newest = copies.get(`${dayOf(redisMs)}:${currentOfToday}`)
       refreshed = true
     },
     get filters() {
@@ -149,22 +158,45 @@ export function createLocalFilters(options: LongMemoryOptions): LocalFilters {
       for (const copy of copies.values()) sum += copy.bits.length
       return sum
     },
+    get ids() {
+      let sum = 0
+      for (const copy of copies.values()) sum += copy.ids
+      return sum
+    },
+    get fill() {
+      return newest === undefined ? 0 : newest.ids / loadOf(newest.shape)
+    },
   }
 }
 
-/** Shape and version of every filter of a day, in their order. */
-async function readMeta(link: RedisLink, key: string): Promise<{ shape: string; version: string }[]> {
+interface FilterMeta {
+  readonly shape: string
+  readonly version: string
+  readonly ids: number
+}
+
+/** Design load of a filter of this shape. */
+function loadOf(shape: string): number {
+  const [bits, hashes] = shape.split(':').map(Number) as [number, number]
+  return designLoad(bits, hashes)
+}
+
+/** What is known of every filter of a day, in their order. */
+async function readMeta(link: RedisLink, key: string): Promise<FilterMeta[]> {
   const flat = (await link.call('HGETALL', key)) as RedisReply[]
   const fields = new Map<string, string>()
   for (let i = 0; i + 1 < flat.length; i += 2) fields.set(String(flat[i]), String(flat[i + 1]))
   const current = Number(fields.get('n') ?? -1)
-  const meta: { shape: string; version: string }[] = []
+  const meta: FilterMeta[] = []
   for (let n = 0; n <= current; n++) {
     const born = fields.get(`s${n}`) ?? ''
     // A full one never changes again; what could be set back is the moment at which its successor began.
     const state =
       n < current ? `full before ${fields.get(`s${n + 1}`)}` : `${fields.get('count')} at ${fields.get('at')}`
-    meta.push({ shape: born.slice(0, born.lastIndexOf(':')), version: `${born}, ${state}` })
+    const shape = born.slice(0, born.lastIndexOf(':'))
+    // A full one has its design load; only the current one's ids are counted.
+    const ids = n < current ? loadOf(shape) : Number(fields.get('count') ?? 0)
+    meta.push({ shape, version: `${born}, ${state}`, ids })
   }
   return meta
 }

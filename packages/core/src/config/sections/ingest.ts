@@ -55,8 +55,46 @@ export function ingestSection() {
       meaning: 'How long stopping waits for open requests before it cuts them off.',
       default: '10s',
     }),
+    flood_guard: floodGuardSection(),
     spool: spoolSection(),
   })
+}
+
+function floodGuardSection() {
+  return section(
+    'Floods of badly signed requests: what one address (of IPv6 one /64) may cost in vain. An address over the limit is not shut out, because good senders may share it; its requests are verified at a limited rate.',
+    {
+      failures: integer({
+        meaning:
+          'How many requests of one address may be badly signed within `period` before the address is limited; 0 = none ever is.',
+        unit: 'requests',
+        default: 100,
+        max: 10_000,
+      }),
+      period: duration({ meaning: 'The period in which they are counted.', default: '10s', max: '1h' }),
+      block: duration({
+        meaning: 'How long an address stays limited after its last badly signed request.',
+        default: '10s',
+        max: '1h',
+      }),
+      verifications: integer({
+        meaning:
+          'Requests of a limited address that are verified; well-signed ones do not count, what is beyond is refused before its body is read.',
+        unit: 'per second',
+        default: 100,
+        min: 1,
+        max: 1_000_000,
+      }),
+      known_verifications: integer({
+        meaning:
+          'The same for an address that sent well-signed requests in the last day: behind it is a proxy or a load balancer.',
+        unit: 'per second',
+        default: 5000,
+        min: 1,
+        max: 1_000_000,
+      }),
+    },
+  )
 }
 
 function spoolSection() {
