@@ -1,6 +1,7 @@
 /**
  * CPU that Redis spends on one admission, by its own count, at several pipeline depths: SET NX + XADD of the raw body
- * (the floor of what others do), admission without limits, with the two default limits, and with four.
+ * (the floor of what others do), and admission as the gateway does it: without limits, with the two default ones (large:
+ * permits are leased), with a limit per minute for tenant and address (small: counted in the script), and with all four.
  *
  *     pnpm bench:admission [--events 20000] [--rounds 3]
  */
@@ -8,7 +9,9 @@ import { parseArgs } from 'node:util'
 import { partitionKeys } from '@weir/core/keys'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { defineScript } from '@weir/core/redis/script'
-import { createAdmitter, type RateLimit } from '@weir/core/stream/admit'
+import { type Admission, createAdmitter } from '@weir/core/stream/admit'
+import { createLimiter } from '@weir/core/stream/limiter'
+import type { RateLimit } from '@weir/core/stream/limits'
 import { Redis } from 'ioredis'
 import { startRedis } from '../scripts/private-redis.ts'
 import { githubAdmissions } from './admissions.ts'
@@ -20,7 +23,7 @@ const { values } = parseArgs({
 })
 const events = Number(values.events)
 const rounds = Number(values.rounds)
-const depths = [1, 8, 64]
+const depths = [1, 8, 200]
 
 const keys = partitionKeys({
   stream: 'webhook-events',
@@ -28,21 +31,26 @@ const keys = partitionKeys({
   group: 'webhook-processors',
   cluster: false,
 })
-const limit = (type: RateLimit['type'], name: string): RateLimit => ({
+/** Raised so that nothing is refused at the rate of this program; what a limit costs does not depend on its height. */
+const LARGE: readonly RateLimit[] = (['global', 'tool'] as const).map((type) => ({
   type,
-  name,
-  limit: 1e9,
+  name: 'all',
+  limit: 200_000,
   periodMs: 1000,
-})
-const LIMITS: Record<string, readonly RateLimit[]> = {
-  'admission, no limits': [],
-  'admission, 2 limits': [limit('global', 'all'), limit('tool', 'github')],
-  'admission, 4 limits': [
-    limit('global', 'all'),
-    limit('tool', 'github'),
-    limit('tenant', 'default'),
-    limit('ip', 'a'),
-  ],
+}))
+/** 100 a minute; after 90 events comes the next tenant from the next address. */
+const perMinute = (event: number): RateLimit[] =>
+  (['tenant', 'ip'] as const).map((type) => ({
+    type,
+    name: String(Math.floor(event / 90)),
+    limit: 100,
+    periodMs: 60_000,
+  }))
+const LIMITS: Record<string, (event: number) => readonly RateLimit[]> = {
+  'admission, no limits': () => [],
+  'admission, the 2 default limits': () => LARGE,
+  'admission, 2 limits per minute': perMinute,
+  'admission, all 4 limits': (event) => [...LARGE, ...perMinute(event)],
 }
 const FLOOR = defineScript(
   'floor',
@@ -101,8 +109,25 @@ for (let round = 0; round < rounds; round++) {
     for (const [name, limits] of Object.entries(LIMITS)) {
       const window = () => ({ duration: 300_000, maxSize: 1 })
       const admitter = createAdmitter({ keys, window, evidenceShards: 4096, now: Date.now })
-      const items = [...githubAdmissions(events, `${name}${round}-${depth}`, limits)]
-      note(name, depth, await measure((on) => pipelined(items, depth, (item) => admitter.admit(on, item))))
+      const limiter = createLimiter({
+        placeOf: () => ({ link, keys }),
+        now: () => performance.now(),
+        onLease: () => undefined,
+        onError(error) {
+          throw error
+        },
+      })
+      const items = [...githubAdmissions(events, `${name}${round}-${depth}`)].map((item, i) => ({
+        ...item,
+        limits: limits(i),
+      }))
+      const admit = async (on: RedisLink, item: Admission) => {
+        const permits = await limiter.take(item.limits, keys)
+        if (permits.kind === 'limited') throw new Error('this program must not be limited')
+        const { kind } = await admitter.admit(on, { ...item, limits: permits.counted })
+        if (kind !== 'accepted') throw new Error(`an event was not accepted but ${kind}`)
+      }
+      note(name, depth, await measure((on) => pipelined(items, depth, (item) => admit(on, item))))
     }
   }
 }

@@ -3,15 +3,11 @@ import { createDictionarySet, loadBundledDictionaries } from '@weir/core/diction
 import { deriveEventId, locatorOf } from '@weir/core/event'
 import { createPacker } from '@weir/core/packing'
 import { encodeRecord } from '@weir/core/record'
-import type { Admission, RateLimit } from '@weir/core/stream/admit'
+import type { Admission } from '@weir/core/stream/admit'
 import { deliveries } from './payloads.ts'
 
 /** `count` admissions with ids of their own; packed with the starter dictionary at the default level, 3. */
-export function* githubAdmissions(
-  count: number,
-  prefix: string,
-  limits: readonly RateLimit[] = [],
-): Generator<Admission> {
+export function* githubAdmissions(count: number, prefix: string): Generator<Admission> {
   const packer = createPacker(createDictionarySet(loadBundledDictionaries()), 3)
   for (const { id: value, type, body } of deliveries(count, prefix)) {
     const locator = locatorOf('default', 'github', { kind: 'delivery-id', value })
@@ -33,6 +29,6 @@ export function* githubAdmissions(
       traceparent: '',
     }
     const fields = encodeRecord(event, packer.pack('github', headers, body))
-    yield { id, tool: 'github', locator, derived: true, fields, repeat: false, limits }
+    yield { id, tool: 'github', locator, derived: true, fields, repeat: false, limits: [] }
   }
 }

@@ -1,8 +1,9 @@
 /**
  * How many events per second one consumer process settles, and what CPU each costs: a bare XREADGROUP/XACK loop that
- * parses JSON, Weir with a no-op handler, a BullMQ worker (concurrency 100). Interleaved rounds, medians.
+ * parses JSON; Weir with a handler that does nothing, one that reads the payload, and one that does so in an async
+ * function; a BullMQ worker (concurrency 100). Interleaved rounds, medians.
  *
- *     pnpm bench:consumer [--events 20000] [--rounds 3]
+ *     pnpm bench:consumer [--events 20000] [--rounds 3] [--only weir,bullmq]
  */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -26,9 +27,15 @@ const { values } = parseArgs({
 })
 const events = Number(values.events)
 const rounds = Number(values.rounds)
-const kinds = (['bare', 'weir', 'bullmq'] as const).filter(
-  (kind) => values.only === undefined || values.only === kind,
-)
+/** What is measured, and its name in the table. */
+const KINDS = new Map([
+  ['bare', 'bare loop, parses'],
+  ['weir', 'Weir, no-op'],
+  ['weir-reads', 'Weir, reads payload'],
+  ['weir-async', 'Weir, async, reads payload'],
+  ['bullmq', 'BullMQ, no-op'],
+])
+const kinds = [...KINDS.keys()].filter((kind) => values.only?.split(',').includes(kind) ?? true)
 
 const names = {
   stream: 'webhook-events',
@@ -43,7 +50,7 @@ async function fill(kind: string, url: string): Promise<void> {
     const queue = new Queue('webhooks', { connection: redis })
     let batch: Parameters<typeof queue.addBulk>[0] = []
     for (const { id, type, body } of deliveries(events, 'b')) {
-      batch.push({ name: type, data: { type, body: body.toString() }, opts: { jobId: id } })
+      batch.push({ name: type, data: JSON.parse(body.toString()), opts: { jobId: id } })
       if (batch.length < 500) continue
       await queue.addBulk(batch)
       batch = []
@@ -86,17 +93,24 @@ async function fill(kind: string, url: string): Promise<void> {
 
 const server = await startRedis({ appendfsync: 'no' })
 const worker = fileURLToPath(new URL('consumer-worker.ts', import.meta.url))
-const rates: Record<string, number[]> = { bare: [], weir: [], bullmq: [] }
-const costs: Record<string, number[]> = { bare: [], weir: [], bullmq: [] }
-const memory: Record<string, number[]> = { bare: [], weir: [], bullmq: [] }
+const series = () => new Map(kinds.map((kind) => [kind, [] as number[]]))
+const rates = series()
+const costs = series()
+const redisCosts = series()
 const control = new Redis(server.url)
-const usedMemory = async () => Number(/used_memory:(\d+)/.exec(await control.info('memory'))?.[1])
+/** Seconds of CPU that Redis has used so far. */
+const redisCpu = async () => {
+  const info = await control.info('cpu')
+  return ['sys', 'user'].reduce(
+    (sum, part) => sum + Number(new RegExp(`used_cpu_${part}:([\\d.]+)`).exec(info)?.[1]),
+    0,
+  )
+}
 for (let round = 0; round < rounds; round++) {
   for (const kind of kinds) {
     await control.flushall()
-    const before = await usedMemory()
     await fill(kind, server.url)
-    memory[kind]!.push(((await usedMemory()) - before) / events)
+    const before = await redisCpu()
     const { stdout } = await promisify(execFile)(process.execPath, [
       ...process.execArgv,
       worker,
@@ -105,8 +119,9 @@ for (let round = 0; round < rounds; round++) {
       String(events),
     ])
     const { wall, cpu } = JSON.parse(stdout) as { wall: number; cpu: number }
-    rates[kind]!.push(events / wall)
-    costs[kind]!.push((cpu / events) * 1e6)
+    rates.get(kind)!.push(events / wall)
+    costs.get(kind)!.push((cpu / events) * 1e6)
+    redisCosts.get(kind)!.push((((await redisCpu()) - before) / events) * 1e6)
   }
 }
 const version = /redis_version:(\S+)/.exec(await control.info('server'))?.[1] ?? 'unknown'
@@ -116,15 +131,18 @@ await server.stop()
 console.log(
   `${machine({ Redis: version })} · ${events} GitHub example events, ${rounds} rounds, interleaved; median (min–max)`,
 )
+/** The median beside another kind's, `1.00×`. */
+const ratio = (all: Map<string, number[]>, kind: string, to: string) =>
+  kinds.includes(to) ? `${(median(all.get(kind)!) / median(all.get(to)!)).toFixed(2)}×` : ''
 printTable(
-  'Consumer, no-op handler',
-  ['consumer', 'events/s', 'CPU µs/event', 'CPU vs bare', 'rate vs BullMQ', 'Redis bytes per waiting event'],
+  'Consumer',
+  ['consumer', 'events/s', 'rate vs BullMQ', 'CPU µs/event', 'CPU vs bare', 'Redis CPU µs/event'],
   kinds.map((kind) => [
-    kind,
-    spread(rates[kind]!, 0),
-    spread(costs[kind]!),
-    kinds.includes('bare') ? `${(median(costs[kind]!) / median(costs.bare!)).toFixed(2)}×` : '',
-    kinds.includes('bullmq') ? `${(median(rates[kind]!) / median(rates.bullmq!)).toFixed(2)}×` : '',
-    spread(memory[kind]!, 0),
+    KINDS.get(kind)!,
+    spread(rates.get(kind)!, 0),
+    ratio(rates, kind, 'bullmq'),
+    spread(costs.get(kind)!),
+    ratio(costs, kind, 'bare'),
+    spread(redisCosts.get(kind)!),
   ]),
 )

@@ -9,6 +9,9 @@ import { Queue } from 'bullmq'
 import { fastify } from 'fastify'
 import { Redis } from 'ioredis'
 
+/** Longer than it takes until it is this one's turn again, ms; as long as Weir's. */
+const KEEP_ALIVE_MS = 65_000
+
 const [kind, url, secret] = process.argv.slice(2) as [string, string, string]
 
 function genuine(body: Buffer, signature: string | undefined): boolean {
@@ -26,7 +29,7 @@ function bare(): void {
   const accept = (
     redis as unknown as Record<'accept', (...args: (string | Buffer)[]) => Promise<string | null>>
   ).accept.bind(redis)
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', async () => {
@@ -46,7 +49,7 @@ function bare(): void {
 
 async function bullmq(): Promise<void> {
   const queue = new Queue('webhooks', { connection: new Redis(url, { maxRetriesPerRequest: null }) })
-  const app = fastify()
+  const app = fastify({ keepAliveTimeout: KEEP_ALIVE_MS })
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) =>
     done(null, body),
   )
@@ -63,3 +66,6 @@ async function bullmq(): Promise<void> {
 }
 
 await { bare, bullmq }[kind]!()
+
+// An exit of its own, so that a profile is written.
+process.once('SIGTERM', () => process.exit(0))

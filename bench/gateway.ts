@@ -1,13 +1,15 @@
 /**
  * CPU that a gateway spends on one accepted event: a bare node:http server with HMAC and one dedupe+XADD script, Weir with
- * everything on, Fastify with BullMQ's add. Also the CPU that Redis spends, by its own count. Interleaved rounds, medians.
+ * everything on, Fastify with BullMQ's add. Also the CPU that Redis spends, by its own count.
  *
- *     pnpm bench:gateway [--events 20000] [--rounds 3] [--connections 32]
+ * In every round each gateway is started anew and warmed up; then they take turns, a slice of each load at a time, so
+ * that whatever else happens on the machine happens to all of them. A ratio compares slices of the same turn, and what is
+ * shown is the median of all turns with the middle half of them: sums would show the disturbances.
+ *
+ *     pnpm bench:gateway [--events 20000] [--rounds 5] [--connections 32] [--only weir] [--profile directory]
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createHmac } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent, request } from 'node:http'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -15,37 +17,66 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Redis } from 'ioredis'
 import { startRedis } from '../scripts/private-redis.ts'
-import { deliveries } from './payloads.ts'
-import { machine, median, printTable, spread } from './table.ts'
+import { createLoad, type Load, type Sender } from './gateway-load.ts'
+import { githubPayloads } from './payloads.ts'
+import { machine, printTable } from './table.ts'
 
 const { values } = parseArgs({
   options: {
     events: { type: 'string', default: '20000' },
-    rounds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '5' },
     connections: { type: 'string', default: '32' },
     only: { type: 'string' },
+    profile: { type: 'string' },
   },
 })
 const events = Number(values.events)
 const rounds = Number(values.rounds)
 const connections = Number(values.connections)
-const kinds = (['bare', 'weir', 'bullmq'] as const).filter(
-  (kind) => values.only === undefined || values.only === kind,
-)
+/** Events of one gateway's turn. */
+const SLICE = 500
+const WARM_UP = 5000
 const secret = 'benchmark-secret'
 const LABEL = { bare: 'bare node:http + script', weir: 'Weir', bullmq: 'Fastify + BullMQ add' }
+type Kind = keyof typeof LABEL
+const kinds = (Object.keys(LABEL) as Kind[]).filter(
+  (kind) => values.only === undefined || values.only.split(',').includes(kind),
+)
+
+/** The push event of the issue's figures, and all examples in turn (mean 9.9 KB). */
+const examples = githubPayloads()
+const push = examples.find(({ type }) => type === 'push')!
+const LOADS: Readonly<Record<string, Load>> = {
+  [`push event, ${push.body.length} bytes`]: createLoad([push], secret, connections),
+  [`${examples.length} GitHub examples`]: createLoad(examples, secret, connections),
+}
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
-function startServer(kind: (typeof kinds)[number], url: string, data: string): ChildProcess {
-  const stdio = ['ignore', 'pipe', 'inherit'] as ['ignore', 'pipe', 'inherit']
-  if (kind !== 'weir') return spawn(process.execPath, [here('gateway-peer.ts'), kind, url, secret], { stdio })
-  // The default limits stay on (they cost what they cost), but out of reach.
-  const limits =
-    'webhook: { security: { global_rate_limit: 1000000, per_tool_rate_limits: { github: 1000000 } } }'
-  writeFileSync(join(data, 'config.yaml'), limits)
-  return spawn(process.execPath, [...process.execArgv, here('../apps/ingest/src/main.ts')], {
-    stdio,
+interface Contender {
+  readonly kind: Kind
+  /** By load. */
+  readonly senders: ReadonlyMap<string, Sender>
+  /** CPU used so far, µs. */
+  cpu(): Promise<number>
+  stop(): Promise<void>
+}
+
+/** The default limits stay on (they cost what they cost), but out of reach. */
+const CONFIG =
+  'webhook: { security: { global_rate_limit: 1000000, per_tool_rate_limits: { github: 1000000 } } }'
+
+async function start(kind: Kind, url: string): Promise<Contender> {
+  const data = mkdtempSync(join(tmpdir(), 'weir-bench-'))
+  writeFileSync(join(data, 'config.yaml'), CONFIG)
+  const profile =
+    values.profile === undefined
+      ? []
+      : ['--cpu-prof', '--cpu-prof-interval', '200', '--cpu-prof-dir', values.profile]
+  const program =
+    kind === 'weir' ? [here('../apps/ingest/src/main.ts')] : [here('gateway-peer.ts'), kind, url, secret]
+  const child = spawn(process.execPath, [...profile, '--import', here('gateway-probe.ts'), ...program], {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     cwd: data,
     env: {
       PATH: process.env.PATH,
@@ -55,6 +86,28 @@ function startServer(kind: (typeof kinds)[number], url: string, data: string): C
       GITHUB_WEBHOOK_SECRET: secret,
     },
   })
+  const orphan = () => child.kill('SIGKILL')
+  process.once('exit', orphan)
+  const port = await portOf(child)
+  const senders = new Map<string, Sender>()
+  for (const [name, load] of Object.entries(LOADS)) senders.set(name, await load.connect(port))
+  return {
+    kind,
+    senders,
+    cpu: () =>
+      new Promise((resolve) => {
+        child.once('message', (used) => resolve(used as number))
+        child.send('')
+      }),
+    async stop() {
+      for (const sender of senders.values()) sender.close()
+      const ended = new Promise((resolve) => child.once('exit', resolve))
+      child.kill('SIGTERM')
+      await ended
+      process.off('exit', orphan)
+      rmSync(data, { recursive: true, force: true })
+    },
+  }
 }
 
 function portOf(child: ChildProcess): Promise<number> {
@@ -68,92 +121,79 @@ function portOf(child: ChildProcess): Promise<number> {
   })
 }
 
-/** User and system CPU of a process so far, seconds (Linux: 100 ticks a second). */
-function cpuOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
-async function send(port: number, prefix: string, count: number): Promise<void> {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections })
-  const source = deliveries(count, prefix)
-  const one = (id: string, type: string, body: Buffer) =>
-    new Promise<void>((resolve, reject) => {
-      const sent = request(
-        {
-          agent,
-          port,
-          host: '127.0.0.1',
-          method: 'POST',
-          path: '/webhooks/github',
-          headers: {
-            'content-type': 'application/json',
-            'content-length': body.length,
-            'x-github-event': type,
-            'x-github-delivery': id,
-            'x-hub-signature-256': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`,
-          },
-        },
-        (response) => {
-          if (response.statusCode !== 202) reject(new Error(`answered ${response.statusCode} for ${id}`))
-          response.resume().on('end', resolve)
-        },
-      )
-      sent.on('error', reject)
-      sent.end(body)
-    })
-  await Promise.all(
-    Array.from({ length: connections }, async () => {
-      for (const { id, type, body } of source) await one(id, type, body)
-    }),
-  )
-  agent.destroy()
-}
-
 const server = await startRedis({ appendfsync: 'no' })
 const control = new Redis(server.url)
+/** CPU that Redis has used so far, µs. */
 const redisCpu = async () => {
   const info = await control.info('cpu')
   const seconds = (name: string) => Number(new RegExp(`${name}:([\\d.]+)`).exec(info)?.[1])
-  return seconds('used_cpu_user') + seconds('used_cpu_sys')
+  return (seconds('used_cpu_user') + seconds('used_cpu_sys')) * 1e6
 }
-const cost: Record<string, number[]> = { bare: [], weir: [], bullmq: [] }
-const redisCost: Record<string, number[]> = { bare: [], weir: [], bullmq: [] }
+
+interface Spent {
+  readonly gateway: number
+  readonly redis: number
+}
+/** µs per event, by load and gateway, of each turn. */
+const spent = new Map<string, Spent[]>()
+const spentBy = (load: string, kind: Kind): Spent[] => {
+  const key = `${load} ${kind}`
+  if (!spent.has(key)) spent.set(key, [])
+  return spent.get(key)!
+}
+
 for (let round = 0; round < rounds; round++) {
-  for (const kind of kinds) {
-    await control.flushall()
-    const data = mkdtempSync(join(tmpdir(), 'weir-bench-'))
-    const child = startServer(kind, server.url, data)
-    const orphan = () => child.kill('SIGKILL')
-    process.once('exit', orphan)
-    const port = await portOf(child)
-    await send(port, `warm-${round}`, Math.min(3000, events))
-    const before = cpuOf(child.pid!)
-    const redisBefore = await redisCpu()
-    await send(port, `run-${round}`, events)
-    cost[kind]!.push(((cpuOf(child.pid!) - before) / events) * 1e6)
-    redisCost[kind]!.push((((await redisCpu()) - redisBefore) / events) * 1e6)
-    const ended = new Promise((resolve) => child.once('exit', resolve))
-    child.kill('SIGTERM')
-    await ended
-    process.off('exit', orphan)
-    rmSync(data, { recursive: true, force: true })
+  await control.flushall()
+  const contenders = await Promise.all(kinds.map((kind) => start(kind, server.url)))
+  // Nobody always comes first.
+  const order = contenders.map((_, i) => contenders[(i + round) % contenders.length]!)
+  for (const { senders } of order) {
+    for (const sender of senders.values()) await sender.run(WARM_UP / senders.size)
   }
+  for (let done = 0; done < events; done += SLICE) {
+    for (const name of Object.keys(LOADS)) {
+      for (const { kind, senders, cpu } of order) {
+        const [before, redisBefore] = [await cpu(), await redisCpu()]
+        await senders.get(name)!.run(SLICE)
+        const [after, redisAfter] = [await cpu(), await redisCpu()]
+        spentBy(name, kind).push({
+          gateway: (after - before) / SLICE,
+          redis: (redisAfter - redisBefore) / SLICE,
+        })
+      }
+    }
+    await control.flushall()
+  }
+  for (const each of contenders) await each.stop()
 }
 const version = /redis_version:(\S+)/.exec(await control.info('server'))?.[1] ?? 'unknown'
 control.disconnect()
 await server.stop()
 
+/** `12.3 (11.9–13.0)`: median and quartiles. */
+function quartiles(values: readonly number[], digits = 1): string {
+  const sorted = [...values].sort((a, b) => a - b)
+  const at = (share: number) => sorted[Math.round((sorted.length - 1) * share)]!.toFixed(digits)
+  return `${at(0.5)} (${at(0.25)}–${at(0.75)})`
+}
+
 console.log(
-  `${machine({ Redis: version })} · ${events} GitHub example events over ${connections} connections, ${rounds} rounds, interleaved; median (min–max)`,
+  `${machine({ Redis: version })} · ${events} events of each load a round over ${connections} connections, ${rounds} rounds, interleaved by ${SLICE}; median (quartiles)`,
 )
-printTable(
-  'Gateway, per accepted event',
-  ['gateway', 'CPU µs', 'vs bare', 'Redis CPU µs'],
-  kinds.map((kind) => [
-    LABEL[kind],
-    spread(cost[kind]!),
-    kinds.includes('bare') ? `${(median(cost[kind]!) / median(cost.bare!)).toFixed(2)}×` : '',
-    spread(redisCost[kind]!),
-  ]),
-)
+for (const name of Object.keys(LOADS)) {
+  const floor = kinds.includes('bare') ? spentBy(name, 'bare') : []
+  printTable(
+    `Gateway, per accepted event: ${name}`,
+    ['gateway', 'CPU µs', 'vs bare', 'Redis CPU µs'],
+    kinds.map((kind) => {
+      const mine = spentBy(name, kind)
+      const ratios = mine.map(({ gateway }, turn) => gateway / (floor[turn]?.gateway ?? Number.NaN))
+      return [
+        LABEL[kind],
+        quartiles(mine.map(({ gateway }) => gateway)),
+        floor.length === 0 ? '' : quartiles(ratios, 2),
+        quartiles(mine.map(({ redis }) => redis)),
+      ]
+    }),
+  )
+}

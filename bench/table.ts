@@ -1,5 +1,5 @@
-/** Medians, spreads and the table that every benchmark prints. */
-import { cpus } from 'node:os'
+/** Medians, percentiles, targets, and the table that every benchmark prints. */
+export { machine } from './machine.ts'
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
@@ -7,9 +7,20 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
+/** The value that a share (0 to 1) of the sorted values do not exceed; NaN when there are none. */
+export function percentile(sorted: ArrayLike<number>, share: number): number {
+  if (sorted.length === 0) return Number.NaN
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(sorted.length * share) - 1))]!
+}
+
 /** `12.3 (11.9–13.0)`: median and extremes. */
 export function spread(values: readonly number[], digits = 1): string {
   return `${median(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)}–${Math.max(...values).toFixed(digits)})`
+}
+
+/** `≤ 5 · met` or `≤ 5 · missed`: a target beside its figure. A missed one is a figure, not an error. */
+export function target(value: number, atMost: number, unit = ''): string {
+  return `≤ ${atMost}${unit === '' ? '' : ` ${unit}`} · ${value <= atMost ? 'met' : 'missed'}`
 }
 
 /** Prints a Markdown table. */
@@ -25,15 +36,4 @@ export function printTable(
   console.log(line(head))
   console.log(`|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`)
   for (const row of rows) console.log(line(row))
-}
-
-/** One line about the machine and the versions, to stand above the tables. */
-export function machine(extra: Readonly<Record<string, string>> = {}): string {
-  const processors = cpus()
-  const parts = [
-    `${processors.length} × ${processors[0]?.model.trim() ?? 'unknown'}`,
-    `Node ${process.versions.node}`,
-    ...Object.entries(extra).map(([name, version]) => `${name} ${version}`),
-  ]
-  return parts.join(' · ')
 }

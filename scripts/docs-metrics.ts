@@ -42,11 +42,17 @@ async function consumerRows(): Promise<Row[]> {
   })
 }
 
+/** Gauges of the operations API that have labels. */
+const LABELS: Readonly<Record<string, readonly string[]>> = {
+  webhook_circuit_breaker_state: ['tool_id'],
+  webhook_partition_lag_messages: ['partition'],
+}
+
 function ledgerRows(): Row[] {
   return Object.entries(LEDGER_GAUGES).map(([name, help]) => ({
     name,
     type: 'gauge',
-    labels: name === 'webhook_circuit_breaker_state' ? ['tool_id'] : [],
+    labels: LABELS[name] ?? [],
     help,
   }))
 }

@@ -80,6 +80,30 @@ describe('the private Redis', () => {
     expect(await server.exit).toMatchObject({ code: 0 })
   })
 
+  it('says whether it is paused', async () => {
+    const server = await start()
+    expect(server.paused).toBe(false)
+    await server.kill('SIGSTOP')
+    expect([server.running, server.paused]).toEqual([true, true])
+    await server.kill('SIGCONT')
+    expect(server.paused).toBe(false)
+    await server.kill('SIGSTOP')
+    await server.kill('SIGKILL')
+    expect([server.running, server.paused]).toEqual([false, false])
+  })
+
+  it('finds its configuration file as the server has rewritten it', async () => {
+    const server = await start({ config: ['timeout 7'], args: ['--hz', '20'] })
+    const redis = connect(server)
+    expect(await setting(redis, 'timeout')).toBe('7')
+    expect(await setting(redis, 'hz')).toBe('20')
+    await redis.config('SET', 'timeout', 8)
+    await redis.config('REWRITE')
+    redis.disconnect()
+    await server.restart()
+    expect(await setting(connect(server), 'timeout')).toBe('8')
+  })
+
   it('says which port is taken', async () => {
     const holder = createServer().listen(0, '127.0.0.1')
     await once(holder, 'listening')

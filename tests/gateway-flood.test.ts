@@ -9,14 +9,10 @@ import {
   send,
   sendGithub,
   storedEvents,
-  type TestGateway,
-  withGateway,
+  useGateway,
 } from './support/gateway.ts'
-import { useRedis } from './support/redis.ts'
 
-const redis = useRedis()
-const gateway = (use: (running: TestGateway) => Promise<void>, settings: Record<string, unknown> = {}) =>
-  withGateway({ redisUrl: redis.url, settings }, use)
+const { redis, gateway } = useGateway()
 
 const STRICT = {
   'ingest.flood_guard.failures': 20,

@@ -4,18 +4,15 @@ import { settleDone } from '@weir/core/stream/settle'
 import { describe, expect, it } from 'vitest'
 import {
   type Answer,
+  POLL,
   send,
   sendGithub,
   storedEvents,
   type TestGateway,
-  withGateway,
+  useGateway,
 } from './support/gateway.ts'
-import { useRedis } from './support/redis.ts'
 
-const redis = useRedis()
-const POLL = { timeout: 10_000, interval: 20 }
-const gateway = (use: (running: TestGateway) => Promise<void>, settings: Record<string, unknown> = {}) =>
-  withGateway({ redisUrl: redis.url, settings }, use)
+const { redis, gateway } = useGateway()
 
 const statuses = (answers: readonly Answer[]) => ({
   accepted: answers.filter(({ status }) => status === 202).length,
@@ -102,6 +99,71 @@ describe('rate limits', () => {
         const wrong = Array.from({ length: 30 }, () => send(port, '/webhooks/github', { body: '{}' }))
         expect(new Set((await Promise.all(wrong)).map(({ status }) => status))).toEqual(new Set([401]))
         expect(statuses(await send30(port)).accepted).toBe(20)
+      },
+      { 'security.rate_limit_rpm': 20 },
+    ))
+
+  it('are shared by two gateways: of 30 requests at 20 a minute exactly 20 pass', () =>
+    gateway(
+      (one) =>
+        gateway(
+          async (other) => {
+            const answers = await Promise.all(
+              Array.from({ length: 30 }, (_, i) => sendGithub(i % 2 === 0 ? one.port : other.port, `d-${i}`)),
+            )
+            expect(statuses(answers)).toEqual({ accepted: 20, limited: 10 })
+            expect(await storedEvents(redis.client())).toHaveLength(20)
+          },
+          { 'security.rate_limit_rpm': 20 },
+        ),
+      { 'security.rate_limit_rpm': 20 },
+    ))
+
+  it('that are large are leased by each gateway, and are one limit all the same', () => {
+    const settings = { 'security.rate_limit_rpm': 300 }
+    return gateway(
+      (one) =>
+        gateway(async (other) => {
+          const answers: Answer[] = []
+          for (let i = 0; i < 10; i++) {
+            const burst = Array.from({ length: 40 }, (_, n) =>
+              sendGithub(n % 2 === 0 ? one.port : other.port, `d-${i}-${n}`),
+            )
+            answers.push(...(await Promise.all(burst)))
+          }
+          const { accepted, limited } = statuses(answers)
+          expect(accepted + limited).toBe(400)
+          expect(accepted).toBeLessThanOrEqual(300)
+          // For each of two limits each gateway may hold a block that it did not come to spend: a twentieth.
+          expect(accepted).toBeGreaterThanOrEqual(300 - 2 * 15)
+          const refused = answers.find(({ status }) => status === 429)
+          expect(refused?.json).toMatchObject({ code: 'RATE_LIMITED' })
+          expect(refused?.headers['ratelimit-policy']).toMatch(/^"(ip|tenant)";q=300;w=60$/)
+          for (const { counter } of [one, other]) {
+            expect(await counter('webhook_rate_limit_leases_total', 'result=granted')).toBeGreaterThan(0)
+          }
+        }, settings),
+      settings,
+    )
+  })
+
+  it('hold while Redis is away: each gateway counts alone, and asks Redis again when it is back', () =>
+    gateway(
+      async (running) => {
+        expect((await sendGithub(running.port, 'before')).status).toBe(202)
+        await redis.server.kill('SIGKILL')
+        await expect.poll(() => running.link.connected, POLL).toBe(false)
+        expect(statuses(await send30(running.port))).toEqual({ accepted: 20, limited: 10 })
+        expect(await running.counter('webhook_rate_limit_redis_errors_total')).toBe(30)
+        expect(await running.counter('webhook_spooled_total', 'reason=redis_down')).toBe(20)
+        await redis.server.restart()
+        await expect.poll(() => running.spool?.records, POLL).toBe(0)
+        // The drained ones do not count, the one before the outage does.
+        const after = await Promise.all(
+          Array.from({ length: 30 }, (_, i) => sendGithub(running.port, `after-${i}`)),
+        )
+        expect(statuses(after)).toEqual({ accepted: 19, limited: 11 })
+        expect(await running.counter('webhook_rate_limit_redis_errors_total')).toBe(30)
       },
       { 'security.rate_limit_rpm': 20 },
     ))

@@ -5,11 +5,16 @@ import { join } from 'node:path'
 import { loadBundledDictionaries } from '@weir/core/dictionaries'
 import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { send, sendGithub, storedEvents, type TestGateway, withGateway } from './support/gateway.ts'
-import { type RedisServer, useRedis, withRedis } from './support/redis.ts'
-
-const redis = useRedis()
-const POLL = { timeout: 10_000, interval: 20 }
+import {
+  POLL,
+  send,
+  sendGithub,
+  storedEvents,
+  type TestGateway,
+  useGateway,
+  withGateway,
+} from './support/gateway.ts'
+import { type RedisServer, withRedis } from './support/redis.ts'
 
 /** Short times, so that outages take milliseconds. */
 const QUICK = {
@@ -19,8 +24,7 @@ const QUICK = {
   'ingest.spool.drain_interval': '20ms',
 }
 
-const gateway = (use: (running: TestGateway) => Promise<void>, settings: Record<string, unknown> = {}) =>
-  withGateway({ redisUrl: redis.url, settings: { ...QUICK, ...settings } }, use)
+const { redis, gateway } = useGateway(QUICK)
 
 const drained = (running: TestGateway) => expect.poll(() => running.spool?.records, POLL).toBe(0)
 const ready = async (port: number) => {

@@ -8,14 +8,11 @@ import {
   send,
   sendGithub,
   storedEvents,
-  type TestGateway,
+  useGateway,
   withGateway,
 } from './support/gateway.ts'
-import { useRedis } from './support/redis.ts'
 
-const redis = useRedis()
-const gateway = (use: (running: TestGateway) => Promise<void>, settings: Record<string, unknown> = {}) =>
-  withGateway({ redisUrl: redis.url, settings }, use)
+const { redis, gateway } = useGateway()
 
 const body = Buffer.from('{"action":"opened","number":42}')
 

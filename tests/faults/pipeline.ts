@@ -10,9 +10,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { loadConfig } from '@weir/core/config/load'
-import { connectPartitions } from '@weir/core/partition'
+import { connectPartition, connectPartitions, type Partition } from '@weir/core/partition'
 import { type DeadLetter, listDeadLetters } from '@weir/core/stream/dead-letters'
 import { type Ledger, type LedgerReading, readLedger, sumLedgers } from '@weir/core/stream/ledger'
+import { readPlan } from '@weir/core/stream/plans'
 import { listPending } from '@weir/core/stream/reclaim'
 import { expect } from 'vitest'
 import { freePort } from '../../scripts/free-port.ts'
@@ -71,6 +72,9 @@ export interface FaultPipeline {
   startGateway(): Promise<void>
   startConsumer(): TestProcess
   ledger(): Promise<Ledger>
+  readonly port: number
+  /** Every partition, with a link of the test's own. */
+  partitions(): Promise<readonly Partition[]>
   /** Of each partition. */
   readings(): Promise<LedgerReading[]>
   letters(): Promise<DeadLetter[]>
@@ -134,8 +138,20 @@ export async function withPipelineOn(
   }
   const { config } = await loadConfig({ env })
   const partitions = connectPartitions(config, 'test')
-  const ofAll = <T>(ask: (partition: (typeof partitions)[number]) => Promise<T>) =>
-    Promise.all(partitions.map(ask))
+  const [home] = partitions as [Partition]
+  /** The plan may have grown. */
+  const grow = async () => {
+    const plan = config.webhook.redis.cluster_enabled ? await readPlan(home) : undefined
+    while (partitions.length < (plan?.highest ?? 0)) {
+      const partition = connectPartition(config, partitions.length, 'test')
+      partitions.push(partition)
+      await partition.link.ready()
+    }
+  }
+  const ofAll = async <T>(ask: (partition: Partition) => Promise<T>) => {
+    await grow()
+    return Promise.all(partitions.map(ask))
+  }
   const sender = createSender(port)
   let gateway: TestProcess | undefined
   const running: TestProcess[] = []
@@ -147,6 +163,8 @@ export async function withPipelineOn(
   }
   const pipeline: FaultPipeline = {
     sender,
+    port,
+    partitions: () => grow().then(() => partitions),
     gateway() {
       if (gateway === undefined) throw new Error('no gateway runs')
       return gateway
@@ -206,14 +224,14 @@ export async function withPipelineOn(
     },
   }
   try {
-    await ofAll(({ link }) => link.ready())
+    await Promise.all(partitions.map(({ link }) => link.ready()))
     await pipeline.startGateway()
     for (let n = 0; n < consumers; n++) await pipeline.startConsumer().waitForLine(/"msg":"listening"/)
     await test(pipeline)
   } finally {
     await sender.stop()
     await Promise.all([...running, ...(gateway ? [gateway] : [])].map((each) => each.kill('SIGKILL')))
-    await ofAll(({ link }) => link.close())
+    await Promise.all(partitions.map(({ link }) => link.close()))
     rmSync(directory, { recursive: true, force: true })
   }
 }

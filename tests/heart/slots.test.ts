@@ -6,6 +6,7 @@
 import { createRequire } from 'node:module'
 import { beforeEach, expect, it } from 'vitest'
 import { partitionKeys } from '../../packages/core/src/keys.ts'
+import { planText } from '../../packages/core/src/plan.ts'
 import type { RedisLink } from '../../packages/core/src/redis/link.ts'
 import {
   acquireProbe,
@@ -20,9 +21,16 @@ import {
 } from '../../packages/core/src/stream/dead-letters.ts'
 import { ensureGroup } from '../../packages/core/src/stream/group.ts'
 import { readLedger } from '../../packages/core/src/stream/ledger.ts'
+import { leasePermits, returnLimits, takeLimits } from '../../packages/core/src/stream/limits.ts'
 import { locateEvent } from '../../packages/core/src/stream/locate.ts'
 import { settledKeys, settledMember } from '../../packages/core/src/stream/long-memory.ts'
 import { renewLeases, renewPending, wakeParked } from '../../packages/core/src/stream/parked.ts'
+import {
+  changePartitions,
+  drainedBefore,
+  ensurePlan,
+  spreadPlan,
+} from '../../packages/core/src/stream/plans.ts'
 import { removeConsumers } from '../../packages/core/src/stream/reclaim.ts'
 import { trimSettled } from '../../packages/core/src/stream/trim.ts'
 import { movesOf } from './moves.ts'
@@ -99,6 +107,14 @@ it('all keys of every script are in one slot', async () => {
     expect(await settle(link, [{ ...again!, renew: place }])).toBe(1)
     expect(await locateEvent(link, locating, admission.id)).toMatchObject({ place: 'settled' })
   }
+  const place = { link, keys }
+  const lease = await leasePermits(place, limits[1], 5, { cell: 0, permits: 0 })
+  await leasePermits(place, limits[1], 5, lease)
+  const taken = await takeLimits(place, limits)
+  if (taken.kind === 'taken') await returnLimits(place, limits, taken.stamp)
+  const foreign = world.admission({ limits })
+  await world.admitter().admit(link, { ...foreign, fields: [...foreign.fields, 'new', 'field'] })
+  await world.read(link, 'a')
   const { admission, entry } = await held(link)
   await buryNow(link, entry)
   const letter = (await findDeadLetter(link, keys, admission.id))!
@@ -112,6 +128,17 @@ it('all keys of every script are in one slot', async () => {
   await acquireProbe(link, keys, 'github', breaker)
   await releaseProbe(link, keys, 'github')
   await readBreaker(link, keys, 'github')
+  const plan = await ensurePlan({ link, keys }, 4)
+  const standing = { epoch: plan.epoch, plan: planText(plan), elsewhere: 0, firstId: undefined }
+  for (const tool of ['github', 'three']) {
+    const event = world.admission({ tool, limits })
+    expect(await world.admitter().look(link, event, standing)).toMatchObject({ kind: 'seen', occurrences: 0 })
+    const accepted = await world.admitter().admitUnder(link, event, standing)
+    expect(accepted).toMatchObject({ kind: 'accepted' })
+    expect(await world.admitter().look(link, event, standing)).not.toMatchObject({ occurrences: 0 })
+  }
+  await spreadPlan({ link, keys }, await changePartitions({ link, keys }, 5))
+  await drainedBefore({ link, keys }, 1)
   expect((await readLedger(link, keys)).ledger.unaccounted).toBe(0)
   const left = ((await link.call('KEYS', '*')) as Buffer[])
     .map(String)
@@ -121,9 +148,15 @@ it('all keys of every script are in one slot', async () => {
   expect([...calls.keys()].sort()).toEqual([
     'acquire-probe',
     'admit',
+    'admit-any',
+    'admit-fenced',
+    'change-plan',
     'claim-parked',
     'dead-letter',
+    'drained-before',
     'ensure-group',
+    'lease-permits',
+    'look',
     'park',
     'purge',
     'read-breaker',
@@ -135,8 +168,11 @@ it('all keys of every script are in one slot', async () => {
     'renew-pending',
     'replay',
     'report-breaker',
+    'return-limits',
     'search-stream',
     'settle',
+    'spread-plan',
+    'take-limits',
     'trim',
     'wake-parked',
   ])

@@ -25,6 +25,7 @@ import { createMetrics, type GatewayMetrics } from '../../apps/ingest/src/metric
 import { keepDictionaries } from '../../apps/ingest/src/packers.ts'
 import { enterOwner, NO_OWNERS } from '../../apps/ingest/src/report.ts'
 import { openSpool, type Spool } from '../../apps/ingest/src/spool/spool.ts'
+import { useRedis } from './redis.ts'
 
 export const SECRET = 'a secret for tests'
 
@@ -69,6 +70,25 @@ export async function withGateway<T>(
   }
 }
 
+/** How long tests wait for what a gateway does by itself. */
+export const POLL = { timeout: 10_000, interval: 20 }
+
+type Settings = GatewayOptions['settings']
+
+/**
+ * One Redis server for all tests of the file, and a gateway on it for each that wants one.
+ * @param common settings of all of them, by dotted path below `webhook`
+ */
+export function useGateway(common: Settings = {}) {
+  const redis = useRedis()
+  return {
+    redis,
+    /** Runs `use` with a gateway of its own. */
+    gateway: <T>(use: (running: TestGateway) => Promise<T>, settings: Settings = {}): Promise<T> =>
+      withGateway({ redisUrl: redis.url, settings: { ...common, ...settings } }, use),
+  }
+}
+
 async function startGateway(options: GatewayOptions, directory: string): Promise<TestGateway> {
   const settings = { 'ingest.host': '127.0.0.1', 'ingest.port': 0, ...options.settings }
   const { config } = await loadConfig({
@@ -102,10 +122,13 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
     : undefined
   const dictionaries = createDictionarySet(loadBundledDictionaries())
   if (spool !== undefined) await keepDictionaries(dictionaries, spoolSettings.directory)
-  const link = connectRedis(redisSettings(config, keysOf(config), `weir-gateway:${name}`))
+  const connect = (partition: number) =>
+    connectRedis(redisSettings(config, keysOf(config, partition), `weir-gateway:${name}`))
+  const link = connect(0)
   const gateway = createGateway({
     config,
     link,
+    connect,
     spool,
     owners: spool === undefined ? NO_OWNERS : await enterOwner(spoolSettings.directory, name),
     dictionaries,

@@ -15,6 +15,7 @@ import { dlqPurgeCommand } from './commands/dlq-purge.ts'
 import { dlqReplayCommand } from './commands/dlq-replay.ts'
 import { dlqShowCommand } from './commands/dlq-show.ts'
 import { eventsGetCommand } from './commands/events-get.ts'
+import { partitionsSetCommand, partitionsShowCommand } from './commands/partitions.ts'
 import { resetCircuitBreakerCommand } from './commands/reset-circuit-breaker.ts'
 import { sendCommand } from './commands/send.ts'
 import { statusCommand } from './commands/status.ts'
@@ -58,6 +59,14 @@ export function createProgram(context: Context): Command {
         dictListCommand(context),
         dictTrainCommand(context),
         dictDropCommand(context),
+      ),
+    )
+    .addCommand(
+      group(
+        'partitions',
+        'how events are spread over the masters of a Cluster',
+        partitionsShowCommand(context),
+        partitionsSetCommand(context),
       ),
     )
     .addCommand(claimPendingCommand(context))

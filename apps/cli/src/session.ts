@@ -4,9 +4,11 @@ import { type LoadedConfig, loadConfig } from '@weir/core/config/load'
 import { redisPlace } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
 import { isFault, messageOf } from '@weir/core/faults'
-import { connectPartitions, type Partition } from '@weir/core/partition'
+import { connectPartition, type Partition } from '@weir/core/partition'
 import { openPipelineView, type PipelineView } from '@weir/core/pipeline-view'
+import { type PartitionPlan, SINGLE_PLAN } from '@weir/core/plan'
 import { placeText } from '@weir/core/redis/place'
+import { readPlan } from '@weir/core/stream/plans'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { CommandFailure } from './exit.ts'
 import type { Io } from './io.ts'
@@ -15,7 +17,10 @@ import { privateRedisUrl } from './private-redis.ts'
 
 export interface Session {
   readonly config: Config
-  readonly partitions: readonly Partition[]
+  /** Every partition that there ever was. */
+  readonly partitions: readonly [Partition, ...Partition[]]
+  /** undefined on a Cluster where nothing has ever been started. */
+  readonly plan: PartitionPlan | undefined
   readonly view: PipelineView
 }
 
@@ -68,18 +73,27 @@ export async function withSession<T>(
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => undefined) // looked at only while connecting
   const name = `webhook-cli:${process.pid}`
-  const partitions = connectPartitions(config, name, { onError: failed.reject })
+  const connect = (partition: number) => connectPartition(config, partition, name, { onError: failed.reject })
+  const partitions: [Partition, ...Partition[]] = [connect(0)]
   const shown = placeText(redisPlace(config))
   try {
-    await connected(partitions, failed.promise, io.signal).catch((error: unknown) => {
+    const unreachable = (error: unknown) => {
       const where =
         loaded.privateRedis && started === undefined
           ? `No Redis is configured (REDIS_URL, --redis-url), no \`start\` runs in ${dataDirectory}, and there is none at ${shown} either`
           : `Redis at ${shown} cannot be reached; check REDIS_URL, REDIS_ADDRESSES or --redis-url, and that it runs`
       throw new CommandFailure(`${where} (${messageOf(error)}).`, 2, { cause: error })
+    }
+    await connected(partitions, failed.promise, io.signal).catch(unreachable)
+    const { cluster_enabled: several, partitions: configured } = config.webhook.redis
+    const plan = several ? await readPlan(partitions[0]) : SINGLE_PLAN
+    for (let each = 1; each < (plan?.highest ?? configured); each++) partitions.push(connect(each))
+    await connected(partitions, failed.promise, io.signal).catch(unreachable)
+    const view = openPipelineView({
+      ...pipelineViewOptions(config, partitions, io.clock),
+      plan: () => plan,
     })
-    const view = openPipelineView(pipelineViewOptions(config, partitions, io.clock))
-    return await use({ config, partitions, view })
+    return await use({ config, partitions, plan, view })
   } finally {
     await Promise.all(partitions.map(({ link }) => link.close()))
   }

@@ -1,9 +1,11 @@
 /** The operations API's process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
-import { Fault, isFault } from '@weir/core/faults'
-import { connectPartitions } from '@weir/core/partition'
+import { Fault, isFault, messageOf } from '@weir/core/faults'
+import { connectPartition, type Partition } from '@weir/core/partition'
 import { openPipelineView } from '@weir/core/pipeline-view'
+import { SINGLE_PLAN } from '@weir/core/plan'
+import { createPlanKeeper } from '@weir/core/plan-keeper'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { pino } from 'pino'
@@ -25,17 +27,41 @@ async function main(): Promise<void> {
   for (const notice of notices) log.info({ notice }, 'configuration')
 
   const errors = createErrorTeller(log)
-  const partitions = connectPartitions(config, `weir-console:${process.pid}`, { onError: errors.tell })
+  const { redis } = config.webhook
   let stopping = false
-  for (const { link, keys } of partitions) {
+  const connect = (partition: number): Partition => {
+    const connected = connectPartition(config, partition, `weir-console:${process.pid}`, {
+      onError: errors.tell,
+    })
+    const { link, keys } = connected
     const { stream } = keys
     link.onConnect(errors.calm)
     link.onConnect(() => log.info({ stream, server: link.peer }, 'connected to Redis'))
     link.onDisconnect(() => {
       if (!stopping) log.warn({ stream }, 'Redis is away; questions are answered with 503 until it is back')
     })
+    return connected
   }
-  const view = openPipelineView(pipelineViewOptions(config, partitions, systemClock))
+  const home = connect(0)
+  /** Every partition that there ever was; the view follows as it grows. */
+  const partitions = [home]
+  const plans = redis.cluster_enabled
+    ? createPlanKeeper({
+        home,
+        others: () => partitions.slice(1),
+        configured: redis.partitions,
+        refreshMs: redis.partitions_refresh,
+        clock: systemClock,
+        onPlan({ highest }) {
+          while (partitions.length < highest) partitions.push(connect(partitions.length))
+        },
+        onError: (error) => log.error({ err: messageOf(error) }, 'the plan of partitions cannot be read'),
+      })
+    : undefined
+  const view = openPipelineView({
+    ...pipelineViewOptions(config, partitions, systemClock),
+    plan: () => (redis.cluster_enabled ? plans?.plan : SINGLE_PLAN),
+  })
   const server = await createOpsServer({
     view,
     token,
@@ -49,6 +75,7 @@ async function main(): Promise<void> {
     stopping = true
     log.info({ signal }, 'stopping')
     await server.close()
+    await plans?.stop()
     await Promise.all(partitions.map(({ link }) => link.close()))
     log.info('stopped')
     process.exit(0)
@@ -56,6 +83,7 @@ async function main(): Promise<void> {
   process.on('SIGINT', () => void stop('SIGINT'))
   process.on('SIGTERM', () => void stop('SIGTERM'))
 
+  plans?.start()
   // The first questions come at once: a moment for the connection, but Redis need not be there.
   await Promise.race([
     Promise.all(partitions.map(({ link }) => link.ready())),

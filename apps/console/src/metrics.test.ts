@@ -111,6 +111,7 @@ describe('GET /metrics', () => {
       webhook_unaccounted_events: 0,
       webhook_spooled_events: 5,
       webhook_loss_witness: 0,
+      webhook_redis_clock_behind_seconds: 0,
       'webhook_circuit_breaker_state{tool_id="github"}': 1,
       'webhook_circuit_breaker_state{tool_id="jira"}': 0,
       'webhook_events_settled_total{tool="github"}': 7,
@@ -122,6 +123,16 @@ describe('GET /metrics', () => {
     expect(samples.get('webhook_oldest_unread_seconds')).toBeGreaterThanOrEqual(0)
     expect(samples.get('webhook_oldest_pending_seconds')).toBeGreaterThanOrEqual(0)
     for (const name of Object.keys(LEDGER_GAUGES)) expect(answer.text).toContain(`# TYPE ${name} gauge`)
+  })
+
+  it("says how far Redis' clock was set back", async () => {
+    const { get, pipeline } = await open()
+    const { link, keys } = pipeline
+    const { streamId } = await pipeline.accept()
+    await link.call('XSETID', keys.stream, `${Number(streamId.split('-')[0]) + 7_200_000}-0`)
+    const behind = parseMetrics((await get('/metrics')).text).get('webhook_redis_clock_behind_seconds')
+    expect(behind).toBeGreaterThan(7_190)
+    expect(behind).toBeLessThanOrEqual(7_200)
   })
 
   it('keeps what a consumer had counted when it leaves, so that no sum ever falls, and drops its gauges', async () => {

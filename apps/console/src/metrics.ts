@@ -20,6 +20,8 @@ export const LEDGER_GAUGES = {
     'Events accepted and not settled: unread, pending and parked; absent while Redis does not know',
   webhook_consumer_lag_known: '1 when the lag is known, 0 when Redis cannot tell',
   webhook_unread_messages: 'Events that no consumer has read; absent while Redis does not know',
+  webhook_partition_lag_messages:
+    'Events accepted and not settled, by partition; absent while Redis does not know',
   webhook_pending_messages: 'Events delivered to a consumer and not settled',
   webhook_parked_messages: 'Events that wait for a retry or for an open breaker',
   webhook_dead_letters: 'Events in the dead letters',
@@ -29,6 +31,8 @@ export const LEDGER_GAUGES = {
     'Accepted events that are in no place; anything but 0 is an alarm; absent while unknown',
   webhook_spooled_events: 'Events in the spools of the gateways, as they last reported',
   webhook_loss_witness: '1 when Redis lost events that it had acknowledged, else 0',
+  webhook_redis_clock_behind_seconds:
+    "How far Redis' clock is behind the newest id of its stream: 0, or it was set back and ids tell no time until it has caught up",
   webhook_circuit_breaker_state: 'Breaker of a tool: 0 closed, 1 open, 2 half-open',
 } as const
 
@@ -105,7 +109,10 @@ function sumsOf(metrics: Snapshot): Snapshot {
   return metrics.filter(({ type }) => sums.has(type))
 }
 
-function ledgerRegistry({ audit, lag, oldest }: LedgerFacts, breakers: readonly BreakerDocument[]): Registry {
+function ledgerRegistry(
+  { audit, lag, oldest, clockBehindMs, partitions }: LedgerFacts,
+  breakers: readonly BreakerDocument[],
+): Registry {
   const registry = new Registry()
   const set = (name: GaugeName, value: number | null) => {
     if (value === null) return
@@ -123,6 +130,16 @@ function ledgerRegistry({ audit, lag, oldest }: LedgerFacts, breakers: readonly 
   set('webhook_unaccounted_events', ledger.unaccounted)
   set('webhook_spooled_events', ledger.spooled)
   set('webhook_loss_witness', audit.losses.length > 0 ? 1 : 0)
+  set('webhook_redis_clock_behind_seconds', clockBehindMs / 1000)
+  const byPartition = new Gauge({
+    name: 'webhook_partition_lag_messages',
+    help: LEDGER_GAUGES.webhook_partition_lag_messages,
+    labelNames: ['partition'],
+    registers: [registry],
+  })
+  for (const { partition, lag: waiting } of partitions) {
+    if (waiting !== null) byPartition.set({ partition }, waiting)
+  }
   const name: GaugeName = 'webhook_circuit_breaker_state'
   const breaker = new Gauge({
     name,

@@ -116,6 +116,10 @@ export const statusSchema = object({
   losses: list(lossSchema),
   lag: object({ messages: unknownCount, unread: unknownCount, pending: count, parked: count }),
   oldest: object({ unread_ms: count, pending_ms: count, overdue_ms: count }),
+  clock_behind_ms: described(
+    count,
+    "How far Redis' clock is behind the newest id of its stream; above 1000 it went back.",
+  ),
   group: described(flag, 'Does the consumer group exist?'),
   consumers: list(
     object({
@@ -132,6 +136,37 @@ export const statusSchema = object({
   breakers: list(breakerSchema),
   streams: list(
     object({ name: text, length: count, memory_bytes: nullable(count), last_generated_id: text }),
+  ),
+  plan: {
+    ...object({
+      epoch: count,
+      partitions: count,
+      highest: described(count, 'Partitions that there ever were; consumers serve all of them.'),
+      since: nullable(time),
+      earlier: list(
+        object({
+          epoch: count,
+          partitions: count,
+          replaced_at: nullable(time),
+          closed_at: nullable(time, 'null = its evidence is still looked up.'),
+        }),
+      ),
+      notices: list(text),
+    }),
+    type: ['object', 'null'],
+    description: 'How events are spread over partitions; null where Redis is no Cluster.',
+  },
+  partitions: list(
+    object({
+      partition: count,
+      stream: text,
+      slot: nullable(count, 'Hash slot of all its keys; null without a Cluster.'),
+      server: described(text, 'The master that answered.'),
+      epoch: described(count, 'Epoch of the plan that it knows; 0 = none.'),
+      retired: described(flag, 'true: it takes no new events, and is worked off.'),
+      length: count,
+      ledger: ledgerSchema,
+    }),
   ),
   redis: object({
     version: nullable(text),

@@ -71,7 +71,10 @@ describe('a breaker', () => {
     await withConsumer(redis, settings, [handler], async (world) => {
       for (let n = 0; n < 20; n++) await world.admit({ body: JSON.stringify({ n }) })
       await world.until({ parked: 16, settled: 4 })
-      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({ state: 'closed', failures: 0 })
+      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({
+        state: 'closed',
+        failures: 0,
+      })
     })
   })
 
@@ -83,7 +86,10 @@ describe('a breaker', () => {
       await world.admitMany(10)
       await world.admitMany(10, () => ({ body: 'nothing' }))
       await world.until({ dead: 20 })
-      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({ state: 'closed', failures: 0 })
+      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({
+        state: 'closed',
+        failures: 0,
+      })
     })
   })
 
@@ -106,7 +112,9 @@ describe('a breaker', () => {
       expect(new Set(order).size).toBe(order.length)
       expect((await readBreaker(world.link, world.keys, 'github')).state).not.toBe('closed')
       healthy = true
-      await expect.poll(async () => (await readBreaker(world.link, world.keys, 'github')).state).toBe('closed')
+      await expect
+        .poll(async () => (await readBreaker(world.link, world.keys, 'github')).state)
+        .toBe('closed')
     })
   })
 
@@ -205,12 +213,18 @@ describe('a breaker', () => {
       await halfOpen(world)
       await world.admit({ body: 'nothing' })
       await world.until({ dead: 1 })
-      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({ state: 'half-open', waitMs: 0 })
+      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({
+        state: 'half-open',
+        waitMs: 0,
+      })
       hang = true
       await world.admit()
       await expect.poll(() => world.consumer.state().running).toBe(1)
       await world.consumer.stop()
-      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({ state: 'half-open', waitMs: 0 })
+      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({
+        state: 'half-open',
+        waitMs: 0,
+      })
     })
   })
 
@@ -224,7 +238,10 @@ describe('a breaker', () => {
       const ids = (await world.pending()).map(({ streamId }) => streamId)
       await world.link.call('XCLAIM', world.keys.stream, world.keys.group, 'another', 0, ...ids)
       await expect.poll(() => world.consumer.state().running).toBe(0)
-      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({ state: 'closed', failures: 0 })
+      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({
+        state: 'closed',
+        failures: 0,
+      })
       gate.resolve()
       await world.until({ settled: 10 })
     })

@@ -24,8 +24,8 @@ export type Gate =
 export interface Breakers {
   /** undefined = pass, without a promise: the common case. The first event of a tool asks Redis. */
   gate(tool: string): Promise<Gate> | undefined
-  /** Reports an outcome; resolves when Redis knows. Costs nothing for a success while closed. */
-  report(tool: string, outcome: 'success' | 'failure', probe: boolean): Promise<void>
+  /** Reports an outcome; resolves when Redis knows. undefined when it need not: a success while closed. */
+  report(tool: string, outcome: 'success' | 'failure', probe: boolean): Promise<void> | undefined
   /** Gives the probe back: its event said nothing of the tool. */
   release(tool: string): Promise<void>
   /** Reads the state of every tool seen so far. */
@@ -47,9 +47,11 @@ export interface BreakersOptions {
 export function createBreakers(options: BreakersOptions): Breakers {
   const { link, keys, settings, monotonic } = options
   const views = new Map<string, BreakerState & { readonly readAt: number }>()
+  /** No wait is longer by right; one may be when Redis' clock was set back, until that is repaired (clock-repair.ts). */
+  const longestMs = Math.max(settings.openDurationMs, settings.probeLeaseMs)
   const keep = (tool: string, state: BreakerState) => {
     const before = views.get(tool)
-    views.set(tool, { ...state, readAt: monotonic() })
+    views.set(tool, { ...state, waitMs: Math.min(state.waitMs, longestMs), readAt: monotonic() })
     if (state.state === 'closed' && before !== undefined && before.state !== 'closed') options.onClosed(tool)
   }
   const firstLooks = new Map<string, Promise<void>>()
@@ -74,26 +76,27 @@ export function createBreakers(options: BreakersOptions): Breakers {
       keep(tool, state)
       if (state.state === 'closed') return { kind: 'pass' }
       if (state.state === 'half-open' && state.waitMs === 0) return { kind: 'probe' }
-      return { kind: 'wait', waitMs: state.waitMs }
+      return { kind: 'wait', waitMs: Math.min(state.waitMs, longestMs) }
     })
+  }
+  const report = async (tool: string, outcome: 'success' | 'failure', probe: boolean) => {
+    const state = await reportBreaker(link, keys, tool, settings, outcome === 'failure' ? 1 : 0, probe)
+    keep(tool, state)
+    if (state.changed) options.onChange(tool, state)
   }
   return {
     gate,
-    async report(tool, outcome, probe) {
+    report(tool, outcome, probe) {
       const view = views.get(tool)
-      if (
-        outcome === 'success' &&
-        !probe &&
-        (view === undefined || (view.failures === 0 && view.state === 'closed'))
-      )
-        return
-      const state = await reportBreaker(link, keys, tool, settings, outcome === 'failure' ? 1 : 0, probe)
-      keep(tool, state)
-      if (state.changed) options.onChange(tool, state)
+      const quiet = view === undefined || (view.failures === 0 && view.state === 'closed')
+      if (quiet && outcome === 'success' && !probe) return undefined
+      return report(tool, outcome, probe)
     },
     release: (tool) => releaseProbe(link, keys, tool),
     async refresh() {
-      await Promise.all([...views.keys()].map(async (tool) => keep(tool, await readBreaker(link, keys, tool))))
+      await Promise.all(
+        [...views.keys()].map(async (tool) => keep(tool, await readBreaker(link, keys, tool))),
+      )
     },
     states: () => views,
   }

@@ -21,9 +21,9 @@ describe('the way of an event', () => {
       expect(seen).toMatchObject([{ id: event.id, tenant: 'acme', name: 'issues.opened', attempt: 1 }])
       expect(seen[0]?.body.equals(event.body)).toBe(true)
       await world.rest()
-      expect(await world.consumer.metrics.settled.get()).toMatchObject({
-        values: [{ value: 1, labels: { tool: 'github', outcome: 'settled' } }],
-      })
+      expect(world.consumer.metrics.settled.values()).toEqual([
+        { value: 1, labels: { tool: 'github', outcome: 'settled' } },
+      ])
     })
   })
 

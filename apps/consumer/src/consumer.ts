@@ -8,11 +8,11 @@
 import type { Adapter } from '@weir/core/adapters/adapter'
 import type { Clock } from '@weir/core/clock'
 import { type DictionarySet, fetchDictionary, publishDictionaries } from '@weir/core/dictionaries'
-import { isFault, messageOf } from '@weir/core/faults'
+import { isFault } from '@weir/core/faults'
 import type { Handler } from '@weir/core/handlers/handler'
 import type { PartitionKeys } from '@weir/core/keys'
 import { createUnpacker } from '@weir/core/packing'
-import type { RedisLink, RedisReply } from '@weir/core/redis/link'
+import type { RedisLink } from '@weir/core/redis/link'
 import type { DedupeWindow } from '@weir/core/stream/admit'
 import { BREAKER_GAUGE } from '@weir/core/stream/breaker'
 import { evidencePlace } from '@weir/core/stream/evidence'
@@ -21,31 +21,32 @@ import { wakeParked } from '@weir/core/stream/parked'
 import { keepReads } from '@weir/core/stream/reads'
 import { removeConsumers } from '@weir/core/stream/reclaim'
 import type { Holding } from '@weir/core/stream/settle'
-import { streamIdMillis } from '@weir/core/stream/stream-id'
 import { trimSettled } from '@weir/core/stream/trim'
 import type { Logger } from 'pino'
 import type { Backoff } from './backoff.ts'
 import { createBreakers } from './breakers.ts'
+import { createDecoder } from './decode.ts'
 import { createExecutor } from './executor.ts'
 import { createHeld } from './held.ts'
 import { createIntake } from './intake.ts'
-import type { ConsumerMetrics } from './metrics.ts'
+import type { PartitionMetrics } from './metrics.ts'
 import { handBack } from './own-entries.ts'
 import { createReader } from './reader.ts'
 import { type ReclaimerOptions, reclaimOnce, reclaimSuspects } from './reclaimer.ts'
+import { createRedisClock } from './redis-clock.ts'
 import { renew, renewHeld } from './renewer.ts'
 import { removeOldReports, removeReport, writeReport } from './reports.ts'
 import { createRetries } from './retries.ts'
 import { ConsumerStopping } from './run.ts'
 import { createSettler } from './settler.ts'
-import { createDecoder, createFanOut } from './stages.ts'
+import { createFanOut } from './stages.ts'
+import { createTellOnce } from './tell-once.ts'
+import type { Workers } from './workers.ts'
 
 export interface ConsumerSettings {
-  /** Handlers running at once. */
-  readonly numWorkers: number
   readonly batchSize: number
   readonly blockTimeoutMs: number
-  /** Entries held at most. */
+  /** Entries held at most; asked again and again. */
   readonly prefetchCount: number
   readonly maxRetries: number
   readonly handlerTimeoutMs: number
@@ -72,6 +73,12 @@ export interface ConsumerDeps {
   readonly blocking: RedisLink
   readonly keys: PartitionKeys
   readonly settings: ConsumerSettings
+  /** Was it settled in another partition? Only asked of events that were late. */
+  settledElsewhere(locator: Buffer): Promise<boolean>
+  /** What all consumers of the process are busy with; default: this one is the only one. */
+  readonly process?: () => { readonly held: number; readonly running: number }
+  /** Handlers running at once; shared by the consumers of one process. */
+  readonly workers: Workers
   readonly adapters: ReadonlyMap<string, Adapter>
   readonly handlers: readonly Handler[]
   readonly dictionaries: DictionarySet
@@ -81,7 +88,7 @@ export interface ConsumerDeps {
   readonly clock: Clock
   readonly random: () => number
   readonly log: Logger
-  readonly metrics: ConsumerMetrics
+  readonly metrics: PartitionMetrics
 }
 
 export interface Consumer {
@@ -94,6 +101,8 @@ export interface Consumer {
     readonly held: number
     readonly running: number
     readonly unsettled: number
+    /** Since Redis last answered a read of the stream, be it that there is nothing; null when it never did. */
+    readonly last_read_ms: number | null
   }
 }
 
@@ -114,13 +123,36 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
   const stopping = new AbortController()
   /** Aborted when what was held is finished, or its time is up. */
   const drained = new AbortController()
-  let skewMs = 0
-  const redisNow = () => clock.now() + skewMs
+  const windowMs = (tool: string) => deps.window(tool).duration
   const evidence = (tool: string, locator: Buffer) =>
-    evidencePlace({ keys, tool, windowMs: deps.window(tool).duration, shards: deps.evidenceShards }, locator)
+    evidencePlace({ keys, tool, windowMs: windowMs(tool), shards: deps.evidenceShards }, locator)
 
-  const held = createHeld(settings.prefetchCount, () => executor.pump())
+  const held = createHeld(
+    () => settings.prefetchCount,
+    () => executor.pump(),
+  )
   const probeLeaseMs = settings.handlerTimeoutMs * 2
+  const longestDelayMs = Math.max(
+    settings.backoff.maxMs,
+    settings.breaker.openDurationMs,
+    probeLeaseMs,
+    DICTIONARY_RETRY_MS,
+  )
+  const redisClock = createRedisClock({
+    link,
+    keys,
+    clock,
+    log,
+    tools: [...adapters.keys()],
+    limits: {
+      longestDelayMs: Math.max(longestDelayMs, settings.reclaimIdleMs),
+      leaseMs: settings.reclaimIdleMs,
+      openDurationMs: settings.breaker.openDurationMs,
+      probeLeaseMs,
+    },
+    settleMs: settings.reclaimIdleMs,
+  })
+  const redisNow = redisClock.now
   const breakers = createBreakers({
     link,
     keys,
@@ -142,13 +174,9 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     clock,
     log,
     redisNow,
+    windowMs,
     evidence,
-    longestDelayMs: Math.max(
-      settings.backoff.maxMs,
-      settings.breaker.openDurationMs,
-      probeLeaseMs,
-      DICTIONARY_RETRY_MS,
-    ),
+    longestDelayMs,
     onSettled(item, outcome, result) {
       const { tool } = item.record
       if (result === 'gone')
@@ -166,9 +194,9 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
           void wakeWaiting()
         return
       }
-      metrics.settled.inc({ tool, outcome: outcome.kind })
+      metrics.settled.add(tool, outcome.kind, 1)
       if (outcome.kind === 'dead') metrics.failed.inc({ tool, reason: outcome.reason })
-      metrics.settleLatency.observe({ tool }, Math.max(0, redisNow() - streamIdMillis(item.streamId)) / 1000)
+      metrics.settleLatency.observe(tool, Math.max(0, redisNow() - item.appendedAt) / 1000)
     },
   })
   const renewal = {
@@ -192,7 +220,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     breakers,
     clock,
     log,
-    workers: settings.numWorkers,
+    workers: deps.workers,
     handlerTimeoutMs: settings.handlerTimeoutMs,
     maxAttempts: settings.maxRetries + 1,
     backoff: settings.backoff,
@@ -201,11 +229,12 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     confirm: async (item) => (await renew(renewal, [item])).has(item),
     mayBeSettled(item) {
       if (!item.record.derived || memory.horizonMs === 0) return false
-      const { duration } = deps.window(item.record.tool)
-      const appended = streamIdMillis(item.streamId)
-      return redisNow() - appended > duration || appended - item.record.receivedAt > duration
+      const { record, appendedAt } = item
+      const duration = windowMs(record.tool)
+      return redisNow() - appendedAt > duration || appendedAt - record.receivedAt > duration
     },
-    wasSettled: (item) => wasSettled(link, memory, redisNow(), item.record.locator),
+    wasSettled: async ({ record: { locator } }) =>
+      (await wasSettled(link, memory, redisNow(), locator)) || (await deps.settledElsewhere(locator)),
     fetchDictionary: (id) => fetchDictionary(link, keys, dictionaries, id),
     dictionaryRetryMs: DICTIONARY_RETRY_MS,
     async redisAgain(signal) {
@@ -214,8 +243,8 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     },
     onRun(item, seconds, outcome) {
       const { tool } = item.record
-      metrics.processing.observe({ tool, outcome: outcome.kind }, seconds)
-      metrics.attempts.inc({ tool, outcome: outcome.kind })
+      metrics.processing.observe(tool, seconds, outcome.kind)
+      metrics.attempts.add(tool, outcome.kind, 1)
       if (outcome.kind === 'park' && outcome.reason === 'dictionary') metrics.missingDictionary.inc()
     },
   })
@@ -225,6 +254,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     settler,
     quarantineAfter: settings.quarantineAfter,
     monotonic: clock.monotonic,
+    redisNow,
   })
   const owned: Holding = { kind: 'pending', consumer: name }
   const own = { link, keys, consumer: name, held, log }
@@ -237,13 +267,15 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     blockMs: settings.blockTimeoutMs,
     graceMs: settings.commandTimeoutMs,
     onEntries: (entries, deliveries) => hold(entries, owned, () => ({ attempts: 0, deliveries })),
-    onGroupMade: () => void background('publish dictionaries', () => publishDictionaries(link, keys, dictionaries)),
+    onGroupMade: () =>
+      void background('publish dictionaries', () => publishDictionaries(link, keys, dictionaries)),
   })
   const reclaimer: ReclaimerOptions = {
     ...own,
     reclaimIdleMs: settings.reclaimIdleMs,
     quarantineAfter: settings.quarantineAfter,
     deadConsumerAfterMs: settings.deadConsumerAfterMs,
+    idleIsTrue: redisClock.idleIsTrue,
     onReclaimed: (entries, deliveries) => hold(entries, owned, () => ({ attempts: 0, deliveries })),
     onPoison: (entry, deliveries) =>
       hold([entry], owned, () => ({
@@ -269,12 +301,13 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     },
   })
 
+  const telling = createTellOnce(log)
   const background = async (what: string, work: () => Promise<unknown>) => {
     try {
       await work()
+      telling.worked(what)
     } catch (error) {
-      if (!isFault(error, 'REDIS_UNAVAILABLE'))
-        log.error({ err: messageOf(error), what }, 'background work failed')
+      if (!isFault(error, 'REDIS_UNAVAILABLE')) telling.failed('error', what, error, 'background work failed')
     }
   }
   const every = async (
@@ -302,27 +335,22 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     } while ((waking as string) === 'again')
     waking = 'no'
   }
-  const readClock = async () => {
-    const asked = clock.now()
-    const [seconds, micros] = (await link.call('TIME')) as RedisReply[]
-    skewMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) - (asked + clock.now()) / 2
-  }
   const heartbeat = async () => {
-    await readClock()
-    metrics.held.set(held.size)
-    metrics.running.set(executor.running)
+    await redisClock.read()
+    const busy = deps.process?.() ?? { held: held.size, running: executor.running }
+    metrics.held.set(busy.held)
+    metrics.running.set(busy.running)
     for (const [tool, state] of breakers.states())
       metrics.breaker.set({ tool_id: tool }, BREAKER_GAUGE[state.state])
     await writeReport(link, keys, name, {
       at: Math.round(redisNow()),
-      held: held.size,
-      running: executor.running,
+      ...busy,
       metrics: await metrics.registry.getMetricsAsJSON(),
     })
   }
   const onConnect = () => {
     void background('connect', async () => {
-      await readClock()
+      await redisClock.read()
       await publishDictionaries(link, keys, dictionaries)
     })
   }
@@ -418,6 +446,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
         }),
         every(BREAKER_REFRESH_MS, 'breakers', breakers.refresh),
         every(settings.heartbeatIntervalMs, 'heartbeat', heartbeat),
+        every(settings.heartbeatIntervalMs, 'clock', redisClock.keep),
         every(settings.deadConsumerAfterMs / 2, 'old reports', () =>
           removeOldReports(link, keys, redisNow(), settings.deadConsumerAfterMs),
         ),
@@ -432,6 +461,8 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
       held: held.size,
       running: executor.running,
       unsettled: settler.waiting,
+      last_read_ms:
+        reader.lastReadAt === undefined ? null : Math.round(clock.monotonic() - reader.lastReadAt),
     }),
   }
 }

@@ -8,15 +8,17 @@ import {
   PermanentError,
 } from '@weir/core/handlers/handler'
 import { createUnpacker } from '@weir/core/packing'
-import { decodeRecord } from '@weir/core/record'
+import { decodeRecord, type FieldList } from '@weir/core/record'
 import { describe, expect, it } from 'vitest'
 import type { Breakers, Gate } from './breakers.ts'
+import { createDecoder } from './decode.ts'
 import { createExecutor, type Executor, type ExecutorOptions } from './executor.ts'
 import { createHeld, type Held, type HeldItem } from './held.ts'
 import { ConsumerStopping, OwnershipLost } from './run.ts'
 import type { Outcome } from './settler.ts'
-import { createDecoder, createFanOut } from './stages.ts'
+import { createFanOut } from './stages.ts'
 import { handClock, makeEvent, silentLog, type TestEvent } from './testing.ts'
+import { createWorkers } from './workers.ts'
 
 const HANDLER_TIMEOUT_MS = 5_000
 
@@ -29,6 +31,8 @@ interface World {
   /** What the breaker heard: success, failure, release. */
   readonly told: string[]
   add(event?: TestEvent, with_?: Partial<HeldItem>): HeldItem
+  /** Adds one without having it started. */
+  queue(fields: FieldList): void
   /** Lets all that is ready happen. */
   idle(): Promise<void>
   /** Time goes by, with time-outs checked as often as in earnest. */
@@ -52,12 +56,18 @@ function world(
       const decision = gate()
       return decision === undefined ? undefined : Promise.resolve(decision)
     },
-    report: async (_tool, outcome, probe) => void told.push(probe ? `${outcome} of probe` : outcome),
+    report(_tool, outcome, probe) {
+      told.push(probe ? `${outcome} of probe` : outcome)
+      return outcome === 'success' && !probe ? undefined : Promise.resolve()
+    },
     release: async () => void told.push('release'),
     refresh: async () => undefined,
     states: () => new Map(),
   }
-  const held = createHeld(100, () => executor.pump())
+  const held = createHeld(1_000, () => {
+    if (!quietly) executor.pump()
+  })
+  let quietly = false
   const dictionaries = createDictionarySet(new Map())
   const executor = createExecutor({
     held,
@@ -70,7 +80,7 @@ function world(
     breakers,
     clock,
     log: silentLog,
-    workers: 2,
+    workers: createWorkers(2),
     handlerTimeoutMs: HANDLER_TIMEOUT_MS,
     maxAttempts: 4,
     backoff: { baseMs: 1_000, maxMs: 300_000 },
@@ -86,6 +96,18 @@ function world(
     redisAgain: (signal) => clock.wait(200, signal),
     onRun: () => undefined,
     ...overrides,
+  })
+  const itemOf = (fields: FieldList): HeldItem => ({
+    streamId: `${++streamIds}-0`,
+    holding: { kind: 'pending', consumer: 'c' },
+    record: decodeRecord(fields),
+    appendedAt: 0,
+    attempts: 0,
+    deliveries: 1,
+    suspect: false,
+    confirmedAt: clock.monotonic(),
+    state: 'queued',
+    abort: undefined,
   })
   const idle = async () => {
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
@@ -105,20 +127,14 @@ function world(
       await idle()
     },
     add(event = {}, with_ = {}) {
-      const item: HeldItem = {
-        streamId: `${++streamIds}-0`,
-        holding: { kind: 'pending', consumer: 'c' },
-        record: decodeRecord(makeEvent(event).fields),
-        attempts: 0,
-        deliveries: 1,
-        suspect: false,
-        confirmedAt: clock.monotonic(),
-        state: 'queued',
-        abort: undefined,
-        ...with_,
-      }
+      const item = { ...itemOf(makeEvent(event).fields), ...with_ }
       held.add([item])
       return item
+    },
+    queue(fields) {
+      quietly = true
+      held.add([itemOf(fields)])
+      quietly = false
     },
   }
 }
@@ -382,6 +398,121 @@ describe('ownership', () => {
     expect(item.state).toBe('gone')
     expect(w.told).toEqual(['release'])
     expect(w.held.size).toBe(0)
+  })
+})
+
+describe('workers', () => {
+  const forever = () => new Promise<void>(() => undefined)
+
+  it('are given back in the same turn by a handler that is done when it returns', () => {
+    const order: string[] = []
+    const w = world((event) => void order.push(`run ${event.id}`), {
+      onRun: (item) => void order.push(`settled ${item.record.id}`),
+    })
+    const items = [w.add(), w.add(), w.add()]
+    expect(order).toEqual(items.flatMap(({ record }) => [`run ${record.id}`, `settled ${record.id}`]))
+    expect(w.outcomes).toHaveLength(3)
+  })
+
+  it('of handlers that fail at once, too', async () => {
+    const w = world(throwing(new Error('no')))
+    for (let n = 0; n < 5; n++) w.add()
+    await w.idle()
+    expect(w.outcomes).toHaveLength(5)
+  })
+
+  it('are shared: what one partition has taken the others do without, and take turns for', async () => {
+    const workers = createWorkers(2)
+    const gates: PromiseWithResolvers<void>[] = []
+    const gated: Run = () => {
+      const gate = Promise.withResolvers<void>()
+      gates.push(gate)
+      return gate.promise
+    }
+    const [a, b] = [world(gated, { workers }), world(gated, { workers })]
+    for (let n = 0; n < 4; n++) a.add()
+    for (let n = 0; n < 4; n++) b.add()
+    expect([a.executor.running, b.executor.running]).toEqual([2, 0])
+    const done: string[] = []
+    for (let n = 0; n < 8; n++) {
+      gates.shift()?.resolve()
+      await a.idle()
+      expect(workers.busy).toBe(Math.min(2, 8 - n - 1))
+      done.push(`${a.outcomes.length} ${b.outcomes.length}`)
+    }
+    expect(done).toEqual(['1 0', '2 0', '3 0', '3 1', '4 1', '4 2', '4 3', '4 4'])
+  })
+
+  it('come back from a partition that is shut down', async () => {
+    const workers = createWorkers(1)
+    const [a, b] = [world(forever, { workers }), world(() => undefined, { workers })]
+    a.add()
+    a.add()
+    b.add()
+    a.executor.shutDown(new ConsumerStopping('bye'))
+    await b.idle()
+    expect(b.outcomes).toMatchObject([{ kind: 'settled' }])
+    expect(workers.busy).toBe(0)
+  })
+
+  it.each<[string, (runs: number) => void | Promise<void>]>([
+    ['are done when they return', () => undefined],
+    ['resolve at once', () => Promise.resolve()],
+  ])(
+    'do not keep the event loop to themselves, however many events wait, when handlers %s',
+    async (_what, run) => {
+      let runs = 0
+      const w = world(() => run(++runs))
+      const count = 350
+      for (let n = 0; n < count; n++) w.queue(makeEvent().fields)
+      const turns = [0]
+      const watch = () => {
+        turns.push(runs)
+        if (runs < count) setImmediate(watch)
+      }
+      setImmediate(watch)
+      w.executor.pump()
+      await expect.poll(() => turns.at(-1)).toBe(count)
+      for (const [turn, at] of turns.entries()) expect(at - (turns[turn - 1] ?? 0)).toBeLessThanOrEqual(100)
+    },
+  )
+})
+
+describe('what goes wrong before a handler runs', () => {
+  it('puts the item back, whatever it is, and it runs later', async () => {
+    let broken = true
+    let runs = 0
+    const w = world(() => void runs++, {
+      mayBeSettled() {
+        if (broken) throw new Error('no window is known')
+        return false
+      },
+    })
+    w.add()
+    await w.idle()
+    expect(runs).toBe(0)
+    expect(w.held.size).toBe(1)
+    broken = false
+    w.clock.advance(200)
+    await w.idle()
+    expect(runs).toBe(1)
+    expect(w.outcomes).toMatchObject([{ kind: 'settled' }])
+  })
+
+  it('is asked in order: the breaker is not troubled for an item that is not ours', async () => {
+    let asked = 0
+    const w = world(() => undefined, {
+      confirm: async () => false,
+      gate: () => {
+        asked++
+        return { kind: 'probe' }
+      },
+    })
+    w.clock.advance(40_000)
+    w.add({}, { confirmedAt: 0 })
+    await w.idle()
+    expect(asked).toBe(0)
+    expect(w.told).toEqual([])
   })
 })
 

@@ -1,5 +1,6 @@
 /**
- * Runs held events through the stages, `num_workers` at a time, and hands each outcome to the settler.
+ * Runs held events through the stages, `num_workers` at a time, and hands each outcome to the settler. What needs not
+ * wait for anything (nothing to ask Redis, a handler that is done when it returns) is done in one go, without a promise.
  *
  *   Redis does not answer a question that comes first → back into the queue, asked again later
  *   not ours any more               → dropped; whoever has it now settles it
@@ -17,10 +18,12 @@ import { type HandlerEvent, PermanentError } from '@weir/core/handlers/handler'
 import type { Logger } from 'pino'
 import { type Backoff, retryDelay } from './backoff.ts'
 import type { Breakers } from './breakers.ts'
+import { type Decoder, MalformedEvent } from './decode.ts'
 import type { Held, HeldItem } from './held.ts'
 import { ConsumerStopping, OwnershipLost, Run } from './run.ts'
 import type { Outcome } from './settler.ts'
-import { type Decoder, type FanOut, MalformedEvent, runHandlers } from './stages.ts'
+import { type FanOut, runHandlers } from './stages.ts'
+import type { Workers } from './workers.ts'
 
 export interface ExecutorOptions {
   readonly held: Held
@@ -30,8 +33,8 @@ export interface ExecutorOptions {
   readonly breakers: Breakers
   readonly clock: Clock
   readonly log: Logger
-  /** Handlers running at once. */
-  readonly workers: number
+  /** Shared with the executors of the process's other partitions. */
+  readonly workers: Workers
   /** ms */
   readonly handlerTimeoutMs: number
   /** Failed attempts after which an event is dead: max_retries + 1. */
@@ -55,7 +58,7 @@ export interface ExecutorOptions {
 }
 
 export interface Executor {
-  /** Starts as many queued items as there are free workers. */
+  /** Starts as many queued items as there are free workers; goes on by itself. */
   pump(): void
   readonly running: number
   /** Aborts running handlers that are over their time. */
@@ -69,6 +72,9 @@ const MIN_BREAKER_WAIT_MS = 100
 /** Time-outs are checked several times a second; a longer gap means that the process stood still, ms. */
 const STANDSTILL_MS = 1_000
 
+/** Events started before the event loop gets a turn, so that answers, time-outs and signals are not kept waiting. */
+const TURN = 100
+
 /** How an attempt ended, and what that says of the tool's handlers to its breaker. */
 interface Verdict {
   /** undefined = nothing is ours to settle. */
@@ -77,38 +83,15 @@ interface Verdict {
   readonly judged: 'success' | 'failure' | 'nothing'
 }
 
-const SUCCESS: Verdict = { outcome: { kind: 'settled' }, failure: undefined, judged: 'success' }
-const NOT_WANTED: Verdict = { outcome: { kind: 'settled' }, failure: undefined, judged: 'nothing' }
+const SETTLED: Outcome = { kind: 'settled' }
+const SUCCESS: Verdict = { outcome: SETTLED, failure: undefined, judged: 'success' }
+const NOT_WANTED: Verdict = { outcome: SETTLED, failure: undefined, judged: 'nothing' }
 
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { held, settle, decoder, fanOut, breakers, clock, log, backoff } = options
+  const { held, settle, decoder, fanOut, breakers, workers, clock, log, backoff } = options
+  /** Those that wait for something: a handler, a dictionary. */
   const runs = new Set<Run>()
   const down = new AbortController()
-
-  const attempt = async (run: Run): Promise<Verdict> => {
-    const { item } = run
-    let event: HandlerEvent
-    try {
-      try {
-        event = decoder.decode(item.record, item.attempts + 1)
-      } catch (error) {
-        if (!isFault(error, 'DICTIONARY_MISSING')) throw error
-        await options.fetchDictionary(item.record.dictionary)
-        event = decoder.decode(item.record, item.attempts + 1)
-      }
-    } catch (error) {
-      return { outcome: unreadable(item, error), failure: error, judged: 'nothing' }
-    }
-    const handlers = fanOut.handlersFor(event)
-    if (handlers.length === 0) return NOT_WANTED
-    try {
-      if (run.expired !== undefined) throw run.expired
-      await run.until(runHandlers(handlers, event, run, log))
-      return SUCCESS
-    } catch (error) {
-      return failed(item, error)
-    }
-  }
 
   /** The outcome of an event that did not come as far as its handlers. */
   const unreadable = (item: HeldItem, error: unknown): Outcome => {
@@ -160,58 +143,140 @@ export function createExecutor(options: ExecutorOptions): Executor {
   }
 
   /** What the breaker learns: an event that says nothing of the handlers leaves the probe to another one. */
-  const tell = async (tool: string, judged: Verdict['judged'], probe: boolean): Promise<void> => {
-    try {
-      if (judged !== 'nothing') await breakers.report(tool, judged, probe)
-      else if (probe) await breakers.release(tool)
-    } catch (error) {
+  const tell = (tool: string, judged: Verdict['judged'], probe: boolean): Promise<void> | undefined => {
+    const told =
+      judged !== 'nothing' ? breakers.report(tool, judged, probe) : probe ? breakers.release(tool) : undefined
+    return told?.catch((error: unknown) => {
       log.warn({ tool, err: messageOf(error) }, 'breaker was not told')
-    }
+    })
   }
 
-  const runItem = async (item: HeldItem): Promise<void> => {
-    const { tool } = item.record
-    if (clock.monotonic() - item.confirmedAt > options.confirmAfterMs && !(await options.confirm(item))) {
-      held.remove(item)
+  /** Starts one item, for which a worker was taken. */
+  const begin = (item: HeldItem): void => {
+    const now = clock.monotonic()
+    if (now - item.confirmedAt > options.confirmAfterMs) {
+      whatever(item, confirm(item))
       return
     }
+    const gate = breakers.gate(item.record.tool)
+    if (gate === undefined && !options.mayBeSettled(item)) execute(item, false, now)
+    else whatever(item, ask(item, gate))
+  }
+
+  /** Work that may fail at any point before the item's outcome is known. */
+  const whatever = (item: HeldItem, work: Promise<void>): void => {
+    work.catch((error: unknown) => putBack(item, error))
+  }
+
+  /** Asks whether the item is still ours. */
+  const confirm = async (item: HeldItem): Promise<void> => {
+    if (await options.confirm(item)) return ask(item, breakers.gate(item.record.tool))
+    held.remove(item)
+    freed()
+  }
+
+  /** Asks what else has to be known before it may run. */
+  const ask = async (item: HeldItem, gate: ReturnType<Breakers['gate']>): Promise<void> => {
+    const { tool } = item.record
     let probe = false
-    const gate = breakers.gate(tool)
     if (gate !== undefined) {
       const decision = await gate
       if (decision.kind === 'wait') {
         const delayMs = Math.max(decision.waitMs, MIN_BREAKER_WAIT_MS)
         settle(item, { kind: 'park', reason: 'breaker', delayMs, attempts: item.attempts, error: '' })
-        return
+        return freed()
       }
       probe = decision.kind === 'probe'
     }
     if (options.mayBeSettled(item) && (await options.wasSettled(item))) {
-      if (probe) await tell(tool, 'nothing', probe)
+      await tell(tool, 'nothing', probe)
       settle(item, { kind: 'superseded' })
-      return
+      return freed()
     }
     if (down.signal.aborted) {
-      if (probe) await tell(tool, 'nothing', probe)
+      await tell(tool, 'nothing', probe)
       held.requeue(item)
+      return freed()
+    }
+    execute(item, probe, clock.monotonic())
+  }
+
+  const execute = (item: HeldItem, probe: boolean, started: number): void => {
+    const run = new Run(item, started + options.handlerTimeoutMs)
+    const conclude = (verdict: Verdict) => finish(run, verdict, probe, started)
+    let event: HandlerEvent
+    try {
+      event = decoder.decode(item.record, item.attempts + 1)
+    } catch (error) {
+      if (isFault(error, 'DICTIONARY_MISSING')) decodeLater(run, conclude)
+      else conclude({ outcome: unreadable(item, error), failure: error, judged: 'nothing' })
       return
     }
-    const started = clock.monotonic()
-    const run = new Run(item, started + options.handlerTimeoutMs)
+    attempt(run, event, conclude)
+  }
+
+  /** Decodes an event once its dictionary is fetched. */
+  const decodeLater = (run: Run, conclude: (verdict: Verdict) => void): void => {
+    const { item } = run
+    enroll(run)
+    const work = options
+      .fetchDictionary(item.record.dictionary)
+      .then(() => decoder.decode(item.record, item.attempts + 1))
+      .then(
+        (event) => attempt(run, event, conclude),
+        (error: unknown) => conclude({ outcome: unreadable(item, error), failure: error, judged: 'nothing' }),
+      )
+    whatever(item, work)
+  }
+
+  const attempt = (run: Run, event: HandlerEvent, conclude: (verdict: Verdict) => void): void => {
+    const handlers = fanOut.handlersFor(event)
+    let verdict = NOT_WANTED
+    if (handlers.length > 0) {
+      try {
+        if (run.expired !== undefined) throw run.expired
+        const work = runHandlers(handlers, event, run, log)
+        if (work !== undefined) {
+          enroll(run)
+          run.follow(work, (ending) => conclude(ending.ok ? SUCCESS : failed(run.item, ending.error)))
+          return
+        }
+        verdict = SUCCESS
+      } catch (error) {
+        verdict = failed(run.item, error)
+      }
+    }
+    conclude(verdict)
+  }
+
+  /** From now on the run has a deadline, and can be aborted. */
+  const enroll = (run: Run): void => {
     runs.add(run)
-    item.abort = (reason) => run.expire(reason)
-    const { outcome, failure, judged } = await attempt(run)
-    runs.delete(run)
-    item.abort = undefined
-    if (judged !== 'nothing' || probe) await tell(tool, judged, probe)
+    run.item.abort = (reason) => run.expire(reason)
+  }
+
+  const finish = (run: Run, verdict: Verdict, probe: boolean, started: number): void => {
+    const { item } = run
+    if (item.abort !== undefined) {
+      runs.delete(run)
+      item.abort = undefined
+    }
+    const told = tell(item.record.tool, verdict.judged, probe)
+    if (told === undefined) hand(item, verdict, started)
+    else void told.then(() => hand(item, verdict, started))
+  }
+
+  /** Hands the outcome on, and gives the worker back. */
+  const hand = (item: HeldItem, { outcome, failure }: Verdict, started: number): void => {
     if (outcome === undefined) {
       held.remove(item)
-      return
+    } else {
+      const seconds = (clock.monotonic() - started) / 1000
+      if (outcome.kind !== 'settled') note(item, outcome, failure, seconds)
+      options.onRun(item, seconds, outcome)
+      settle(item, outcome)
     }
-    const seconds = (clock.monotonic() - started) / 1000
-    if (outcome.kind !== 'settled') note(item, outcome, failure, seconds)
-    options.onRun(item, seconds, outcome)
-    settle(item, outcome)
+    freed()
   }
 
   const note = (item: HeldItem, outcome: Outcome, failure: unknown, seconds: number) => {
@@ -239,20 +304,55 @@ export function createExecutor(options: ExecutorOptions): Executor {
     log.warn({ event_id: item.record.id, err: messageOf(error) }, 'event put back')
     await options.redisAgain(down.signal)
     held.requeue(item)
+    freed()
   }
 
-  let busy = 0
+  const freed = () => {
+    workers.release()
+    pump()
+  }
+
+  /** True while pump is at it (what is done in one go gives its worker back meanwhile), or will be called anyway. */
+  let pumping = false
+  let waiting = false
+  /** Since the event loop had its turn for sure. */
+  let started = 0
+  const pumpLater = () => {
+    waiting = false
+    pump()
+  }
+  const pumpNextTurn = () => {
+    started = 0
+    pumpLater()
+  }
   const pump = () => {
-    while (busy < options.workers && !down.signal.aborted) {
-      const item = held.take()
-      if (item === undefined) return
-      busy++
-      void runItem(item)
-        .catch((error: unknown) => putBack(item, error))
-        .finally(() => {
-          busy--
-          pump()
-        })
+    if (pumping || waiting) return
+    pumping = true
+    try {
+      for (; held.queued > 0 && !down.signal.aborted; started++) {
+        if (started >= TURN) {
+          waiting = true
+          setImmediate(pumpNextTurn)
+          return
+        }
+        if (!workers.take()) {
+          waiting = true
+          workers.onFree(pumpLater)
+          return
+        }
+        const item = held.take()
+        if (item === undefined) {
+          workers.release()
+          return
+        }
+        try {
+          begin(item)
+        } catch (error) {
+          whatever(item, Promise.reject(error))
+        }
+      }
+    } finally {
+      pumping = false
     }
   }
 

@@ -9,6 +9,7 @@ const item = (streamId: string, suspect = false): HeldItem => ({
   streamId,
   holding: { kind: 'pending', consumer: 'c' },
   record,
+  appendedAt: 0,
   attempts: 0,
   deliveries: suspect ? 3 : 1,
   suspect,

@@ -13,6 +13,8 @@ export interface HeldItem extends HeldEntry {
   readonly streamId: string
   readonly holding: Holding
   readonly record: EventRecord
+  /** When the entry was appended to the stream, Redis ms. */
+  readonly appendedAt: number
   /** Failed attempts before this one. */
   readonly attempts: number
   /** How often it was handed out without an outcome, this time included. */
@@ -59,16 +61,17 @@ export interface Held {
 }
 
 /**
- * @param limit entries held at most (prefetch_count)
+ * @param limit entries held at most, as of now (prefetch_count, or a partition's part of it)
  * @param onQueued called after items were queued
  */
-export function createHeld(limit: number, onQueued: () => void): Held {
+export function createHeld(limit: number | (() => number), onQueued: () => void): Held {
   const items = new Map<string, HeldItem>()
   let queue: HeldItem[] = []
   let head = 0
   let suspects = 0
   let reserved = 0
-  const room = () => Math.max(0, limit - items.size - reserved)
+  const most = typeof limit === 'number' ? () => limit : limit
+  const room = () => Math.max(0, most() - items.size - reserved)
   const waiting = new Set<() => void>()
   const wake = () => {
     for (const check of waiting) check()

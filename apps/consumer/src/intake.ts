@@ -5,8 +5,10 @@
 import { deriveEventId, locatorOf } from '@weir/core/event'
 import { messageOf } from '@weir/core/faults'
 import { decodeRecord, type EventRecord } from '@weir/core/record'
-import type { DeliveredEntry } from '@weir/core/stream/reclaim'
+import { CLOCK_TOLERANCE_MS } from '@weir/core/stream/clock-repair'
+import type { ReadEntry } from '@weir/core/stream/entries'
 import type { Holding } from '@weir/core/stream/settle'
+import { streamIdMillis } from '@weir/core/stream/stream-id'
 import type { Held, HeldItem } from './held.ts'
 import { suspectFrom } from './reclaimer.ts'
 import type { Settler } from './settler.ts'
@@ -16,6 +18,8 @@ export interface IntakeOptions {
   readonly settler: Settler
   readonly quarantineAfter: number
   readonly monotonic: () => number
+  /** Redis' time as this process estimates it, ms. */
+  readonly redisNow: () => number
 }
 
 /** What is known of one handed-out entry besides its record. */
@@ -28,28 +32,32 @@ export interface HandedOut {
 
 /** Takes entries in; those that are held already are passed over. */
 export type Intake = (
-  entries: readonly DeliveredEntry[],
+  entries: readonly ReadEntry[],
   holding: Holding,
   handedOut: (index: number) => HandedOut,
 ) => void
 
-export function createIntake({ held, settler, quarantineAfter, monotonic }: IntakeOptions): Intake {
+export function createIntake({ held, settler, quarantineAfter, monotonic, redisNow }: IntakeOptions): Intake {
   // The first takeover of a dead consumer's entries comes in bulk; a lease that ran out is always single.
   const harmless = { pending: suspectFrom(quarantineAfter), lease: 1 }
   return (entries, holding, handedOut) => {
     const items: HeldItem[] = []
-    for (const [index, { streamId, fields }] of entries.entries()) {
+    const confirmedAt = monotonic()
+    const latest = redisNow() + CLOCK_TOLERANCE_MS
+    for (const [index, entry] of entries.entries()) {
+      const { streamId } = entry
       if (held.has(streamId)) continue
       const { attempts, deliveries } = handedOut(index)
-      const read = readRecord(streamId, fields)
+      const read: Readable = entry.record === undefined ? readRecord(streamId, entry.fields) : entry
       const item: HeldItem = {
         streamId,
         holding,
         record: read.record,
+        appendedAt: appendedAt(streamId, read.record, latest),
         attempts,
         deliveries,
         suspect: deliveries > harmless[holding.kind],
-        confirmedAt: monotonic(),
+        confirmedAt,
         state: 'queued',
         abort: undefined,
       }
@@ -70,17 +78,26 @@ export function createIntake({ held, settler, quarantineAfter, monotonic }: Inta
   }
 }
 
+/** An id that is ahead of Redis' clock, which was set back, says nothing: then it is when the gateway received the event. */
+function appendedAt(streamId: string, record: EventRecord, latest: number): number {
+  const ms = streamIdMillis(streamId)
+  return ms > latest ? record.receivedAt : ms
+}
+
 function poisonOutcome(attempts: number, deliveries: number) {
   const error = `delivered ${deliveries} times without an outcome: it may kill or hang its worker`
   return { kind: 'dead', reason: 'poison', attempts, error } as const
 }
 
-function readRecord(
-  streamId: string,
-  fields: Buffer[] | null,
-): { readonly record: EventRecord; readonly error: string | undefined } {
+/** A record, or one that stands in for it and what is wrong with it. */
+interface Readable {
+  readonly record: EventRecord
+  readonly error?: string
+}
+
+function readRecord(streamId: string, fields: Buffer[] | null): Readable {
   try {
-    return { record: decodeRecord(fields ?? []), error: undefined }
+    return { record: decodeRecord(fields ?? []) }
   } catch (error) {
     return { record: unreadableRecord(streamId), error: messageOf(error) }
   }

@@ -10,19 +10,23 @@ import { createDictionarySet, loadBundledDictionaries } from '@weir/core/diction
 import { isFault } from '@weir/core/faults'
 import { connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
+import { wasSettled } from '@weir/core/stream/long-memory'
 import { pino } from 'pino'
 import { createConsumer } from './consumer.ts'
+import { type ConsumerPlace, createConsumers } from './consumers.ts'
+import { createHealth } from './health.ts'
 import { loadHandlers } from './load-handlers.ts'
 import { createConsumerMetrics } from './metrics.ts'
 import { startOpsServer } from './ops-server.ts'
+import { createVetting } from './vetting.ts'
+import { createWorkers } from './workers.ts'
 
 async function main(): Promise<void> {
   const { config, notices, file } = await loadConfig({ env: process.env, defaultFile: 'config.yaml' })
   const log = pino({ level: config.observability.logging.level, base: { app: 'consumer' } })
-  for (const notice of notices) log.debug({ notice }, 'configuration')
+  for (const notice of notices) log.info({ notice }, 'configuration')
 
   const { consumer: c, redis, stream, security, deduplication } = config.webhook
-  const keys = keysOf(config)
   const handlers =
     c.handlers === null
       ? []
@@ -34,55 +38,83 @@ async function main(): Promise<void> {
   const name = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`
   let stopping = false
   const errors = createErrorTeller(log)
-  const onError = errors.tell
-  const link = connectRedis(redisSettings(config, keys, `weir-consumer:${name}`), { onError })
-  const blocking = connectRedis(redisSettings(config, keys, `weir-consumer-read:${name}`), {
-    onError,
-    blocking: true,
-  })
-  link.onConnect(errors.calm)
-  link.onConnect(() => log.info({ server: link.peer }, 'connected to Redis'))
-  link.onDisconnect(() => {
-    if (!stopping) log.warn('Redis is away; processing goes on when it is back')
-  })
+  const vetting = createVetting({ production: config.production, clock: systemClock, log })
+  const places: ConsumerPlace[] = []
+  const connect = (partition: number): ConsumerPlace => {
+    const keys = keysOf(config, partition)
+    const link = connectRedis(redisSettings(config, keys, `weir-consumer:${name}`), { onError: errors.tell })
+    const blocking = connectRedis(redisSettings(config, keys, `weir-consumer-read:${name}`), {
+      onError: errors.tell,
+      blocking: true,
+    })
+    link.onConnect(errors.calm)
+    link.onConnect(() => log.info({ stream: keys.stream, server: link.peer }, 'connected to Redis'))
+    link.onDisconnect(() => {
+      if (!stopping) log.warn({ stream: keys.stream }, 'Redis is away; processing goes on when it is back')
+    })
+    vetting.watch(link)
+    const place = { keys, link, blocking }
+    places.push(place)
+    return place
+  }
 
   const metrics = createConsumerMetrics()
-  const consumer = createConsumer({
-    name,
-    link,
-    blocking,
-    keys,
-    settings: {
-      numWorkers: c.num_workers,
-      batchSize: c.batch_size,
-      blockTimeoutMs: c.block_timeout,
-      prefetchCount: c.prefetch_count,
-      maxRetries: c.max_retries,
-      handlerTimeoutMs: c.handler_timeout,
-      backoff: { baseMs: c.retry_base_delay, maxMs: c.retry_max_delay },
-      reclaimIdleMs: c.reclaim_idle,
-      reclaimIntervalMs: c.reclaim_interval,
-      quarantineAfter: c.quarantine_after,
-      breaker: { failureThreshold: c.breaker.failure_threshold, openDurationMs: c.breaker.open_duration },
-      heartbeatIntervalMs: c.heartbeat_interval,
-      deadConsumerAfterMs: c.dead_consumer_after,
-      shutdownTimeoutMs: c.shutdown_timeout,
-      keepSettledMs: stream.keep_settled,
-      trimIntervalMs: stream.trim_interval,
-      commandTimeoutMs: redis.command_timeout,
-      maxBodyBytes: security.max_payload_size * 8,
-    },
-    adapters: ADAPTERS,
-    handlers,
-    dictionaries: createDictionarySet(loadBundledDictionaries()),
-    memory: longMemory(config, keys),
-    window: dedupeWindows(config),
-    evidenceShards: deduplication.evidence_shards,
-    clock: systemClock,
-    random: Math.random,
-    log,
+  const workers = createWorkers(c.num_workers)
+  const dictionaries = createDictionarySet(loadBundledDictionaries())
+  const consumers = createConsumers({
+    connect,
+    make: ({ keys, link, blocking }, context) =>
+      createConsumer({
+        name,
+        link,
+        blocking,
+        keys,
+        settings: {
+          batchSize: c.batch_size,
+          blockTimeoutMs: c.block_timeout,
+          get prefetchCount() {
+            return context.credits()
+          },
+          maxRetries: c.max_retries,
+          handlerTimeoutMs: c.handler_timeout,
+          backoff: { baseMs: c.retry_base_delay, maxMs: c.retry_max_delay },
+          reclaimIdleMs: c.reclaim_idle,
+          reclaimIntervalMs: c.reclaim_interval,
+          quarantineAfter: c.quarantine_after,
+          breaker: { failureThreshold: c.breaker.failure_threshold, openDurationMs: c.breaker.open_duration },
+          heartbeatIntervalMs: c.heartbeat_interval,
+          deadConsumerAfterMs: c.dead_consumer_after,
+          shutdownTimeoutMs: c.shutdown_timeout,
+          keepSettledMs: stream.keep_settled,
+          trimIntervalMs: stream.trim_interval,
+          commandTimeoutMs: redis.command_timeout,
+          maxBodyBytes: security.max_payload_size * 8,
+        },
+        settledElsewhere: context.settledElsewhere,
+        process: context.process,
+        workers,
+        adapters: ADAPTERS,
+        handlers,
+        dictionaries,
+        memory: longMemory(config, keys),
+        window: dedupeWindows(config),
+        evidenceShards: deduplication.evidence_shards,
+        clock: systemClock,
+        random: Math.random,
+        log: redis.cluster_enabled ? log.child({ partition: keys.partition }) : log,
+        metrics: context.metrics,
+      }),
+    plan: redis.cluster_enabled
+      ? { configured: redis.partitions, refreshMs: redis.partitions_refresh }
+      : undefined,
+    prefetchCount: c.prefetch_count,
+    wasSettled: ({ keys, link }, locator) =>
+      wasSettled(link, longMemory(config, keys), systemClock.now(), locator),
     metrics,
+    clock: systemClock,
+    log,
   })
+  await vetting.first()
   const started = systemClock.monotonic()
   const token = config.webhook.ops.token
   const ops =
@@ -90,7 +122,12 @@ async function main(): Promise<void> {
       ? undefined
       : await startOpsServer(
           {
-            state: consumer.state,
+            state: consumers.state,
+            health: createHealth({
+              state: consumers.state,
+              partitions: () => places,
+              tools: [...ADAPTERS.keys()],
+            }),
             registry: metrics.registry,
             uptimeSeconds: () => (systemClock.monotonic() - started) / 1000,
             metricsToken: config.observability.metrics.open ? undefined : (token ?? ''),
@@ -98,16 +135,15 @@ async function main(): Promise<void> {
           config.webhook.ops.host,
           c.ops_port,
         )
-  consumer.start()
+  await consumers.start()
   log.info({ port: ops?.port ?? null, consumer: name, workers: c.num_workers }, 'listening')
 
   const stop = async (signal: string) => {
     if (stopping) return
     stopping = true
     log.info({ signal }, 'stopping')
-    await consumer.stop()
+    await consumers.stop()
     await ops?.close()
-    await Promise.all([link.close(), blocking.close()])
     log.info('stopped')
     process.exit(0)
   }

@@ -1,12 +1,19 @@
 /** The consumer's metrics: names, types, labels. Labels are bounded: tools come from the adapters' table. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { createCounter, createHistogram, type TalliedCounter, type TalliedHistogram } from '@weir/core/tally'
+import { Counter, Gauge, Registry } from 'prom-client'
+
+/** What the consumer of one partition needs of it: its breakers are one part of what the gauge shows. */
+export type PartitionMetrics = Omit<ConsumerMetrics, 'breaker'> & {
+  readonly breaker: { set(labels: { readonly tool_id: string }, value: number): void }
+}
 
 export interface ConsumerMetrics {
   readonly registry: Registry
-  readonly processing: Histogram<'tool' | 'outcome'>
-  readonly settleLatency: Histogram<'tool'>
-  readonly attempts: Counter<'tool' | 'outcome'>
-  readonly settled: Counter<'tool' | 'outcome'>
+  /** By tool and outcome, as the next two counters. */
+  readonly processing: TalliedHistogram
+  readonly settleLatency: TalliedHistogram
+  readonly attempts: TalliedCounter
+  readonly settled: TalliedCounter
   readonly failed: Counter<'tool' | 'reason'>
   readonly reclaimed: Counter<string>
   readonly ownershipLost: Counter<string>
@@ -24,31 +31,28 @@ export function createConsumerMetrics(): ConsumerMetrics {
   const registers = [registry]
   return {
     registry,
-    processing: new Histogram({
+    processing: createHistogram(registry, {
       name: 'webhook_event_processing_duration_seconds',
       help: 'Time in the stages, per attempt',
-      labelNames: ['tool', 'outcome'],
+      label: 'tool',
+      secondLabel: 'outcome',
       buckets: SECONDS,
-      registers,
     }),
-    settleLatency: new Histogram({
+    settleLatency: createHistogram(registry, {
       name: 'webhook_event_accepted_to_settled_seconds',
       help: 'From the stream entry to the acknowledgement, by Redis time',
-      labelNames: ['tool'],
+      label: 'tool',
       buckets: SECONDS,
-      registers,
     }),
-    attempts: new Counter({
+    attempts: createCounter(registry, {
       name: 'webhook_event_attempts_total',
       help: 'Attempts by how they ended: settled, superseded, park, dead',
-      labelNames: ['tool', 'outcome'],
-      registers,
+      labels: ['tool', 'outcome'],
     }),
-    settled: new Counter({
+    settled: createCounter(registry, {
       name: 'webhook_events_settled_total',
       help: 'Events that left the pipeline: settled, superseded or dead',
-      labelNames: ['tool', 'outcome'],
-      registers,
+      labels: ['tool', 'outcome'],
     }),
     failed: new Counter({
       name: 'webhook_events_failed_total',

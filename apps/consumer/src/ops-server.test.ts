@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import type { HealthDocument } from './health.ts'
 import { createConsumerMetrics } from './metrics.ts'
 import { type OpsServer, type OpsServerDeps, startOpsServer } from './ops-server.ts'
 
@@ -7,12 +8,14 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()))
 })
 const metrics = createConsumerMetrics()
-const calm = { redis: true, held: 2, running: 1, unsettled: 0 }
+const calm = { redis: true, held: 2, running: 1, unsettled: 0, last_read_ms: 3 }
+const healthy: HealthDocument = { ...calm, status: 'ok', redis: 'ok', stream: null, breakers: [] }
 
 async function start(deps: Partial<OpsServerDeps> = {}) {
   const server = await startOpsServer(
     {
       state: () => calm,
+      health: async () => healthy,
       registry: metrics.registry,
       uptimeSeconds: () => 12.7,
       metricsToken: undefined,
@@ -44,16 +47,17 @@ describe("the consumer's own server", () => {
     expect(await without.json()).toMatchObject({ status: 'degraded', redis: 'disconnected' })
   })
 
-  it('/metrics and /stats are open when so configured', async () => {
+  it('/metrics, /stats and /health/webhook are open when so configured', async () => {
     const get = await start()
-    metrics.attempts.inc({ tool: 'github', outcome: 'settled' })
+    metrics.attempts.add('github', 'settled', 1)
     const response = await get('/metrics')
     expect(response.headers.get('content-type')).toContain('text/plain')
     expect(await response.text()).toContain('webhook_event_attempts_total{tool="github",outcome="settled"} 1')
     expect(await (await get('/stats')).json()).toEqual(calm)
+    expect(await (await get('/health/webhook')).json()).toEqual(healthy)
   })
 
-  it.each(['/metrics', '/stats'])('%s otherwise needs the token', async (path) => {
+  it.each(['/metrics', '/stats', '/health/webhook'])('%s otherwise needs the token', async (path) => {
     const get = await start({ metricsToken: 'secret' })
     for (const init of [
       {},
@@ -96,11 +100,19 @@ describe("the consumer's own server", () => {
     expect((await get('/health')).status).toBe(200)
   })
 
+  it('health that cannot be told is a 500, not a crash', async () => {
+    const get = await start({ health: () => Promise.reject(new Error('no')) })
+    const response = await get('/health/webhook')
+    expect(response.status).toBe(500)
+    expect(await response.json()).toMatchObject({ detail: 'no' })
+  })
+
   it('says when its port is taken', async () => {
     await start()
     const { port } = servers[0] as OpsServer
     const deps = {
       state: () => calm,
+      health: async () => healthy,
       registry: metrics.registry,
       uptimeSeconds: () => 0,
       metricsToken: undefined,

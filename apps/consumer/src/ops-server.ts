@@ -1,12 +1,13 @@
 /**
- * The consumer's own small HTTP server, for probes and scrapers: /health and /ready are open, /metrics and /stats need
- * the operators' token unless metrics are open.
+ * The consumer's own small HTTP server, for probes and scrapers: /health and /ready are open, /metrics, /stats and
+ * /health/webhook need the operators' token unless metrics are open.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Fault, messageOf } from '@weir/core/faults'
 import type { Registry } from 'prom-client'
+import type { HealthDocument } from './health.ts'
 
 export interface OpsServerDeps {
   readonly state: () => {
@@ -14,10 +15,12 @@ export interface OpsServerDeps {
     readonly held: number
     readonly running: number
     readonly unsettled: number
+    readonly last_read_ms: number | null
   }
+  readonly health: () => Promise<HealthDocument>
   readonly registry: Registry
   readonly uptimeSeconds: () => number
-  /** What /metrics and /stats ask for; undefined = nothing, '' = nobody may see them. */
+  /** What /metrics, /stats and /health/webhook ask for; undefined = nothing, '' = nobody may see them. */
   readonly metricsToken: string | undefined
 }
 
@@ -25,6 +28,9 @@ export interface OpsServer {
   readonly port: number
   close(): Promise<void>
 }
+
+/** Pages that say more than a stranger should know. */
+const GUARDED: ReadonlySet<string> = new Set(['/metrics', '/stats', '/health/webhook'])
 
 /** Listens on host:port (0 = any free port). Throws Fault CONFIG_INVALID when it cannot. */
 export async function startOpsServer(deps: OpsServerDeps, host: string, port: number): Promise<OpsServer> {
@@ -37,7 +43,7 @@ export async function startOpsServer(deps: OpsServerDeps, host: string, port: nu
       return json(405, { title: 'Method not allowed', status: 405 }, { allow: 'GET, HEAD' })
     }
     const path = request.url?.split('?')[0]
-    if ((path === '/metrics' || path === '/stats') && !mayLook(request, deps.metricsToken)) {
+    if (path !== undefined && GUARDED.has(path) && !mayLook(request, deps.metricsToken)) {
       const detail = 'send Authorization: Bearer $OPS_TOKEN'
       return json(401, { title: 'Unauthorized', status: 401, detail }, { 'www-authenticate': 'Bearer' })
     }
@@ -55,6 +61,12 @@ export async function startOpsServer(deps: OpsServerDeps, host: string, port: nu
       }
       case '/stats':
         return json(200, deps.state())
+      case '/health/webhook':
+        deps.health().then(
+          (health) => json(200, health),
+          (error: unknown) => json(500, { title: 'Health failed', status: 500, detail: messageOf(error) }),
+        )
+        return
       case '/metrics':
         deps.registry.metrics().then(
           (text) => {

@@ -7,12 +7,14 @@ import type { Clock } from '@weir/core/clock'
 import { isFault, messageOf } from '@weir/core/faults'
 import type { PartitionKeys } from '@weir/core/keys'
 import type { RedisArg, RedisLink, RedisReply } from '@weir/core/redis/link'
+import { createEntryReader, type ReadEntry } from '@weir/core/stream/entries'
 import { ensureGroup, type GroupState } from '@weir/core/stream/group'
 import { keepReads } from '@weir/core/stream/reads'
-import { type DeliveredEntry, entriesOf } from '@weir/core/stream/reclaim'
+
 import type { Logger } from 'pino'
-import type { Held } from './held.ts'
+import type { Held, Reservation } from './held.ts'
 import { takeUpLost } from './own-entries.ts'
+import { createTellOnce } from './tell-once.ts'
 
 export interface ReaderOptions {
   /** For blocking reads alone. */
@@ -30,7 +32,7 @@ export interface ReaderOptions {
   /** How much longer than blockMs an answer may take before the connection counts as dead, ms. */
   readonly graceMs: number
   /** `deliveries`: how often they were handed out, this time included. */
-  readonly onEntries: (entries: readonly DeliveredEntry[], deliveries: number) => void
+  readonly onEntries: (entries: readonly ReadEntry[], deliveries: number) => void
   /** The consumer group was not there and has been made. */
   readonly onGroupMade: (group: Extract<GroupState, { kind: 'created' }>) => void
 }
@@ -42,9 +44,18 @@ export interface Reader {
   interrupt(): Promise<void>
   /** Looks for entries in our name that are not held, before the next read. */
   recheck(): void
+  /** Monotonic ms at which Redis last answered a read; undefined when it never did. */
+  readonly lastReadAt: number | undefined
+}
+
+/** A read under way, and the room that is set aside for what it brings. */
+interface Read {
+  readonly reservation: Reservation
+  readonly answer: Promise<readonly ReadEntry[]>
 }
 
 const RETRY_MS = 200
+const READING = 'read'
 /** Pause between two attempts to interrupt a read: the first may come before the read itself, ms. */
 const INTERRUPT_RETRY_MS = 20
 
@@ -55,6 +66,9 @@ export function createReader(options: ReaderOptions): Reader {
   let calling = false
   /** The connection, the group and our own entries are to be looked after before the next read. */
   let recovering = true
+  let lastReadAt: number | undefined
+  const telling = createTellOnce(log)
+  const entries = createEntryReader()
 
   /** A call on the blocking connection, which has no time-out of its own. */
   const watched = async <T>(what: string, withinMs: number, work: () => Promise<T>): Promise<T> => {
@@ -118,13 +132,14 @@ export function createReader(options: ReaderOptions): Reader {
     await takeUpLost(options, signal, options.onEntries)
   }
 
-  const readOnce = async (): Promise<void> => {
+  /** Sends a read, for as many as there is room for; undefined when there is none. */
+  const send = (): Read | undefined => {
     const reservation = held.reserve(options.batchSize)
-    try {
-      if (reservation.count === 0) return
-      const reply = await call(
-        'blocking read',
-        options.blockMs + options.graceMs,
+    if (reservation.count === 0) return undefined
+    const answer = watched('blocking read', options.blockMs + options.graceMs, async () => {
+      entries.reset()
+      await blocking.pour(
+        entries,
         'XREADGROUP',
         'GROUP',
         keys.group,
@@ -137,10 +152,43 @@ export function createReader(options: ReaderOptions): Reader {
         keys.stream,
         '>',
       )
-      if (reply !== null) options.onEntries(entriesOf((reply as RedisReply[][])[0]?.[1] as RedisReply[]), 1)
+      return entries.take()
+    })
+    return { reservation, answer }
+  }
+
+  /**
+   * Reads as long as there is room and all is well. The next read is sent before what the last one brought is worked on, so
+   * that Redis answers meanwhile.
+   */
+  const readOn = async (signal: AbortSignal): Promise<void> => {
+    let next = send()
+    try {
+      while (next !== undefined) {
+        const { reservation, answer }: Read = next
+        next = undefined
+        try {
+          const read = await answer
+          lastReadAt = clock.monotonic()
+          telling.worked(READING)
+          if (!signal.aborted && !recovering) next = send()
+          if (read.length > 0) options.onEntries(read, 1)
+        } finally {
+          reservation.release()
+        }
+      }
     } finally {
-      reservation.release()
+      if (next !== undefined) void abandon(next)
     }
+  }
+
+  /** Of a read whose answer nobody waits for any more; what it brings is looked for afterwards. */
+  const abandon = async ({ reservation, answer }: Read): Promise<void> => {
+    await answer.catch((error: unknown) => {
+      log.debug({ err: messageOf(error) }, 'a read that was given up has failed')
+    })
+    recovering = true
+    reservation.release()
   }
 
   return {
@@ -153,18 +201,21 @@ export function createReader(options: ReaderOptions): Reader {
           }
           await held.whenRoom(signal)
           if (signal.aborted) return
-          await readOnce()
+          await readOn(signal)
         } catch (error) {
           recovering = true
           if (signal.aborted) return
           const level = isFault(error, 'REDIS_UNAVAILABLE') ? 'warn' : 'error'
-          log[level]({ err: messageOf(error) }, 'cannot read the stream; trying again')
+          telling.failed(level, READING, error, 'cannot read the stream; trying again')
           await clock.wait(RETRY_MS, signal)
         }
       }
     },
     recheck() {
       recovering = true
+    },
+    get lastReadAt() {
+      return lastReadAt
     },
     async interrupt() {
       const since = clock.monotonic()

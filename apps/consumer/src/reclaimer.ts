@@ -4,6 +4,9 @@
  * An entry delivered twice without an outcome is a suspect: perhaps it kills its worker. Suspects are taken over one at
  * a time, each as soon as the one before has its outcome, so that a crash accuses one entry and not all that were held
  * with it; at `quarantine_after` deliveries the entry goes to the dead letters unrun.
+ *
+ * After a jump of Redis' clock every entry looks abandoned, also those that living consumers work on. So idle times are
+ * asked for first and judged then: a jump that came before the answer is seen, one that comes after it does no harm.
  */
 import type { PartitionKeys } from '@weir/core/keys'
 import type { RedisLink } from '@weir/core/redis/link'
@@ -27,6 +30,8 @@ export interface ReclaimerOptions {
   readonly reclaimIdleMs: number
   readonly quarantineAfter: number
   readonly deadConsumerAfterMs: number
+  /** Are the idle times that Redis has told until now to be believed? */
+  readonly idleIsTrue: () => Promise<boolean>
   /** `deliveries`: how often they were handed out, this time included. */
   readonly onReclaimed: (entries: readonly DeliveredEntry[], deliveries: number) => void
   readonly onPoison: (entry: DeliveredEntry, deliveries: number) => void
@@ -52,7 +57,9 @@ async function* abandoned(options: ReclaimerOptions): AsyncGenerator<PendingEntr
       count: PAGE,
       ...(after === undefined ? {} : { after }),
     })
-    yield page.filter(({ streamId }) => !held.has(streamId))
+    const strange = page.filter(({ streamId }) => !held.has(streamId))
+    if (strange.length > 0 && !(await options.idleIsTrue())) return
+    yield strange
     if (page.length < PAGE) return
     after = page.at(-1)?.streamId
   }
@@ -90,6 +97,7 @@ async function takeOver(
 /** One round over all but the suspects; returns how many entries were taken over. */
 export async function reclaimOnce(options: ReclaimerOptions, signal: AbortSignal): Promise<number> {
   const { link, keys, log, quarantineAfter } = options
+  if (!(await options.idleIsTrue())) return 0
   const removed = await removeConsumers(link, keys, { idleMs: options.deadConsumerAfterMs })
   if (removed.length > 0) log.info({ consumers: removed }, 'removed consumers that are gone')
   const suspicious = suspectFrom(quarantineAfter)

@@ -27,7 +27,10 @@ export async function removeReport(link: RedisLink, keys: PartitionKeys, name: s
   await link.call('HDEL', keys.consumers, name)
 }
 
-/** Removes reports older than `ageMs`, and what is no report. A consumer that lives writes its own again. */
+/**
+ * Removes reports older than `ageMs`, those from a time that is still to come (Redis' clock was set back), and what is no
+ * report. A consumer that lives writes its own again.
+ */
 export async function removeOldReports(
   link: RedisLink,
   keys: PartitionKeys,
@@ -36,7 +39,7 @@ export async function removeOldReports(
 ): Promise<void> {
   const reports = (await link.call('HGETALL', keys.consumers)) as RedisReply[]
   for (let i = 0; i + 1 < reports.length; i += 2) {
-    if (redisMs - writtenAt(String(reports[i + 1])) > ageMs)
+    if (Math.abs(redisMs - writtenAt(String(reports[i + 1]))) > ageMs)
       await removeReport(link, keys, String(reports[i]))
   }
 }

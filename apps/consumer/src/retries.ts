@@ -3,12 +3,12 @@
  * Looks again when the next one is due, and at least every `pollMs`, because another consumer may have parked one.
  */
 import type { Clock } from '@weir/core/clock'
-import { messageOf } from '@weir/core/faults'
 import type { PartitionKeys } from '@weir/core/keys'
 import type { RedisLink } from '@weir/core/redis/link'
 import { type ClaimedEvent, claimParked } from '@weir/core/stream/parked'
 import type { Logger } from 'pino'
 import type { Held } from './held.ts'
+import { createTellOnce } from './tell-once.ts'
 
 export interface RetriesOptions {
   readonly link: RedisLink
@@ -31,9 +31,11 @@ export interface Retries {
 
 /** Time between two looks at least, ms: a suspect that is due but may not be taken yet must not make this spin. */
 const MIN_WAIT_MS = 10
+const LOOKING = 'retries'
 
 export function createRetries(options: RetriesOptions): Retries {
-  const { link, keys, held, clock, log } = options
+  const { link, keys, held, clock } = options
+  const telling = createTellOnce(options.log)
   /** The wait under way: ends at `until` (monotonic ms), or when aborted. */
   let waiting: { readonly until: number; readonly end: AbortController } | undefined
 
@@ -73,10 +75,11 @@ export function createRetries(options: RetriesOptions): Retries {
           await held.whenRoom(signal)
           if (signal.aborted) return
           const waitMs = await claim()
+          telling.worked(LOOKING)
           if (waitMs > 0) await pause(waitMs, signal)
         } catch (error) {
           if (signal.aborted) return
-          log.warn({ err: messageOf(error) }, 'cannot look for due retries; trying again')
+          telling.failed('warn', LOOKING, error, 'cannot look for due retries; trying again')
           await pause(options.pollMs, signal)
         }
       }

@@ -12,6 +12,11 @@ export class OwnershipLost extends Error {
   override readonly name = 'OwnershipLost'
 }
 
+/** How the work of a run ended: as it should, or with what was thrown. */
+export type Ending = { readonly ok: true } | { readonly ok: false; readonly error: unknown }
+
+const DONE: Ending = { ok: true }
+
 /** A handler run: one attempt, with its deadline. Expires once, for one reason. */
 export class Run implements Attempt {
   readonly item: HeldItem
@@ -19,7 +24,7 @@ export class Run implements Attempt {
   deadline: number
   expired: Error | undefined
   #controller: AbortController | undefined
-  #reject: ((error: Error) => void) | undefined
+  #end: ((ending: Ending) => void) | undefined
 
   constructor(item: HeldItem, deadline: number) {
     this.item = item
@@ -38,14 +43,23 @@ export class Run implements Attempt {
     if (this.expired !== undefined) return
     this.expired = reason
     this.#controller?.abort(reason)
-    this.#reject?.(reason)
+    this.#ended({ ok: false, error: reason })
   }
-  /** Ends with the work, or rejects when the run expires first. What the work does later is nobody's concern. */
-  until(work: Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#reject = reject
-      work.then(resolve, reject)
-      if (this.expired !== undefined) reject(this.expired)
-    })
+  /**
+   * Calls `end` when the work ends, or when the run expires before that; once. What the work does later is nobody's
+   * concern.
+   */
+  follow(work: Promise<unknown>, end: (ending: Ending) => void): void {
+    this.#end = end
+    work.then(
+      () => this.#ended(DONE),
+      (error: unknown) => this.#ended({ ok: false, error }),
+    )
+    if (this.expired !== undefined) this.#ended({ ok: false, error: this.expired })
+  }
+  #ended(ending: Ending): void {
+    const end = this.#end
+    this.#end = undefined
+    end?.(ending)
   }
 }

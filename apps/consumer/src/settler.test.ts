@@ -8,6 +8,7 @@ import { evidencePlace } from '@weir/core/stream/evidence'
 import { ensureGroup } from '@weir/core/stream/group'
 import { readLedger } from '@weir/core/stream/ledger'
 import { entriesOf } from '@weir/core/stream/reclaim'
+import { streamIdMillis } from '@weir/core/stream/stream-id'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { useRedis } from '../../../tests/support/redis.ts'
@@ -27,6 +28,8 @@ let control: RedisLink
 let lines: LogLine[]
 /** Scripts that were run, and with how many entries. */
 let scripts: string[]
+/** Until then no script is run. */
+let blocked: Promise<void> | undefined
 let held: Held
 let settler: Settler
 let results: [string, string][]
@@ -39,6 +42,7 @@ beforeEach(async () => {
   await ensureGroup(link, keys)
   lines = []
   scripts = []
+  blocked = undefined
   results = []
   held = createHeld(10_000, () => undefined)
   const counting: RedisLink = {
@@ -54,8 +58,11 @@ beforeEach(async () => {
     call: link.call,
     run(script: Script, scriptKeys, args) {
       scripts.push(script.name)
-      return link.run(script, scriptKeys, args)
+      return blocked === undefined
+        ? link.run(script, scriptKeys, args)
+        : blocked.then(() => link.run(script, scriptKeys, args))
     },
+    pour: link.pour,
     onConnect: link.onConnect,
     onDisconnect: link.onDisconnect,
     ready: link.ready,
@@ -70,6 +77,7 @@ beforeEach(async () => {
     clock: systemClock,
     log: pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
     redisNow: Date.now,
+    windowMs: () => quickWindow.duration,
     evidence: (tool, locator) =>
       evidencePlace({ keys, tool, windowMs: quickWindow.duration, shards: 16 }, locator),
     longestDelayMs: 60_000,
@@ -115,6 +123,7 @@ async function hold(count: number, consumer = 'c'): Promise<HeldItem[]> {
       streamId,
       holding: { kind: 'pending', consumer: 'c' },
       record: decodeRecord(fields ?? []),
+      appendedAt: streamIdMillis(streamId),
       attempts: 0,
       deliveries: 1,
       suspect: false,
@@ -147,6 +156,37 @@ describe('settling', () => {
     expect(scripts).toEqual(['settle', 'settle', 'settle'])
     expect(await ledger()).toMatchObject({ settled: 250, pending: 0, unaccounted: 0 })
     expect(settler.waiting).toBe(0)
+  })
+
+  it('does not wait for one batch before it sends the next full one; what comes meanwhile fills another', async () => {
+    const items = await hold(350)
+    const gate = Promise.withResolvers<void>()
+    blocked = gate.promise
+    settleAll(items.slice(0, 250), SETTLED)
+    await expect.poll(() => scripts.length).toBe(2)
+    for (const item of items.slice(250)) {
+      settler.settle(item, SETTLED)
+      await Promise.resolve()
+    }
+    await expect.poll(() => scripts.length).toBe(3)
+    expect(settler.waiting).toBe(350)
+    gate.resolve()
+    await held.whenEmpty(never)
+    expect(scripts).toEqual(['settle', 'settle', 'settle', 'settle'])
+    expect(await ledger()).toMatchObject({ settled: 350, pending: 0, unaccounted: 0 })
+  })
+
+  it('keeps Redis from no more than a few batches at once', async () => {
+    const items = await hold(1_000)
+    const gate = Promise.withResolvers<void>()
+    blocked = gate.promise
+    settleAll(items, SETTLED)
+    await expect.poll(() => scripts.length).toBe(4)
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect(scripts).toHaveLength(4)
+    gate.resolve()
+    await held.whenEmpty(never)
+    expect(scripts).toHaveLength(10)
   })
 
   it('mixes outcomes', async () => {

@@ -11,9 +11,9 @@ import type { EvidencePlace } from '@weir/core/stream/evidence'
 import { bury, type Handover, park } from '@weir/core/stream/handover'
 import type { LongMemoryOptions } from '@weir/core/stream/long-memory'
 import { settleDone } from '@weir/core/stream/settle'
-import { streamIdMillis } from '@weir/core/stream/stream-id'
 import type { Logger } from 'pino'
 import type { Held, HeldItem } from './held.ts'
+import { createTellOnce } from './tell-once.ts'
 
 export type Outcome =
   | { readonly kind: 'settled' }
@@ -36,6 +36,8 @@ export interface SettlerOptions {
   readonly log: Logger
   /** Redis' time as this process estimates it, ms. */
   readonly redisNow: () => number
+  /** The tool's dedupe window, ms. */
+  readonly windowMs: (tool: string) => number
   readonly evidence: (tool: string, locator: Buffer) => EvidencePlace
   /** The longest delay that park may be asked for, ms. */
   readonly longestDelayMs: number
@@ -49,26 +51,38 @@ export interface Settler {
   readonly waiting: number
 }
 
-/** Outcomes in one script call. */
+/** Outcomes in one script call: more would keep Redis from its other clients for more than a millisecond. */
 const MAX_BATCH = 100
+/** Script calls under way at once; with one alone, both sides wait for each other. */
+const MAX_FLIGHTS = 4
 /** Pause before what could not be settled is tried again while Redis answers (out of memory), ms. */
 const RETRY_MS = 200
 const MAX_ERROR_LENGTH = 2_000
+const SETTLING = 'settle'
 
 interface Pending {
   readonly item: HeldItem
   readonly outcome: Outcome
 }
 
+type HandedOver = Extract<Outcome, { readonly kind: 'park' | 'dead' }>
+
+function isHandedOver(pending: Pending): pending is Pending & { readonly outcome: HandedOver } {
+  return pending.outcome.kind === 'park' || pending.outcome.kind === 'dead'
+}
+
 export function createSettler(options: SettlerOptions): Settler {
   const { link, keys, memory, held, clock, log } = options
+  const telling = createTellOnce(log)
   /** To be settled now. */
   const queue: Pending[] = []
   /** Could not be settled; tried again at `retryAt` (monotonic ms), or when Redis is back. */
   let deferred: Pending[] = []
   let retryAt = 0
   let underWay = 0
+  let flights = 0
   let flushing = false
+  let nudge: (() => void) | undefined
   let pause: AbortController | undefined
   const gaveUp = new AbortController()
 
@@ -77,22 +91,21 @@ export function createSettler(options: SettlerOptions): Settler {
     options.onSettled(item, outcome, result)
   }
 
-  const settleAll = async (batch: readonly Pending[], kind: 'settled' | 'superseded') => {
-    const items = batch.filter(({ outcome }) => outcome.kind === kind)
+  const settleAll = async (items: readonly Pending[], kind: 'settled' | 'superseded') => {
     if (items.length === 0) return
     const now = options.redisNow()
-    const entries = items.map(({ item }) => {
-      const place = options.evidence(item.record.tool, item.record.locator)
+    const entries = items.map(({ item }) =>
       // Settled late: its evidence may be over before the gateways' filters know of it.
-      return now - streamIdMillis(item.streamId) > place.windowMs / 2 ? { ...item, renew: place } : item
-    })
+      now - item.appendedAt > options.windowMs(item.record.tool) / 2
+        ? { ...item, renew: options.evidence(item.record.tool, item.record.locator) }
+        : item,
+    )
     await settleDone(link, keys, memory, entries, kind, now)
     for (const pending of items) finish(pending, 'done')
   }
 
-  const handOver = async (pending: Pending) => {
+  const handOver = async (pending: Pending & { readonly outcome: HandedOver }) => {
     const { item, outcome } = pending
-    if (outcome.kind !== 'park' && outcome.kind !== 'dead') return
     const now = options.redisNow()
     const place = options.evidence(item.record.tool, item.record.locator)
     const error = outcome.error.slice(0, MAX_ERROR_LENGTH)
@@ -118,22 +131,34 @@ export function createSettler(options: SettlerOptions): Settler {
     }
   }
 
-  const flushOnce = async () => {
+  /** Settles one batch; never rejects. */
+  const flush = async (): Promise<void> => {
     const batch = queue.splice(0, MAX_BATCH)
-    underWay = batch.length
-    const results = await Promise.allSettled([
-      settleAll(batch, 'settled'),
-      settleAll(batch, 'superseded'),
-      ...batch.map(handOver),
-    ])
-    underWay = 0
+    underWay += batch.length
+    flights++
+    const works = [
+      settleAll(
+        batch.filter(({ outcome }) => outcome.kind === 'settled'),
+        'settled',
+      ),
+      settleAll(
+        batch.filter(({ outcome }) => outcome.kind === 'superseded'),
+        'superseded',
+      ),
+    ]
+    for (const pending of batch) if (isHandedOver(pending)) works.push(handOver(pending))
+    const results = await Promise.allSettled(works)
+    underWay -= batch.length
+    flights--
     const failed = results.find((result) => result.status === 'rejected')
-    if (failed === undefined) return
-    if (deferred.length === 0)
-      log.warn({ err: messageOf(failed.reason) }, 'outcomes could not be settled yet')
-    // Set aside: what needs memory must not stand before acknowledgements that need none.
-    deferred.push(...batch.filter(({ item }) => item.state !== 'gone'))
-    retryAt = clock.monotonic() + RETRY_MS
+    if (failed === undefined) telling.worked(SETTLING)
+    else {
+      telling.failed('warn', SETTLING, failed.reason, 'outcomes could not be settled yet')
+      // Set aside: what needs memory must not stand before acknowledgements that need none.
+      deferred.push(...batch.filter(({ item }) => item.state !== 'gone'))
+      retryAt = clock.monotonic() + RETRY_MS
+    }
+    nudge?.()
   }
 
   /** Until it is time for the deferred ones, or until something else is to be settled. */
@@ -152,6 +177,12 @@ export function createSettler(options: SettlerOptions): Settler {
     }
   }
 
+  /** Until a batch is settled, or another one is full. */
+  const untilNudged = () =>
+    new Promise<void>((resolve) => {
+      nudge = resolve
+    })
+
   const run = async () => {
     // One turn of the event loop gathers what finished together.
     await new Promise<void>((resolve) => setImmediate(resolve))
@@ -160,7 +191,9 @@ export function createSettler(options: SettlerOptions): Settler {
         queue.push(...deferred)
         deferred = []
       }
-      if (queue.length > 0) await flushOnce()
+      // While one is under way, the next one fills; only a full one does not wait.
+      if (queue.length >= (flights === 0 ? 1 : MAX_BATCH) && flights < MAX_FLIGHTS) void flush()
+      else if (flights > 0) await untilNudged()
       else if (deferred.length > 0) await untilRetry()
       else break
     }
@@ -172,6 +205,7 @@ export function createSettler(options: SettlerOptions): Settler {
       item.state = 'settling'
       queue.push({ item, outcome })
       pause?.abort()
+      if (queue.length >= MAX_BATCH) nudge?.()
       if (flushing) return
       flushing = true
       void run()
@@ -179,6 +213,7 @@ export function createSettler(options: SettlerOptions): Settler {
     giveUp() {
       gaveUp.abort()
       pause?.abort()
+      nudge?.()
     },
     get waiting() {
       return queue.length + deferred.length + underWay

@@ -1,83 +1,30 @@
 /**
  * What happens to an event between reading and settling, in order:
  *
- *   1 decode    unpack the body, parse it, name the event and its subject
+ *   1 decode    unpack the body, see that it is what its sender says (decode.ts)
  *   2 context   (takes its place here when contexts are built)
  *   3 fan out   the user's handlers
  *
  * A stage ends the event's way by throwing: PermanentError → dead-lettered at once, Fault DICTIONARY_MISSING → waits
  * without using up attempts, anything else → retried.
  */
-import { gunzipSync } from 'node:zlib'
-import type { Adapter } from '@weir/core/adapters/adapter'
-import { parseBody } from '@weir/core/adapters/parse'
-import { messageOf } from '@weir/core/faults'
-import { type Handler, type HandlerEvent, PermanentError } from '@weir/core/handlers/handler'
-import type { Unpacker } from '@weir/core/packing'
-import type { EventRecord } from '@weir/core/record'
+import type { EventId } from '@weir/core/event'
+import type { Handler, HandlerContext, HandlerEvent } from '@weir/core/handlers/handler'
 import type { Logger } from 'pino'
-
-/** The dead letter's reason: what class of error it was. */
-export class MalformedEvent extends PermanentError {
-  override readonly name = 'MalformedEvent'
-}
-
-export interface Decoder {
-  /** Throws Fault DICTIONARY_MISSING or RECORD_CORRUPT, or {@link MalformedEvent}. */
-  decode(record: EventRecord, attempt: number): HandlerEvent
-}
-
-/** @param maxBodyBytes the largest body after decompression */
-export function createDecoder(
-  adapters: ReadonlyMap<string, Adapter>,
-  unpacker: Unpacker,
-  maxBodyBytes: number,
-): Decoder {
-  return {
-    decode(record, attempt) {
-      const adapter = adapters.get(record.tool)
-      if (adapter === undefined) {
-        throw new PermanentError(`no adapter for tool ${record.tool}; was it accepted by a newer gateway?`)
-      }
-      const { headers, body } = unpacker.unpack(record)
-      const named = new Map(headers)
-      const plain = named.get('content-encoding') === 'gzip' ? gunzip(body, maxBodyBytes) : body
-      const parsed = parseBody(adapter, named.get('content-type'), plain)
-      if (!parsed.ok) throw new MalformedEvent(parsed.reason)
-      const json = parsed.json
-      return {
-        id: record.id,
-        tenant: record.tenant,
-        tool: record.tool,
-        type: record.type,
-        name: adapter.eventName(record.type, json),
-        receivedAt: record.receivedAt,
-        headers: named,
-        payload: json,
-        body,
-        get subject() {
-          return adapter.subject(record.type, json)
-        },
-        attempt,
-      }
-    },
-  }
-}
-
-/** A body that was sent with `Content-Encoding: gzip` is stored as sent, and opened here. */
-function gunzip(body: Buffer, maxBytes: number): Buffer {
-  try {
-    return gunzipSync(body, { maxOutputLength: maxBytes })
-  } catch (cause) {
-    throw new MalformedEvent(`gzip body cannot be opened within ${maxBytes} bytes (${messageOf(cause)})`, {
-      cause,
-    })
-  }
-}
 
 export interface FanOut {
   /** Handlers for an event, in the order of definition; the same array for the same name. */
-  handlersFor(event: HandlerEvent): readonly Handler[]
+  handlersFor(event: Pick<HandlerEvent, 'tool' | 'type' | 'name'>): readonly Handler[]
+}
+
+/** What is known of one tool's handlers. */
+interface Subscriptions {
+  /** Names and types that they list. */
+  readonly listed: ReadonlySet<string>
+  /** Types of which they may list a name: `a` and `a.b` of `a.b.c`. The name of other events need not be looked for. */
+  readonly named: ReadonlySet<string>
+  /** Who wants an event, by name and type as far as they are listed. */
+  readonly lists: Map<string, readonly Handler[]>
 }
 
 /**
@@ -86,30 +33,38 @@ export interface FanOut {
  */
 export function createFanOut(handlers: readonly Handler[]): FanOut {
   const NONE: readonly Handler[] = []
-  const byTool = new Map<string, { readonly listed: Set<string>; readonly lists: Map<string, Handler[]> }>()
-  for (const { tool, events } of handlers) {
-    const entry = byTool.get(tool) ?? { listed: new Set<string>(), lists: new Map<string, Handler[]>() }
-    byTool.set(tool, entry)
-    for (const event of events) entry.listed.add(event)
+  const byTool = new Map<string, Subscriptions>()
+  for (const tool of new Set(handlers.map((handler) => handler.tool))) {
+    const listed = new Set(handlers.flatMap((handler) => (handler.tool === tool ? handler.events : [])))
+    const named = new Set([...listed].flatMap(beginningsOf))
+    byTool.set(tool, { listed, named, lists: new Map() })
   }
   return {
     handlersFor(event) {
-      const entry = byTool.get(event.tool)
-      if (entry === undefined) return NONE
-      const name = entry.listed.has(event.name) ? event.name : ''
-      const type = entry.listed.has(event.type) ? event.type : ''
-      const key = `${name} ${type}`
-      let list = entry.lists.get(key)
+      const subscriptions = byTool.get(event.tool)
+      if (subscriptions === undefined) return NONE
+      const { listed, named, lists } = subscriptions
+      const type = listed.has(event.type) ? event.type : ''
+      let name = named.has(event.type) ? event.name : ''
+      if (!listed.has(name)) name = ''
+      const key = name === '' ? type : `${name} ${type}`
+      let list = lists.get(key)
       if (list === undefined) {
         const wanted = new Set(['*', name, type])
         list = handlers.filter(
           ({ tool, events }) => tool === event.tool && events.some((each) => wanted.has(each)),
         )
-        entry.lists.set(key, list)
+        lists.set(key, list)
       }
       return list
     },
   }
+}
+
+/** `a` and `a.b` of `a.b.c`. */
+function beginningsOf(name: string): string[] {
+  const parts = name.split('.')
+  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('.'))
 }
 
 /** One attempt at an event, as its handlers see it. */
@@ -120,23 +75,54 @@ export interface Attempt {
   over(): boolean
 }
 
-/** Runs an event's handlers one after the other; the first failure, or the end of its time, ends the attempt. */
-export async function runHandlers(
+/** What a handler is given beside the event; made of parts that most handlers never look at. */
+class Context implements HandlerContext {
+  readonly #handler: Handler
+  readonly #eventId: EventId
+  readonly #attempt: Attempt
+  readonly #log: Logger
+
+  constructor(handler: Handler, eventId: EventId, attempt: Attempt, log: Logger) {
+    this.#handler = handler
+    this.#eventId = eventId
+    this.#attempt = attempt
+    this.#log = log
+  }
+  get signal(): AbortSignal {
+    return this.#attempt.signal()
+  }
+  get log(): Logger {
+    return this.#log.child({ handler: this.#handler.name, event_id: this.#eventId })
+  }
+  get idempotencyKey(): string {
+    return `${this.#eventId}:${this.#handler.name}`
+  }
+}
+
+/**
+ * Runs an event's handlers one after the other; the first failure, or the end of its time, ends the attempt. A failure is
+ * thrown or rejected; undefined when all are done at once, without a promise.
+ */
+export function runHandlers(
   handlers: readonly Handler[],
   event: HandlerEvent,
   attempt: Attempt,
   log: Logger,
-): Promise<void> {
-  for (const handler of handlers) {
-    if (attempt.over()) return
-    await handler.run(event, {
-      get signal() {
-        return attempt.signal()
-      },
-      get log() {
-        return log.child({ handler: handler.name, event_id: event.id })
-      },
-      idempotencyKey: `${event.id}:${handler.name}`,
-    })
+  from = 0,
+): Promise<unknown> | undefined {
+  for (let at = from; at < handlers.length; at++) {
+    if (attempt.over()) return undefined
+    const handler = handlers[at] as Handler
+    const result: unknown = handler.run(event, new Context(handler, event.id, attempt, log))
+    if (!isThenable(result)) continue
+    if (at + 1 === handlers.length) return Promise.resolve(result)
+    return Promise.resolve(result).then(() => runHandlers(handlers, event, attempt, log, at + 1))
   }
+  return undefined
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  )
 }

@@ -223,7 +223,10 @@ describe('stop', () => {
       await world.admitMany(10)
       await expect.poll(() => world.consumer.state().running).toBe(10)
       await world.consumer.stop()
-      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({ state: 'closed', failures: 0 })
+      expect(await readBreaker(world.link, world.keys, 'github')).toMatchObject({
+        state: 'closed',
+        failures: 0,
+      })
     })
   })
 })

@@ -31,6 +31,7 @@ import { type Logger, pino } from 'pino'
 import { expect } from 'vitest'
 import { type Consumer, type ConsumerDeps, type ConsumerSettings, createConsumer } from './consumer.ts'
 import { type ConsumerMetrics, createConsumerMetrics } from './metrics.ts'
+import { createWorkers } from './workers.ts'
 
 /** How long `until` waits, ms. */
 const UNTIL_TIMEOUT_MS = 15_000
@@ -46,8 +47,11 @@ export const testKeys: PartitionKeys = partitionKeys({
   cluster: false,
 })
 
+/** Settings, and the handlers that run at once. */
+export type TestSettings = ConsumerSettings & { readonly numWorkers: number }
+
 /** The defaults of configuration, with times in the tens of ms where it has seconds. */
-const quickSettings: ConsumerSettings = {
+const quickSettings: TestSettings = {
   numWorkers: 10,
   batchSize: 100,
   blockTimeoutMs: 200,
@@ -108,8 +112,10 @@ export interface StartedConsumer extends Consumer {
 }
 
 export interface StartOptions {
-  readonly settings?: Partial<ConsumerSettings>
-  readonly deps?: Partial<Omit<ConsumerDeps, 'settings' | 'handlers'>>
+  readonly settings?: Partial<TestSettings>
+  readonly deps?: Partial<Omit<ConsumerDeps, 'settings' | 'handlers' | 'metrics'>> & {
+    readonly metrics?: ConsumerMetrics
+  }
   /** Where the connections go, when not to Redis itself (a proxy). */
   readonly url?: string
   readonly blockingUrl?: string
@@ -151,7 +157,7 @@ let deliveries = 0
 /** Runs `test` with a started consumer. */
 export async function withConsumer(
   redis: { readonly url: string },
-  settings: Partial<ConsumerSettings>,
+  settings: Partial<TestSettings>,
   handlers: readonly Handler[],
   test: (world: ConsumerWorld) => Promise<void>,
   options: WorldOptions = {},
@@ -265,11 +271,11 @@ export async function withConsumer(
 let names = 0
 
 type TestConsumerDeps = Pick<ConsumerDeps, 'link' | 'blocking' | 'keys' | 'memory' | 'log'> &
-  Partial<Omit<ConsumerDeps, 'settings' | 'handlers'>>
+  Partial<Omit<ConsumerDeps, 'settings' | 'handlers' | 'metrics'>> & { readonly metrics?: ConsumerMetrics }
 
 function createTestConsumer(
   deps: TestConsumerDeps,
-  settings: ConsumerSettings,
+  { numWorkers, ...settings }: TestSettings,
   handlers: readonly Handler[],
 ): StartedConsumer {
   const metrics = deps.metrics ?? createConsumerMetrics()
@@ -278,12 +284,14 @@ function createTestConsumer(
     settings,
     handlers,
     metrics,
+    workers: createWorkers(numWorkers),
     adapters: ADAPTERS,
     dictionaries: createDictionarySet(new Map()),
     window: () => quickWindow,
     evidenceShards: 16,
     clock: systemClock,
     random: Math.random,
+    settledElsewhere: async () => false,
     ...deps,
   })
   return {

@@ -18,18 +18,16 @@
 import type { Clock } from '@weir/core/clock'
 import type { EventId } from '@weir/core/event'
 import { Fault, isFault, messageOf } from '@weir/core/faults'
-import type { PartitionKeys } from '@weir/core/keys'
 import { freezeFields } from '@weir/core/record'
-import type { RedisLink } from '@weir/core/redis/link'
-import type { Admission, AdmissionOutcome, Admitter } from '@weir/core/stream/admit'
+import type { Admission } from '@weir/core/stream/admit'
+import type { PlannedOutcome } from '@weir/core/stream/admit-by-plan'
 import type { Limiter, Permits } from '@weir/core/stream/limiter'
 import type { Limited } from '@weir/core/stream/limits'
 import type { Logger } from 'pino'
+import type { Journals } from './journals.ts'
+import type { Lane } from './lane.ts'
+import type { Lanes } from './lanes.ts'
 import type { GatewayMetrics } from './metrics.ts'
-import type { Pulse } from './pulse.ts'
-import type { Recall } from './recall.ts'
-import type { Spool } from './spool/spool.ts'
-import type { Witness } from './witness.ts'
 
 export type Verdict =
   | { readonly kind: 'accepted' }
@@ -47,17 +45,11 @@ export interface Admissions {
 }
 
 export interface AdmissionOptions {
-  readonly link: RedisLink
-  /** The partition that the admitter admits to. */
-  readonly keys: PartitionKeys
-  readonly pulse: Pulse
+  readonly lanes: Lanes
   readonly limiter: Limiter
-  readonly admitter: Admitter
-  readonly recall: Recall
-  readonly witness: Witness
-  readonly spool: Spool | undefined
-  /** Called after an event was spooled. */
-  onSpooled(): void
+  readonly spool: Journals | undefined
+  /** Called after an event was spooled for this partition. */
+  onSpooled(partition: number): void
   /** How long unknown outcomes are tried again, ms. */
   readonly budgetMs: number
   readonly maxInFlight: number
@@ -71,6 +63,9 @@ const TELL_AGAIN_MS = 10_000
 /** Most bytes of records that wait for the disk at once; a disk that hangs must not fill the memory. */
 const MAX_SPOOLING_BYTES = 64 * 1024 * 1024
 
+/** The answer, and the lane that gave it. */
+type Answered = PlannedOutcome<Lane>
+
 type SpoolReason = 'redis_down' | 'redis_unknown' | 'redis_out_of_memory' | 'overload'
 
 const ACCEPTED: Verdict = { kind: 'accepted' }
@@ -78,14 +73,15 @@ const SPOOLED: Verdict = { kind: 'spooled' }
 const NOT_KEPT = 'Redis cannot take the event now, and the spool does not take it'
 
 export function createAdmissions(options: AdmissionOptions): Admissions {
-  const { link, pulse, limiter, admitter, recall, witness, spool, clock, metrics, log } = options
+  const { lanes, limiter, spool, clock, metrics, log } = options
   let inFlight = 0
   let spoolingBytes = 0
   let unsuitableToldAt = Number.NEGATIVE_INFINITY
   metrics.gauge('webhook_ingest_in_flight', () => inFlight)
 
   async function admit(admission: Admission, spools: boolean): Promise<Verdict> {
-    if (!pulse.up) {
+    const lane = lanes.of(admission.locator)
+    if (lane === undefined || !lanes.up(admission.locator)) {
       if (admission.limits.length > 0) metrics.count('webhook_rate_limit_redis_errors_total')
       return withoutRedis(admission, spools, 'redis_down')
     }
@@ -95,21 +91,20 @@ export function createAdmissions(options: AdmissionOptions): Admissions {
     let first = admission
     let permits: Permits | undefined
     try {
-      if (admission.derived && recall.maybe(admission.locator)) {
-        // Unknown goes on to its admission: an event is never refused on a guess.
-        if ((await recall.confirm(admission.locator)) === 'settled') {
-          metrics.count('webhook_duplicates_total', admission.tool, 'long')
-          return { kind: 'duplicate', firstId: admission.id }
-        }
+      const recalled = admission.derived ? lanes.recall(admission.locator) : undefined
+      // Unknown goes on to its admission: an event is never refused on a guess.
+      if (recalled !== undefined && (await recalled) === 'settled') {
+        metrics.count('webhook_duplicates_total', admission.tool, 'long')
+        return { kind: 'duplicate', firstId: admission.id }
       }
       if (admission.limits.length > 0) {
-        const taken = limiter.take(admission.limits, options.keys)
+        const taken = limiter.take(admission.limits, lane.keys)
         const answer = taken instanceof Promise ? await taken : taken
         if (answer.kind === 'limited') return limited(answer)
         permits = answer
         first = { ...admission, limits: answer.counted }
       }
-      return verdictOf(admission, permits, await admitter.admit(link, first))
+      return verdictOf(admission, permits, await lanes.admit(first))
     } catch (error) {
       if (admission.limits.length > 0) metrics.count('webhook_rate_limit_redis_errors_total')
       const second = await afterFailure(first, error)
@@ -128,14 +123,18 @@ export function createAdmissions(options: AdmissionOptions): Admissions {
     return refused === undefined ? toSpool(admission, spools, reason) : Promise.resolve(limited(refused))
   }
 
-  function verdictOf(admission: Admission, permits: Permits | undefined, outcome: AdmissionOutcome): Verdict {
+  function verdictOf(
+    admission: Admission,
+    permits: Permits | undefined,
+    { outcome, place }: Answered,
+  ): Verdict {
     switch (outcome.kind) {
       case 'accepted':
-        witness.saw(admission.fields, outcome.streamId)
+        place.witness.saw(admission.fields, outcome.streamId)
         if (permits !== undefined) metrics.count('webhook_rate_limit_allowed_total')
         return ACCEPTED
       case 'known':
-        witness.saw(admission.fields, '')
+        place.witness.saw(admission.fields, '')
         return ACCEPTED
       case 'duplicate':
         if (permits !== undefined) limiter.giveBack(permits)
@@ -153,19 +152,20 @@ export function createAdmissions(options: AdmissionOptions): Admissions {
   }
 
   /** The second and further attempts, or why the spool has to take it. */
-  async function afterFailure(admission: Admission, error: unknown): Promise<AdmissionOutcome | SpoolReason> {
+  async function afterFailure(admission: Admission, error: unknown): Promise<Answered | SpoolReason> {
     if (!isFault(error, 'REDIS_UNAVAILABLE')) return spoolReason(error)
     const deadline = clock.monotonic() + options.budgetMs
     const again: Admission = { ...admission, repeat: true }
-    pulse.suspect()
-    while (await pulse.whenUp(deadline - clock.monotonic())) {
+    const { locator } = admission
+    lanes.suspect(locator)
+    while (await lanes.whenUp(locator, deadline - clock.monotonic())) {
       try {
-        const outcome = await before(deadline, admitter.admit(link, again))
+        const outcome = await before(deadline, lanes.admit(again))
         metrics.count('webhook_admission_unknown_total', 'retried')
         return outcome
       } catch (failure) {
         if (!isFault(failure, 'REDIS_UNAVAILABLE')) return spoolReason(failure)
-        pulse.suspect()
+        lanes.suspect(locator)
       }
     }
     metrics.count('webhook_admission_unknown_total', 'given_up')
@@ -208,9 +208,10 @@ export function createAdmissions(options: AdmissionOptions): Admissions {
       return refused('overload', 'too many events wait for the disk')
     }
     spoolingBytes += record.length
+    const partition = lanes.of(admission.locator)?.keys.partition ?? 0
     const startedAt = clock.monotonic()
     try {
-      await spool.append(record)
+      await spool.append(partition, record)
     } catch (error) {
       if (!isFault(error, 'SPOOL_FULL'))
         log.error({ event: 'spool_failed', err: error }, 'the spool refused an event')
@@ -221,7 +222,7 @@ export function createAdmissions(options: AdmissionOptions): Admissions {
     }
     metrics.stage('spool', clock.monotonic() - startedAt)
     metrics.count('webhook_spooled_total', reason)
-    options.onSpooled()
+    options.onSpooled(partition)
     return SPOOLED
   }
 

@@ -1,48 +1,46 @@
 /**
  * The gateway put together (docs/architecture.md draws it):
  *
- *   server ▸ route ▸ receive ──▶ admission ──▶ Redis            pulse: whether Redis takes events
- *                                   └─ else ──▶ spool ──drain──▶ Redis, when the pulse is back
- *
- * and, after every connect: the group, the dictionaries, the witness and the long memory.
+ *   server ▸ route ▸ receive ──▶ admission ──▶ lane of its partition ──▶ Redis     (lanes.ts, lane.ts)
+ *                                   └─ else ──▶ journal of its partition ──drain──▶ Redis, when that lane is back
  */
 import type { Clock } from '@weir/core/clock'
-import { dedupeWindows, keysOf, longMemory } from '@weir/core/config/parts'
+import { dedupeWindows, keysOf } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
-import type { DictionarySet } from '@weir/core/dictionaries'
-import { isFault, messageOf } from '@weir/core/faults'
+import { createDictionarySet, type Dictionary, type DictionarySet, ownerOf } from '@weir/core/dictionaries'
+import { isFault } from '@weir/core/faults'
+import { createPacker } from '@weir/core/packing'
 import type { RedisLink } from '@weir/core/redis/link'
-import { createAdmitter } from '@weir/core/stream/admit'
-import { ensureGroup } from '@weir/core/stream/group'
+import { checkSuitability } from '@weir/core/redis/suitability'
 import { createLimiter } from '@weir/core/stream/limiter'
 import type { Logger } from 'pino'
 import { createAdmissions } from './admission.ts'
-import { runSteps } from './after-connect.ts'
 import { createDispatch } from './dispatch.ts'
-import { createDrain } from './drain.ts'
-import { createDurability } from './durability.ts'
+import { createDrain, type Drain } from './drain.ts'
 import { createFloodGuard } from './flood-guard.ts'
+import { createJournals, type Journals, type JournalsOptions } from './journals.ts'
+import { createLane, type Lane } from './lane.ts'
+import { createPlannedLanes, createSingleLane, type LaneContext, type Lanes } from './lanes.ts'
 import { createLimits } from './limits.ts'
 import type { GatewayMetrics } from './metrics.ts'
-import { createPackers } from './packers.ts'
 import { createPages } from './pages.ts'
-import { createPulse } from './pulse.ts'
 import { createReadiness } from './readiness.ts'
-import { createRecall } from './recall.ts'
 import { createReceiver } from './receive.ts'
-import { createReoffer } from './reoffer.ts'
-import { createReporter, type Owners } from './report.ts'
+import { type Owners, sharedOwners } from './report.ts'
 import { createSenders } from './sender.ts'
 import { createHttpServer } from './server.ts'
 import type { Spool } from './spool/spool.ts'
-import { checkSuitability } from './suitability.ts'
-import { createWitness } from './witness.ts'
 
 export interface GatewayDeps {
   readonly config: Config
+  /** To partition 0. */
   readonly link: RedisLink
-  /** Undefined when the spool is switched off and nothing is left in its directory. */
+  /** Connects to another partition; needed on a Cluster. */
+  readonly connect?: (partition: number) => RedisLink
+  /** The journal of partition 0. Undefined when the spool is switched off and nothing is left in its directory. */
   readonly spool: Spool | undefined
+  /** Those of the other partitions; needed on a Cluster with a spool. */
+  readonly journals?: Pick<JournalsOptions, 'openOne' | 'left' | 'onJournals'>
   readonly owners: Owners
   readonly dictionaries: DictionarySet
   /** A name that no other gateway has or had. */
@@ -71,87 +69,85 @@ export interface Gateway {
 const FIRST_CONNECT_MS = 2000
 
 export function createGateway(deps: GatewayDeps): Gateway {
-  const { config, link, spool, clock, metrics, log } = deps
-  const { ingest, security, deduplication, ops } = config.webhook
-  const keys = keysOf(config)
-  const window = dedupeWindows(config)
+  const { config, clock, metrics, log } = deps
+  const { ingest, security, redis, compression, deduplication, ops } = config.webhook
+  const spoolDirectory = deps.spool === undefined ? undefined : ingest.spool.directory
+  const several = redis.cluster_enabled
+  const owners = sharedOwners(deps.owners, several ? redis.partitions : 1)
 
-  const witness = createWitness({
-    windowMs: ingest.reoffer_window,
-    maxBytes: ingest.reoffer_bytes,
-    now: () => clock.monotonic(),
-  })
-  const { compression } = config.webhook
-  const packers = createPackers({
-    dictionaries: deps.dictionaries,
-    level: compression.level,
-    maxLearned: compression.learned_dictionaries,
-    spoolDirectory: spool === undefined ? undefined : ingest.spool.directory,
-  })
-  // Before the pulse, so that its listeners come first: the numbering and the distrust must precede any event.
-  let connection = witness.nextConnection()
-  const removeListeners = [
-    link.onConnect(() => {
-      connection = witness.nextConnection()
-    }),
-    link.onDisconnect(() => packers.distrust()),
-  ]
-  const reporter = createReporter({
-    link,
-    keys,
-    gateway: deps.name,
-    owners: deps.owners,
-    spool,
-    witness,
-    up: () => pulse.up,
-    clock,
-    log,
-  })
-  const durability = createDurability({ config, link, keys, clock, metrics, log })
-  const pulse = createPulse({ link, vet, probe: durability.probe(reporter.report), clock, log })
-  const admitter = durability.admitter(
-    createAdmitter({
-      keys,
-      window,
-      evidenceShards: deduplication.evidence_shards,
-      now: () => clock.now(),
-    }),
-  )
-  const recall = durability.recall(
-    createRecall({
-      link,
-      memory: longMemory(config, keys),
-      redisNow: () => admitter.redisNow(),
-      refreshMs: deduplication.refresh_interval,
-      up: () => pulse.up,
+  const makeLane = (partition: number, context: LaneContext): Lane =>
+    createLane({
+      partition: { keys: keysOf(config, partition), link: linkTo(partition) },
+      config,
+      dictionaries: several ? laneDictionaries(deps.dictionaries) : deps.dictionaries,
+      spoolDirectory,
+      gateway: deps.name,
+      owners,
+      spooled: () => spool?.open.get(partition)?.records ?? 0,
+      witnessBytes: Math.floor(ingest.reoffer_bytes / context.lanes),
+      firstSteps: context.firstSteps,
+      admit: context.admit,
+      onReady: wakeAll,
       clock,
       random: () => deps.random(),
       metrics,
       log,
-    }),
-  )
-  const reoffer = createReoffer({ link, keys, admitter, witness, metrics, log })
-  const drain =
-    spool === undefined
-      ? undefined
-      : createDrain({
-          link,
-          pulse,
-          admitter,
-          recall,
-          witness,
-          spool,
-          ensureDictionary: (id) => packers.ensure(link, keys, id),
-          directory: ingest.spool.directory,
-          window,
-          batch: ingest.spool.drain_batch,
-          intervalMs: ingest.spool.drain_interval,
-          clock,
-          metrics,
-          log,
-        })
+    })
+  function linkTo(partition: number): RedisLink {
+    if (partition === 0) return deps.link
+    if (deps.connect === undefined) throw new Error('this gateway was made for one partition')
+    return deps.connect(partition)
+  }
+
+  const drains = new Map<number, Drain>()
+  const spool =
+    deps.spool &&
+    createJournals({
+      first: deps.spool,
+      openOne: undefined,
+      left: new Map(),
+      ...deps.journals,
+      onOpen(partition, journal) {
+        const drain = drainOf(partition, journal)
+        drains.set(partition, drain)
+        drain.start()
+      },
+    })
+  const lanes = several
+    ? createPlannedLanes({
+        make: makeLane,
+        configured: redis.partitions,
+        refreshMs: redis.partitions_refresh,
+        closeAfterMs: evidenceMs(config),
+        onPlan: wakeAll,
+        clock,
+        log,
+      })
+    : createSingleLane(makeLane)
+  for (const [partition, journal] of spool?.open ?? []) drains.set(partition, drainOf(partition, journal))
+
+  function wakeAll(): void {
+    for (const drain of drains.values()) drain.wake()
+  }
+  function drainOf(partition: number, journal: Spool): Drain {
+    return createDrain({
+      lanes,
+      spool: journal,
+      partition,
+      move: (to, record) => (spool as Journals).append(to, record).then(() => drains.get(to)?.wake()),
+      ensureDictionary: ({ packers, link, keys }, id) => packers.ensure(link, keys, id),
+      directory: ingest.spool.directory,
+      window: dedupeWindows(config),
+      batch: ingest.spool.drain_batch,
+      intervalMs: ingest.spool.drain_interval,
+      clock,
+      metrics,
+      log,
+    })
+  }
+
   const limiter = createLimiter({
-    placeOf: () => ({ link, keys }),
+    placeOf: lanes.limitPlace,
     now: () => clock.monotonic(),
     onLease: (result) => metrics.count('webhook_rate_limit_leases_total', result),
     onError(error) {
@@ -162,21 +158,17 @@ export function createGateway(deps: GatewayDeps): Gateway {
     },
   })
   const admissions = createAdmissions({
-    link,
-    keys,
-    pulse,
+    lanes,
     limiter,
-    admitter,
-    recall,
-    witness,
     spool,
-    onSpooled: () => drain?.wake(),
+    onSpooled: (partition) => drains.get(partition)?.wake(),
     budgetMs: ingest.admission_budget,
     maxInFlight: ingest.max_in_flight,
     clock,
     metrics,
     log,
   })
+  const plain = createPacker(createDictionarySet(new Map()), compression.level)
   const { flood_guard: flood } = ingest
   const floodGuard = createFloodGuard({
     failures: flood.failures,
@@ -196,20 +188,17 @@ export function createGateway(deps: GatewayDeps): Gateway {
     floodGuard,
     floodBlockMs: flood.block,
     admissions,
-    packers,
+    packerOf: (locator) => lanes.of(locator)?.packers.current ?? plain,
     clock,
     metrics,
     log,
   })
   const takingSpool = ingest.spool.enabled ? spool : undefined
   const pages = createPages({
-    readiness: createReadiness({ pulse, spool: takingSpool, clock, stopping: () => server.stopping }),
+    readiness: createReadiness({ lanes, spool: takingSpool, clock, stopping: () => server.stopping }),
     metrics,
-    pulse,
-    link,
-    keys,
+    lanes,
     spool,
-    witness,
     gateway: deps.name,
     now: () => clock.now(),
     measures: config.observability.metrics.enabled,
@@ -235,102 +224,87 @@ export function createGateway(deps: GatewayDeps): Gateway {
     log,
   })
 
-  pulse.onUp((fresh) => {
-    if (fresh) stepsDone = afterConnect()
-    else drain?.wake()
-  })
-  metrics.gauge('webhook_rate_limit_redis_connected', () => (pulse.up ? 1 : 0))
-  if (spool !== undefined) {
-    metrics.gauge('webhook_spool_records', () => spool.records)
-    metrics.gauge('webhook_spool_bytes', () => spool.bytes)
-    metrics.gauge('webhook_spool_accepting', () => (takingSpool?.accepting ? 1 : 0))
-    metrics.gauge('webhook_spool_oldest_age_seconds', () =>
-      spool.oldestAt === undefined ? 0 : Math.max(0, clock.now() - spool.oldestAt) / 1000,
-    )
-  }
-
-  async function vet(): Promise<void> {
-    const { version, warning } = await checkSuitability(link, config.production)
-    if (warning !== undefined) log.warn({ event: 'redis', version }, warning)
-    await durability.vet()
-  }
-
-  /** The steps of the last connection; a new one makes them all due again. */
-  let steps = new AbortController()
-  let stepsDone: Promise<void> = Promise.resolve()
-
-  async function afterConnect(): Promise<void> {
-    steps.abort()
-    steps = new AbortController()
-    const mine = connection
-    // One after the other: those of a lost connection fail at once.
-    await stepsDone
-    await runSteps(
-      [
-        { name: 'group', run: () => ensureGroup(link, keys) },
-        { name: 'dictionaries', run: () => packers.publish(link, keys) },
-        { name: 'witness', run: () => reoffer(mine) },
-        { name: 'long memory', run: () => recall.refresh() },
-      ],
-      steps.signal,
-      { pulse, clock, metrics, log },
-    )
-    drain?.wake()
-  }
-
-  const stopped = new AbortController()
-  let learning: Promise<void> = Promise.resolve()
-
-  /** Looks for dictionaries that were learned meanwhile. */
-  async function keepLearning(): Promise<void> {
-    while (!stopped.signal.aborted) {
-      await clock.wait(compression.refresh_interval, stopped.signal)
-      if (stopped.signal.aborted || !pulse.up) continue
-      await packers.refresh(link, keys).catch((error: unknown) => {
-        if (isFault(error, 'REDIS_UNAVAILABLE')) pulse.suspect()
-        log.warn(
-          { event: 'dictionaries', reason: messageOf(error) },
-          'learned dictionaries could not be looked for',
-        )
-      })
-    }
-  }
+  showGauges({ lanes, spool, taking: takingSpool !== undefined, clock, metrics })
+  metrics.gauge('webhook_long_memory_horizon_seconds', () => deduplication.horizon / 1000)
 
   let stop: Promise<void> | undefined
 
   async function end(): Promise<void> {
     await server.stop(ingest.shutdown_timeout)
-    steps.abort()
-    await stepsDone
-    await drain?.stop()
-    recall.stop()
-    stopped.abort()
-    await learning
-    await reporter.stop()
-    pulse.stop()
-    for (const remove of removeListeners) remove()
+    await Promise.all([...drains.values()].map((drain) => drain.stop()))
+    await lanes.stop()
     await spool?.close()
-    await link.close()
   }
 
   return {
     async start() {
       const timeout = AbortSignal.timeout(FIRST_CONNECT_MS)
       try {
-        await link.ready(timeout)
-        await checkSuitability(link, config.production)
-        // Listening a moment earlier would send the first events through the spool.
-        await pulse.whenUp(FIRST_CONNECT_MS)
+        await deps.link.ready(timeout)
+        await checkSuitability(deps.link, config.production)
       } catch (error) {
         if (!isFault(error, 'REDIS_UNAVAILABLE')) throw error
         log.warn({ event: 'redis', reason: error.message }, 'Redis does not answer; starting without it')
       }
-      drain?.start()
-      recall.start()
-      learning = keepLearning()
-      reporter.start()
+      // Listening a moment earlier would send the first events through the spool.
+      await lanes.ready(timeout)
+      for (const drain of drains.values()) drain.start()
+      lanes.start()
       return server.listen()
     },
     stop: () => (stop ??= end()),
   }
+}
+
+/** How long evidence may count after the last event of an epoch came to rest, ms: see plan-keeper.ts. */
+function evidenceMs({ webhook: { consumer, deduplication } }: Config): number {
+  const windows = Object.values(deduplication.window_configs).map(({ duration }) => duration)
+  const longestDelay = Math.max(
+    consumer.retry_max_delay,
+    consumer.breaker.open_duration,
+    consumer.handler_timeout * 2,
+  )
+  return Math.max(...windows) + longestDelay
+}
+
+/** Learned dictionaries are noted by partition: what one of them knows, another may not have yet. */
+function laneDictionaries(base: DictionarySet): DictionarySet {
+  let learned: ReadonlyMap<string, Dictionary> = new Map()
+  return {
+    ...base,
+    forEvent: (tenant, tool) => learned.get(ownerOf(tenant, tool)) ?? base.forEvent(tenant, tool),
+    learn(next) {
+      learned = next
+      for (const dictionary of next.values()) base.add(dictionary)
+    },
+  }
+}
+
+interface Shown {
+  readonly lanes: Lanes
+  readonly spool: Journals | undefined
+  readonly taking: boolean
+  readonly clock: Clock
+  readonly metrics: GatewayMetrics
+}
+
+function showGauges({ lanes, spool, taking, clock, metrics }: Shown): void {
+  const { all } = lanes
+  const sum = (pick: (lane: Lane) => number) => all.reduce((total, lane) => total + pick(lane), 0)
+  metrics.gauge('webhook_rate_limit_redis_connected', () => (all.every(({ pulse }) => pulse.up) ? 1 : 0))
+  metrics.gauge('webhook_partitions', () => lanes.plan?.partitions ?? 0)
+  metrics.gauge('webhook_partitions_away', () => sum(({ pulse }) => (pulse.up ? 0 : 1)))
+  metrics.gauge('webhook_long_memory_filters', () => sum(({ recall }) => recall.filters.filters))
+  metrics.gauge('webhook_long_memory_bytes', () => sum(({ recall }) => recall.filters.bytes))
+  metrics.gauge('webhook_long_memory_ids', () => sum(({ recall }) => recall.filters.ids))
+  metrics.gauge('webhook_long_memory_fill_ratio', () =>
+    Math.max(...all.map(({ recall }) => recall.filters.fill)),
+  )
+  if (spool === undefined) return
+  metrics.gauge('webhook_spool_records', () => spool.records)
+  metrics.gauge('webhook_spool_bytes', () => spool.bytes)
+  metrics.gauge('webhook_spool_accepting', () => (taking && spool.accepting ? 1 : 0))
+  metrics.gauge('webhook_spool_oldest_age_seconds', () =>
+    spool.oldestAt === undefined ? 0 : Math.max(0, clock.now() - spool.oldestAt) / 1000,
+  )
 }

@@ -5,18 +5,18 @@ import { hostname } from 'node:os'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
 import { keysOf, redisSettings } from '@weir/core/config/parts'
-import type { Config } from '@weir/core/config/schema'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
-import { connectRedis } from '@weir/core/redis/link'
+import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { collectDefaultMetrics } from 'prom-client'
 import { createGateway } from './gateway.ts'
+import { journalDirectory, journalsIn } from './journals.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { keepDictionaries } from './packers.ts'
 import { enterOwner, NO_OWNERS } from './report.ts'
-import { openSpool } from './spool/spool.ts'
+import { openSpool, type Spool } from './spool/spool.ts'
 
 async function main(): Promise<void> {
   const { config, notices } = await loadConfig({ env: process.env, defaultFile: 'config.yaml' })
@@ -26,22 +26,56 @@ async function main(): Promise<void> {
   const name = `${hostname()}-${randomBytes(6).toString('hex')}`
   const metrics = createMetrics()
   collectDefaultMetrics({ register: metrics.registry })
-  const spool = await spoolOf(config, (fault) => {
-    metrics.count('webhook_faults_total', fault.code)
-    log.error({ event: 'spool', code: fault.code, reason: fault.message }, 'the spool reports a fault')
-  })
-  const { directory } = config.webhook.ingest.spool
+  const { redis, ingest } = config.webhook
+  const { directory } = ingest.spool
+  /** All journals are under one limit. */
+  let open: ReadonlyMap<number, Spool> = new Map()
+  const openOne = (partition: number): Promise<Spool> =>
+    openSpool({
+      directory: journalDirectory(directory, partition),
+      maxBytes: ingest.spool.max_bytes,
+      otherBytes: () => {
+        let bytes = 0
+        for (const [other, journal] of open) if (other !== partition) bytes += journal.bytes
+        return bytes
+      },
+      maxAgeMs: ingest.spool.max_age,
+      segmentBytes: ingest.spool.segment_bytes,
+      clock: systemClock,
+      onFault(fault) {
+        metrics.count('webhook_faults_total', fault.code)
+        log.error({ event: 'spool', code: fault.code, reason: fault.message }, 'the spool reports a fault')
+      },
+    })
+  // Also where it is switched off, if an earlier run left a directory, because its events must not stay there.
+  const spool = ingest.spool.enabled || existsSync(directory) ? await openOne(0) : undefined
+  const left = new Map<number, Spool>()
+  if (spool !== undefined) {
+    for (const partition of journalsIn(directory)) left.set(partition, await openOne(partition))
+  }
   const dictionaries = createDictionarySet(loadBundledDictionaries())
   if (spool !== undefined) await keepDictionaries(dictionaries, directory)
   const errors = createErrorTeller(log)
-  const link = connectRedis(redisSettings(config, keysOf(config), `weir-gateway:${name}`), {
-    onError: errors.tell,
-  })
-  link.onConnect(errors.calm)
+  const connect = (partition: number): RedisLink => {
+    const link = connectRedis(redisSettings(config, keysOf(config, partition), `weir-gateway:${name}`), {
+      onError: errors.tell,
+    })
+    link.onConnect(errors.calm)
+    return link
+  }
   const gateway = createGateway({
     config,
-    link,
+    link: connect(0),
+    connect,
     spool,
+    journals: {
+      // Without a Cluster there is one partition, and what was left of others is drained into it.
+      openOne: redis.cluster_enabled ? openOne : undefined,
+      left,
+      onJournals: (journals) => {
+        open = journals
+      },
+    },
     owners: spool === undefined ? NO_OWNERS : await enterOwner(directory, name),
     dictionaries,
     name,
@@ -65,20 +99,6 @@ async function main(): Promise<void> {
 
   const { host, port } = await gateway.start()
   log.info({ event: 'listening', host, port, gateway: name }, 'listening')
-}
-
-/** The spool; also where it is switched off, if an earlier run left a directory, because its events must not stay there. */
-async function spoolOf({ webhook }: Config, onFault: Parameters<typeof openSpool>[0]['onFault']) {
-  const { spool } = webhook.ingest
-  if (!spool.enabled && !existsSync(spool.directory)) return undefined
-  return openSpool({
-    directory: spool.directory,
-    maxBytes: spool.max_bytes,
-    maxAgeMs: spool.max_age,
-    segmentBytes: spool.segment_bytes,
-    clock: systemClock,
-    onFault,
-  })
 }
 
 function exit(error: unknown): void {

@@ -4,8 +4,8 @@
  * after the first hundred.
  */
 import type { WaitResult } from '@weir/core/redis/durable'
+import { createCounter, createHistogram, type TalliedCounter, type TalliedHistogram } from '@weir/core/tally'
 import { Gauge, Registry } from 'prom-client'
-import { createCounter, createHistogram, type TalliedCounter, type TalliedHistogram } from './tally.ts'
 
 interface Row {
   readonly type: 'counter' | 'gauge' | 'histogram'
@@ -71,6 +71,11 @@ export const GATEWAY_METRICS = {
     labels: ['result'],
   },
   webhook_rate_limit_redis_connected: { type: 'gauge', help: 'Whether rate limits can be asked: 1 or 0' },
+  webhook_partitions: { type: 'gauge', help: 'Partitions that events are spread over; 0 while nobody knows' },
+  webhook_partitions_away: {
+    type: 'gauge',
+    help: 'Partitions whose Redis takes no events from this gateway',
+  },
   webhook_ingest_stage_duration_seconds: {
     type: 'histogram',
     help: 'Time of an event in each stage: body, verify, pack, admit, spool; total is all of it, accepted ones only',
@@ -139,7 +144,7 @@ export const GATEWAY_METRICS = {
   },
   webhook_spool_drained_total: {
     type: 'counter',
-    help: 'Events drained from the spool: accepted, known, settled_before, corrupt',
+    help: 'Events drained from the spool: accepted, known, settled_before, corrupt, moved (to the journal of another partition)',
     labels: ['outcome'],
   },
   webhook_spool_records: { type: 'gauge', help: 'Events in the spool' },

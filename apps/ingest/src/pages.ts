@@ -5,26 +5,21 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { isFault, messageOf } from '@weir/core/faults'
-import type { PartitionKeys } from '@weir/core/keys'
-import type { RedisLink } from '@weir/core/redis/link'
-import { readLedger } from '@weir/core/stream/ledger'
+import { readLedger, sumLedgers } from '@weir/core/stream/ledger'
 import { answer, answerJson, type Exchange, refuse } from './exchange.ts'
+import type { Journals } from './journals.ts'
+import type { Lane } from './lane.ts'
+import type { Lanes } from './lanes.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { problem } from './problem.ts'
-import type { Pulse } from './pulse.ts'
 import type { Readiness } from './readiness.ts'
 import type { Page } from './route.ts'
-import type { Spool } from './spool/spool.ts'
-import type { Witness } from './witness.ts'
 
 export interface PageOptions {
   readonly readiness: () => Readiness
   readonly metrics: GatewayMetrics
-  readonly pulse: Pulse
-  readonly link: RedisLink
-  readonly keys: PartitionKeys
-  readonly spool: Spool | undefined
-  readonly witness: Witness
+  readonly lanes: Lanes
+  readonly spool: Journals | undefined
   readonly gateway: string
   /** Wall clock, ms. */
   now(): number
@@ -78,31 +73,79 @@ function digest(text: string): Buffer {
 
 /** What this process has counted since it started. */
 function stats(options: PageOptions): unknown {
-  const { witness, pulse, gateway } = options
+  const { lanes, gateway } = options
+  const { all } = lanes
+  const { highest } = (all[0] as Lane).witness
+  const sum = (pick: (lane: Lane) => number) => all.reduce((total, lane) => total + pick(lane), 0)
   return {
     gateway,
     ...options.readiness().body,
-    redis_state: pulse.state,
+    redis_state: stateOf(lanes),
     spool: spoolState(options),
-    witness: { highest: witness.highest, held: witness.held, bytes: witness.bytes },
+    witness: {
+      ...(all.length === 1 && { highest }),
+      held: sum(({ witness }) => witness.held),
+      bytes: sum(({ witness }) => witness.bytes),
+    },
+    ...partitionsOf(options),
     counters: options.metrics.counters(),
   }
 }
 
+/** With several partitions: each of them. */
+function partitionsOf({ lanes: { all, plan }, spool }: PageOptions): object {
+  if (all.length === 1) return {}
+  return {
+    epoch: plan?.epoch ?? null,
+    partitions: all.map(({ keys: { partition }, pulse, link, witness: { highest, held } }) => ({
+      partition,
+      redis_state: pulse.state,
+      server: link.peer,
+      spooled: spool?.open.get(partition)?.records ?? 0,
+      witness: { highest, held },
+    })),
+  }
+}
+
+/** That of the first that takes no events. */
+function stateOf({ all }: Lanes): string {
+  const away = all.find(({ pulse }) => !pulse.up) ?? (all[0] as Lane)
+  return away.pulse.state
+}
+
 /** The state of the whole way that this gateway can see. */
 async function health(options: PageOptions): Promise<unknown> {
-  const { link, keys, pulse } = options
-  const state = { ...options.readiness().body, redis_state: pulse.state, spool: spoolState(options) }
-  if (!pulse.up) return { ...state, stream: null }
+  const { all } = options.lanes
+  const state = {
+    ...options.readiness().body,
+    redis_state: stateOf(options.lanes),
+    spool: spoolState(options),
+    ...partitionsOf(options),
+  }
+  if (all.some(({ pulse }) => !pulse.up)) return { ...state, stream: null }
   try {
-    const { ledger, group, oldestUnreadMs, oldestPendingMs, lost } = await readLedger(link, keys)
+    const readings = await Promise.all(all.map((lane) => ledgerOf(lane)))
     return {
       ...state,
-      stream: { ledger, group, lost, oldest_unread_ms: oldestUnreadMs, oldest_pending_ms: oldestPendingMs },
+      stream: {
+        ledger: sumLedgers(readings.map(({ ledger }) => ledger)),
+        group: readings.every(({ group }) => group),
+        lost: readings.some(({ lost }) => lost),
+        oldest_unread_ms: Math.max(...readings.map(({ oldestUnreadMs }) => oldestUnreadMs)),
+        oldest_pending_ms: Math.max(...readings.map(({ oldestPendingMs }) => oldestPendingMs)),
+      },
     }
   } catch (error) {
-    if (isFault(error, 'REDIS_UNAVAILABLE')) pulse.suspect()
     return { ...state, stream: null, problem: messageOf(error) }
+  }
+}
+
+async function ledgerOf({ link, keys, pulse }: Lane) {
+  try {
+    return await readLedger(link, keys)
+  } catch (error) {
+    if (isFault(error, 'REDIS_UNAVAILABLE')) pulse.suspect()
+    throw error
   }
 }
 

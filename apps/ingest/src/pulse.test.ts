@@ -1,5 +1,6 @@
 import { systemClock } from '@weir/core/clock'
 import { Fault } from '@weir/core/faults'
+import { shortOf } from '@weir/core/redis/durable'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { describe, expect, it } from 'vitest'
 import { useRedis } from '../../../tests/support/redis.ts'
@@ -16,7 +17,11 @@ interface World {
   readonly ups: boolean[]
 }
 
-async function withPulse(vet: () => Promise<void>, use: (world: World) => Promise<void>): Promise<void> {
+async function withPulse(
+  vet: () => Promise<void>,
+  use: (world: World) => Promise<void>,
+  { clock = systemClock, log = createLog('silent') } = {},
+): Promise<void> {
   const link = connectRedis({
     url: redis.url,
     commandTimeoutMs: 100,
@@ -25,7 +30,7 @@ async function withPulse(vet: () => Promise<void>, use: (world: World) => Promis
     name: 'pulse',
   })
   const probe = async () => void (await link.call('SET', 'probe', '1'))
-  const pulse = createPulse({ link, vet, probe, clock: systemClock, log: createLog('silent') })
+  const pulse = createPulse({ link, vet, probe, clock, log })
   const ups: boolean[] = []
   pulse.onUp((fresh) => ups.push(fresh))
   try {
@@ -92,6 +97,59 @@ describe('the pulse', () => {
       await client.config('SET', 'min-replicas-to-write', '0')
       expect(await pulse.whenUp(10_000)).toBe(true)
     }))
+
+  it('looks for the master anew when one puts it off for long, and says once what is missing', async () => {
+    const lines: Record<string, unknown>[] = []
+    const log = createLog('debug', { write: (line: string) => void lines.push(JSON.parse(line)) })
+    /** Seconds pass in milliseconds. */
+    const clock = { ...systemClock, monotonic: () => performance.now() * 20 }
+    let short = true
+    const vet = async () => {
+      if (short) throw shortOf('0 of 1 replicas')
+    }
+    const pulseWhile = async ({ pulse, link, ups }: World) => {
+      const first = await link.ready().then(() => link.epoch)
+      await expect.poll(() => link.epoch, POLL).toBeGreaterThan(first + 1)
+      expect(pulse.up).toBe(false)
+      short = false
+      expect(await pulse.whenUp(10_000)).toBe(true)
+      expect(ups).toEqual([true])
+      const told = lines.filter(({ msg }) => msg === 'Redis is short of replicas')
+      expect(told.map(({ reason }) => reason)).toEqual(['0 of 1 replicas'])
+    }
+    await withPulse(vet, pulseWhile, { clock, log })
+  })
+
+  it('says once why a server cannot be used, asks on, and takes it up when it can', async () => {
+    const lines: Record<string, unknown>[] = []
+    const log = createLog('debug', { write: (line: string) => void lines.push(JSON.parse(line)) })
+    let questions = 0
+    let fault: Fault | undefined = new Fault('REDIS_UNSUITABLE', 'may not INFO')
+    const vet = async () => {
+      questions++
+      if (fault !== undefined) throw fault
+    }
+    /** A second passes in ten milliseconds. */
+    const clock = {
+      ...systemClock,
+      wait: (ms: number, signal?: AbortSignal) => systemClock.wait(ms / 100, signal),
+    }
+    const repair = async ({ pulse }: World) => {
+      await expect.poll(() => questions, POLL).toBeGreaterThan(3)
+      expect(pulse.state).toBe('unsuitable')
+      fault = new Fault('REDIS_UNSUITABLE', 'may not WAIT')
+      const asked = questions
+      await expect.poll(() => questions, POLL).toBeGreaterThan(asked + 3)
+      fault = undefined
+      expect(await pulse.whenUp(10_000)).toBe(true)
+      const told = lines.filter(({ msg }) => msg === 'Redis cannot be used')
+      expect(told.map(({ code, reason }) => `${code} ${reason}`)).toEqual([
+        'REDIS_UNSUITABLE may not INFO',
+        'REDIS_UNSUITABLE may not WAIT',
+      ])
+    }
+    await withPulse(vet, repair, { clock, log })
+  })
 
   it('is up although the memory is full: each event finds out for itself', () =>
     withPulse(fit, async ({ pulse }) => {

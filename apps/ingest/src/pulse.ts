@@ -10,10 +10,12 @@
  * Only `up` takes events. `stalled` is a connection that stands while commands time out or are put off: a paused
  * server, a long script, a network that swallows packets, a master without its replicas. Every question ends with a
  * write (a master that takes none answers PING); silent twice, the connection is dropped, because a half-open one
- * would stay silent for ever. Every transition is made in `enter`.
+ * would stay silent for ever. One that puts us off for long is dropped too: a master that its replicas have left may not be
+ * the master any more, and the next connection is made to the one that is. Every transition is made in `enter`.
  */
 import type { Clock } from '@weir/core/clock'
-import { isFault, messageOf } from '@weir/core/faults'
+import { type Fault, isFault, messageOf } from '@weir/core/faults'
+import { isShort } from '@weir/core/redis/durable'
 import type { RedisLink } from '@weir/core/redis/link'
 import type { Logger } from 'pino'
 
@@ -46,6 +48,8 @@ const QUESTION_PAUSE_MS = 100
 const UNFIT_PAUSE_MS = 1000
 /** Silences in a row after which the connection is dropped. */
 const MAX_SILENCES = 2
+/** How long the server may put us off before the connection is dropped, ms. */
+const MAX_PUT_OFF_MS = 5000
 
 export function createPulse({ link, vet, probe, clock, log }: PulseOptions): Pulse {
   const stopped = new AbortController()
@@ -53,6 +57,7 @@ export function createPulse({ link, vet, probe, clock, log }: PulseOptions): Pul
   const waiting = new Set<(up: boolean) => void>()
   let state: PulseState = 'disconnected'
   let questioning = false
+  let told = ''
 
   const removeListeners = [
     link.onConnect(() => {
@@ -67,11 +72,19 @@ export function createPulse({ link, vet, probe, clock, log }: PulseOptions): Pul
     const before = state
     state = next
     const said = { event: 'redis', state: next, before }
-    if (next === 'up') log.info(said, 'Redis takes events')
-    else if (before === 'up') log.warn(said, 'Redis takes no events; the spool does, where it may')
+    if (next === 'up') {
+      told = ''
+      log.info(said, 'Redis takes events')
+    } else if (before === 'up') log.warn(said, 'Redis takes no events; the spool does, where it may')
     if (next !== 'up') return
     for (const wake of waiting) wake(true)
     for (const listener of listeners) listener(before === 'checking' || before === 'unsuitable')
+  }
+
+  /** Once, not at every question. */
+  function tell({ code, message: reason }: Fault, what: string): void {
+    if (reason !== told) log.error({ event: 'redis', code, reason }, what)
+    told = reason
   }
 
   const isUp = (): boolean => state === 'up'
@@ -81,6 +94,7 @@ export function createPulse({ link, vet, probe, clock, log }: PulseOptions): Pul
     if (questioning) return
     questioning = true
     let silences = 0
+    let connectedAt = clock.monotonic()
     while (link.connected && !isUp() && !stopped.signal.aborted) {
       const asked = state
       try {
@@ -92,7 +106,7 @@ export function createPulse({ link, vet, probe, clock, log }: PulseOptions): Pul
       } catch (error) {
         if (isFault(error, 'REDIS_UNSUITABLE')) {
           enter('unsuitable')
-          log.error({ event: 'redis', code: error.code, reason: error.message }, 'Redis cannot be used')
+          tell(error, 'Redis cannot be used')
         } else if (isFault(error, 'REDIS_OUT_OF_MEMORY')) {
           // It answers, and that is the question; each event finds out for itself whether there is room again.
           if (state === asked) enter('up')
@@ -101,6 +115,16 @@ export function createPulse({ link, vet, probe, clock, log }: PulseOptions): Pul
           log.warn({ event: 'redis', reason: messageOf(error) }, 'Redis is silent; connecting anew')
           silences = 0
           link.reconnect()
+        } else if (answered(error)) {
+          if (isShort(error)) tell(error, 'Redis is short of replicas')
+          if (clock.monotonic() - connectedAt > MAX_PUT_OFF_MS) {
+            log.info(
+              { event: 'redis', reason: messageOf(error) },
+              'Redis puts us off; looking for the master anew',
+            )
+            connectedAt = clock.monotonic()
+            link.reconnect()
+          }
         }
       }
       await clock.wait(state === 'unsuitable' ? UNFIT_PAUSE_MS : QUESTION_PAUSE_MS, stopped.signal)
@@ -148,7 +172,9 @@ export function createPulse({ link, vet, probe, clock, log }: PulseOptions): Pul
   }
 }
 
-/** An error reply, such as LOADING or NOREPLICAS: the connection is good, and the server will come round. */
+/** An error reply, such as LOADING or NOREPLICAS, or too few replicas: the connection is good, the server may come round. */
 function answered(error: unknown): boolean {
-  return isFault(error) && error.cause instanceof Error && error.cause.name === 'ReplyError'
+  return (
+    isShort(error) || (isFault(error) && error.cause instanceof Error && error.cause.name === 'ReplyError')
+  )
 }

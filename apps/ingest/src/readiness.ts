@@ -4,8 +4,7 @@
  * what the senders do not send again.
  */
 import type { Clock } from '@weir/core/clock'
-import type { Pulse } from './pulse.ts'
-import type { Spool } from './spool/spool.ts'
+import type { Lanes } from './lanes.ts'
 
 export interface Readiness {
   readonly status: 200 | 503
@@ -14,21 +13,25 @@ export interface Readiness {
     readonly redis: 'ok' | 'disconnected'
     readonly version: 'v1'
     readonly uptime_seconds: number
+    /** With several partitions: those that take no events now. */
+    readonly partitions_away?: readonly number[]
   }
 }
 
 export interface ReadinessOptions {
-  readonly pulse: Pulse
+  readonly lanes: Lanes
   /** The spool that takes events, if there is one. */
-  readonly spool: Spool | undefined
+  readonly spool: { readonly accepting: boolean } | undefined
   readonly clock: Clock
   stopping(): boolean
 }
 
-export function createReadiness({ pulse, spool, clock, stopping }: ReadinessOptions): () => Readiness {
+export function createReadiness({ lanes, spool, clock, stopping }: ReadinessOptions): () => Readiness {
   const startedAt = clock.monotonic()
   return () => {
-    const up = pulse.up
+    const { plan, all } = lanes
+    const away = all.filter(({ pulse }) => !pulse.up).map(({ keys }) => keys.partition)
+    const up = away.length === 0 && plan !== undefined
     const takes = up || (spool?.accepting ?? false)
     return {
       status: takes && !stopping() ? 200 : 503,
@@ -37,6 +40,7 @@ export function createReadiness({ pulse, spool, clock, stopping }: ReadinessOpti
         redis: up ? 'ok' : 'disconnected',
         version: 'v1',
         uptime_seconds: Math.floor((clock.monotonic() - startedAt) / 1000),
+        ...(all.length > 1 && { partitions_away: away }),
       },
     }
   }

@@ -5,11 +5,18 @@
 import type { Clock } from '@weir/core/clock'
 import { messageOf } from '@weir/core/faults'
 import type { RedisLink } from '@weir/core/redis/link'
-import { createLocalFilters, type LongMemoryOptions, wasSettled } from '@weir/core/stream/long-memory'
+import {
+  createLocalFilters,
+  type LocalFilters,
+  type LongMemoryOptions,
+  wasSettled,
+} from '@weir/core/stream/long-memory'
 import type { Logger } from 'pino'
 import type { GatewayMetrics } from './metrics.ts'
 
 export interface Recall {
+  /** The local copy, for metrics. */
+  readonly filters: LocalFilters
   /** False = certainly not settled before the last refresh. */
   maybe(locator: Buffer): boolean
   /** Exact; `unknown` when Redis cannot tell. */
@@ -44,11 +51,6 @@ export function createRecall(options: RecallOptions): Recall {
   const { link, memory, metrics, log, clock } = options
   const filters = createLocalFilters(memory)
   const stopped = new AbortController()
-  metrics.gauge('webhook_long_memory_filters', () => filters.filters)
-  metrics.gauge('webhook_long_memory_bytes', () => filters.bytes)
-  metrics.gauge('webhook_long_memory_ids', () => filters.ids)
-  metrics.gauge('webhook_long_memory_fill_ratio', () => filters.fill)
-  metrics.gauge('webhook_long_memory_horizon_seconds', () => memory.horizonMs / 1000)
   const off = memory.horizonMs === 0
   const refresh = (): Promise<void> => (off ? Promise.resolve() : filters.refresh(link, options.redisNow()))
 
@@ -67,6 +69,7 @@ export function createRecall(options: RecallOptions): Recall {
   }
 
   return {
+    filters,
     maybe: off ? () => false : (locator) => filters.maybe(locator),
     async confirm(locator) {
       try {

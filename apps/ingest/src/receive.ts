@@ -18,6 +18,7 @@ import {
   type OccurrenceKey,
   type WebhookEvent,
 } from '@weir/core/event'
+import type { Packer } from '@weir/core/packing'
 import { encodeRecord } from '@weir/core/record'
 import type { Admission } from '@weir/core/stream/admit'
 import type { RateLimit } from '@weir/core/stream/limits'
@@ -30,11 +31,11 @@ import { type FloodGuard, floodProblem } from './flood-guard.ts'
 import { keptHeaders, type RequestHeaders, readHeaders, traceparentOf } from './headers.ts'
 import { limitedProblem } from './limits.ts'
 import type { GatewayMetrics, Outcome } from './metrics.ts'
-import type { Packers } from './packers.ts'
 import { networkOf } from './peer.ts'
 import { type Problem, problem } from './problem.ts'
 import type { Sender } from './sender.ts'
 import { examine, type Untrusted, verify } from './trust.ts'
+import { createEndOfReading } from './turn.ts'
 
 export interface ReceiverOptions {
   readonly body: BodyLimits
@@ -45,7 +46,8 @@ export interface ReceiverOptions {
   /** What a refused flood is told to wait, ms. */
   readonly floodBlockMs: number
   readonly admissions: Admissions
-  readonly packers: Packers
+  /** The packer for an event with this locator, as of now. */
+  packerOf(locator: Buffer): Packer
   readonly clock: Clock
   readonly metrics: GatewayMetrics
   readonly log: Logger
@@ -60,8 +62,9 @@ const UNAVAILABLE_RETRY_S = 5
 const MAX_ALERT_NAME = 128
 
 export function createReceiver(options: ReceiverOptions): Receiver {
-  const { admissions, floodGuard, packers, clock, metrics, log } = options
+  const { admissions, floodGuard, clock, metrics, log } = options
   const { maxBytes } = options.body
+  const endOfReading = createEndOfReading()
   const reading = { maxBytes, maxDepth: options.maxJsonDepth }
 
   return async function receive(exchange, sender, tenant) {
@@ -96,6 +99,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       metrics.outcome(tool, 'aborted')
       return
     }
+    await endOfReading()
     const receivedAt = clock.now()
     const bodyAt = clock.monotonic()
     metrics.stage('body', bodyAt - exchange.startedAt)
@@ -132,7 +136,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       body,
       traceparent: traceparentOf(headers),
     }
-    const packed = packers.current.pack(tool, kept, body, tenant)
+    const packed = options.packerOf(locator).pack(tool, kept, body, tenant)
     const packedAt = clock.monotonic()
     metrics.stage('pack', packedAt - verifiedAt)
     metrics.count('webhook_ingest_body_bytes_total', tool, '', body.length)

@@ -9,7 +9,7 @@ import { isFault } from '@weir/core/faults'
 import type { PartitionKeys } from '@weir/core/keys'
 import { decodeRecord, type FieldList } from '@weir/core/record'
 import type { RedisLink, RedisReply } from '@weir/core/redis/link'
-import type { Admission, Admitter } from '@weir/core/stream/admit'
+import type { Admission, AdmissionOutcome } from '@weir/core/stream/admit'
 import { compareStreamIds } from '@weir/core/stream/stream-id'
 import type { Logger } from 'pino'
 import type { GatewayMetrics } from './metrics.ts'
@@ -22,7 +22,8 @@ const BATCH = 100
 export interface ReofferOptions {
   readonly link: RedisLink
   readonly keys: PartitionKeys
-  readonly admitter: Admitter
+  /** The usual admission, and the witness of the partition that answered. */
+  admit(admission: Admission): Promise<{ readonly outcome: AdmissionOutcome; readonly witness: Witness }>
   readonly witness: Witness
   readonly metrics: GatewayMetrics
   readonly log: Logger
@@ -45,10 +46,10 @@ export function createReoffer(options: ReofferOptions): (connection: number) => 
   async function offerAgain(held: RingEntry): Promise<void> {
     const fields = witness.fields(held)
     if (fields === undefined) return
-    const outcome = await options.admitter.admit(link, repeatOf(fields))
+    const { outcome, witness: answered } = await options.admit(repeatOf(fields))
     const streamId = outcome.kind === 'accepted' ? outcome.streamId : ''
     witness.forget(held)
-    witness.saw(fields, streamId)
+    answered.saw(fields, streamId)
     metrics.count('webhook_reoffered_total', streamId === '' ? 'known' : 'accepted')
   }
 

@@ -14,7 +14,6 @@ import type { PartitionKeys } from '@weir/core/keys'
 import type { RedisLink } from '@weir/core/redis/link'
 import { forgetGateway, reportGateway } from '@weir/core/stream/ledger'
 import type { Logger } from 'pino'
-import type { Spool } from './spool/spool.ts'
 import type { Witness } from './witness.ts'
 
 export interface Reporter {
@@ -32,7 +31,8 @@ export interface ReporterOptions {
   readonly gateway: string
   /** Those who had this gateway's spool before it. */
   readonly owners: Owners
-  readonly spool: Spool | undefined
+  /** Events in its spool that wait for this partition. */
+  spooled(): number
   readonly witness: Witness
   up(): boolean
   readonly clock: Clock
@@ -42,7 +42,7 @@ export interface ReporterOptions {
 const REPORT_INTERVAL_MS = 2000
 
 export function createReporter(options: ReporterOptions): Reporter {
-  const { link, keys, gateway, owners, spool, witness, clock, log } = options
+  const { link, keys, gateway, owners, witness, clock, log } = options
   const stopped = new AbortController()
   let running: Promise<void> = Promise.resolve()
   let alone = false
@@ -53,7 +53,7 @@ export function createReporter(options: ReporterOptions): Reporter {
       await owners.settle()
       alone = true
     }
-    const said = { spooled: spool?.records ?? 0, at: clock.now() }
+    const said = { spooled: options.spooled(), at: clock.now() }
     await reportGateway(link, keys, gateway, witness.highest, said)
   }
 
@@ -85,7 +85,7 @@ export function createReporter(options: ReporterOptions): Reporter {
       stopped.abort()
       await running
       await tryToReport()
-      if (!options.up() || (spool !== undefined && spool.records > 0)) return
+      if (!options.up() || options.spooled() > 0) return
       await forgetGateway(link, keys, gateway).catch((error: unknown) =>
         log.warn(
           { event: 'report_failed', reason: messageOf(error) },
@@ -100,6 +100,18 @@ export interface Owners {
   readonly before: readonly string[]
   /** The reports of those before are gone: only this gateway stays in the file. */
   settle(): Promise<void>
+}
+
+/** The same for so many lanes: those before it are forgotten when each has removed their reports from its partition. */
+export function sharedOwners({ before, settle }: Owners, lanes: number): Owners {
+  let left = lanes
+  return {
+    before,
+    settle: () => {
+      left--
+      return left === 0 ? settle() : Promise.resolve()
+    },
+  }
 }
 
 /** For a gateway without a spool directory. */

@@ -71,6 +71,38 @@ describe('packing', () => {
     expect(packer.pack('github', [], content).packed.length).toBeLessThan(content.length / 3)
   })
 
+  it('opens into memory that is there, if it is large enough', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom('github', 'generic'),
+        headers,
+        body,
+        fc.nat(40),
+        (tool, head, content, more) => {
+          const packed = record(packer.pack(tool, head, content))
+          const size = JSON.stringify(head).length * 3 + 1 + content.length
+          const target = Buffer.alloc(size + more, 'x')
+          const opened = unpacker.unpackInto(packed, target)
+          expect(opened?.headers).toEqual(head)
+          expect(target.subarray(opened?.start, opened?.end).equals(content)).toBe(true)
+          const { end = 0 } = opened ?? {}
+          expect(target.subarray(end).equals(Buffer.alloc(target.length - end, 'x'))).toBe(true)
+          expect(unpacker.unpackInto(packed, target.subarray(0, end))?.end).toBe(end)
+          expect(unpacker.unpackInto(packed, target.subarray(0, end - 1))).toBeUndefined()
+        },
+      ),
+    )
+    const plain = {
+      id: ID,
+      encoding: 'plain',
+      dictionary: '',
+      packed: Buffer.from('[["a","b"]]\n{}'),
+    } as const
+    const target = Buffer.alloc(20)
+    expect(unpacker.unpackInto(plain, target)).toEqual({ headers: [['a', 'b']], start: 12, end: 14 })
+    expect(target.toString('utf8', 12, 14)).toBe('{}')
+  })
+
   it('does not hand out memory that a later record overwrites', () => {
     const first = unpacker.unpack(record(packer.pack('github', [], Buffer.from('first'))))
     unpacker.unpack(record(packer.pack('github', [], Buffer.from('other'))))

@@ -12,6 +12,7 @@ import { type EventId, eventIdBytes } from './event.ts'
 import type { PartitionKeys } from './keys.ts'
 import type { UnpackedBody } from './packing.ts'
 import type { Partition } from './partition.ts'
+import { type PartitionPlan, SINGLE_PLAN, searchOrder } from './plan.ts'
 import { type BreakerState, readBreaker, resetBreaker } from './stream/breaker.ts'
 import { evidencePlace } from './stream/evidence.ts'
 import { type EventPlace, locateEvent } from './stream/locate.ts'
@@ -22,6 +23,7 @@ import { createDeadLetters, type DeadLetters } from './view/dead-letters.ts'
 import { createDictionaries, type Dictionaries } from './view/dictionaries.ts'
 import type { BreakerDocument, EventDocument, StatusDocument, TailDocument } from './view/documents.ts'
 import { timeText } from './view/documents.ts'
+import { describePlan, readPartitions } from './view/partitions.ts'
 import { type ReleaseResult, releasePending } from './view/release.ts'
 import { redisTime } from './view/replies.ts'
 import {
@@ -39,8 +41,10 @@ import {
 import { type TailOptions, tailStream } from './view/tail.ts'
 
 export interface PipelineViewOptions {
-  /** All partitions, in their order; at least one. */
+  /** All partitions, in their order; at least one. More may be added while the view is in use. */
   readonly partitions: readonly Partition[]
+  /** How events are spread over them; default: there is one. */
+  readonly plan?: () => PartitionPlan | undefined
   /** The configured tools, with the length of their dedupe windows, ms. */
   readonly windows: ReadonlyMap<string, number>
   /** Window of a tool that is no longer configured, ms. */
@@ -99,7 +103,9 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
   const evidence = (keys: PartitionKeys, tool: string, locator: Buffer) =>
     evidencePlace({ keys, tool, windowMs: windows.get(tool) ?? defaultWindowMs, shards }, locator)
   const memory = (keys: PartitionKeys): LongMemoryOptions => ({ ...options.memory, keys })
-  const deadLetters = createDeadLetters({ partitions, memory, evidence, clock: options.clock })
+  const planNow = (): PartitionPlan =>
+    options.plan?.() ?? { ...SINGLE_PLAN, partitions: partitions.length, highest: partitions.length }
+  const deadLetters = createDeadLetters({ partitions, plan: planNow, memory, evidence, clock: options.clock })
 
   const locateIn = async ({ keys, link }: Partition, id: EventId): Promise<EventPlace | undefined> => {
     const places = (locator: Buffer) => [...windows.keys()].map((tool) => evidence(keys, tool, locator))
@@ -114,10 +120,12 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
     }
   }
   const locate = async (id: EventId): Promise<Located | undefined> => {
-    eventIdBytes(id) // refuses what is not an id, before anything is asked
-    for (const partition of partitions) {
-      const place = await locateIn(partition, id)
-      if (place !== undefined) return { partition, place }
+    const bytes = eventIdBytes(id) // refuses what is not an id, before anything is asked
+    // A derived id is its own locator and tells its partition; any other may be in each of them.
+    for (const index of searchOrder(planNow(), bytes)) {
+      const partition = partitions[index]
+      const place = partition && (await locateIn(partition, id))
+      if (partition !== undefined && place !== undefined) return { partition, place }
     }
     return undefined
   }
@@ -139,16 +147,22 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
     },
     ledger: () => readLedgers(partitions),
     async status() {
-      const { audit, lag, oldest, group } = await readLedgers(partitions)
+      const { audit, lag, oldest, group, clockBehindMs } = await readLedgers(partitions)
       return {
         ...audit,
         lag,
         oldest,
+        clock_behind_ms: clockBehindMs,
         group,
         consumers: await readConsumers(partitions),
         gateways: await readGateways(partitions),
         breakers: await breakers(),
         streams: await readStreams(partitions),
+        plan:
+          options.plan === undefined || planNow().epoch === 0
+            ? null
+            : await describePlan(planNow(), firstOf(partitions).link),
+        partitions: await readPartitions(partitions, planNow().epoch === 0 ? undefined : planNow()),
         redis: await readServer(firstOf(partitions).link),
       }
     },

@@ -15,7 +15,7 @@
  */
 import type { Dictionary } from './dictionaries.ts'
 import { EVENT_ID_PATTERN, type EventId, eventIdBytes, NAME_PATTERN, type WebhookEvent } from './event.ts'
-import { Fault } from './faults.ts'
+import { Fault, isFault } from './faults.ts'
 
 const RECORD_VERSION = '1'
 
@@ -79,64 +79,165 @@ export function encodeRecord(event: WebhookEvent, body: PackedBody): FieldList {
   ]
 }
 
+/** The fields of a record in the order in which they are written. */
+export const FIELD_NAMES = [
+  'v',
+  'id',
+  'tenant',
+  'tool',
+  'type',
+  'at',
+  'k',
+  'enc',
+  'dict',
+  'body',
+  'tp',
+  'n',
+] as const
+
+/** A record's values as they were written. */
+interface WrittenRecord {
+  version: string
+  id: string
+  tenant: string
+  tool: string
+  type: string
+  at: string
+  locator: Buffer
+  encoding: string
+  dictionary: string
+  packed: Buffer | undefined
+  traceparent: string
+  attempts: string
+}
+
 /**
  * Reads a field/value list back. Unknown fields are ignored, so that a newer gateway may add some.
  * Throws Fault RECORD_CORRUPT when a needed field is missing or wrong.
  */
 export function decodeRecord(fields: FieldList): EventRecord {
-  let version = ''
-  let id = ''
-  let tenant = ''
-  let tool = ''
-  let type = ''
-  let at = ''
-  let locator: Buffer = NO_LOCATOR
-  let encoding = ''
-  let dictionary = ''
-  let packed: Buffer | undefined
-  let traceparent = ''
-  let attempts = '0'
+  const written: WrittenRecord = {
+    version: '',
+    id: '',
+    tenant: '',
+    tool: '',
+    type: '',
+    at: '',
+    locator: NO_LOCATOR,
+    encoding: '',
+    dictionary: '',
+    packed: undefined,
+    traceparent: '',
+    attempts: '0',
+  }
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const value = fields[i + 1] as string | Buffer
     switch (fields[i]?.toString()) {
       case 'v':
-        version = value.toString()
+        written.version = value.toString()
         break
       case 'id':
-        id = value.toString()
+        written.id = value.toString()
         break
       case 'tenant':
-        tenant = value.toString()
+        written.tenant = value.toString()
         break
       case 'tool':
-        tool = value.toString()
+        written.tool = value.toString()
         break
       case 'type':
-        type = value.toString()
+        written.type = value.toString()
         break
       case 'at':
-        at = value.toString()
+        written.at = value.toString()
         break
       case 'k':
-        locator = Buffer.isBuffer(value) ? value : Buffer.from(value, 'latin1')
+        written.locator = Buffer.isBuffer(value) ? value : Buffer.from(value, 'latin1')
         break
       case 'enc':
-        encoding = value.toString()
+        written.encoding = value.toString()
         break
       case 'dict':
-        dictionary = value.toString()
+        written.dictionary = value.toString()
         break
       case 'body':
-        packed = Buffer.isBuffer(value) ? value : Buffer.from(value, 'latin1')
+        written.packed = Buffer.isBuffer(value) ? value : Buffer.from(value, 'latin1')
         break
       case 'tp':
-        traceparent = value.toString()
+        written.traceparent = value.toString()
         break
       case 'n':
-        attempts = value.toString()
+        written.attempts = value.toString()
         break
     }
   }
+  return checked(written)
+}
+
+export interface RecordReader {
+  /**
+   * The record whose values stand in these bytes, in the order of {@link FIELD_NAMES}; undefined when it is corrupt
+   * (decodeRecord says how). Its body is not copied.
+   * @param places of each value, where it begins and ends
+   */
+  read(bytes: Buffer, places: Int32Array): EventRecord | undefined
+}
+
+/** Values that are nearly always the same are made strings once. */
+export function createRecordReader(): RecordReader {
+  const version = createMemo()
+  const tenant = createMemo()
+  const tool = createMemo()
+  const type = createMemo()
+  const encoding = createMemo()
+  const dictionary = createMemo()
+  const traceparent = createMemo()
+  const attempts = createMemo()
+  return {
+    read(bytes, places) {
+      const begin = (field: number) => places[2 * field] as number
+      const end = (field: number) => places[2 * field + 1] as number
+      try {
+        return checked({
+          version: version(bytes, begin(0), end(0)),
+          id: bytes.toString('latin1', begin(1), end(1)),
+          tenant: tenant(bytes, begin(2), end(2)),
+          tool: tool(bytes, begin(3), end(3)),
+          type: type(bytes, begin(4), end(4)),
+          at: bytes.toString('latin1', begin(5), end(5)),
+          locator: begin(6) === end(6) ? NO_LOCATOR : bytes.subarray(begin(6), end(6)),
+          encoding: encoding(bytes, begin(7), end(7)),
+          dictionary: dictionary(bytes, begin(8), end(8)),
+          packed: bytes.subarray(begin(9), end(9)),
+          traceparent: traceparent(bytes, begin(10), end(10)),
+          attempts: attempts(bytes, begin(11), end(11)),
+        })
+      } catch (error) {
+        if (isFault(error, 'RECORD_CORRUPT')) return undefined
+        throw error
+      }
+    },
+  }
+}
+
+/** Reads strings (UTF-8); the same one as before is not made again. */
+function createMemo(): (bytes: Buffer, begin: number, end: number) => string {
+  let known: Buffer = NO_LOCATOR
+  let text = ''
+  return (bytes, begin, end) => {
+    const { length } = known
+    let same = 0
+    if (length === end - begin) while (same < length && bytes[begin + same] === known[same]) same++
+    if (same === length && length === end - begin) return text
+    known = Buffer.from(bytes.subarray(begin, end))
+    text = known.toString()
+    return text
+  }
+}
+
+/** Throws Fault RECORD_CORRUPT for what no record may say. */
+function checked(written: WrittenRecord): EventRecord {
+  const { version, id, tenant, tool, type, at, locator, encoding, dictionary, packed, attempts } = written
   if (version !== RECORD_VERSION)
     throw corrupt(`version ${JSON.stringify(version)}; this program reads ${RECORD_VERSION}`)
   if (!EVENT_ID_PATTERN.test(id)) throw corrupt('it has no event id')
@@ -163,7 +264,7 @@ export function decodeRecord(fields: FieldList): EventRecord {
     encoding,
     dictionary,
     packed,
-    traceparent,
+    traceparent: written.traceparent,
     attempts: Number(attempts),
   }
 }

@@ -1,4 +1,5 @@
 import type { AuditDocument, Verdict } from '@weir/core/view/documents'
+import type { LedgerFacts } from '@weir/core/view/status'
 import type { Command } from 'commander'
 import { type Context, commandOf } from '../command.ts'
 import { type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
@@ -23,11 +24,20 @@ export function auditLedgerCommand(context: Context): Command {
       ),
     async ({ options, io, print }) => {
       const { withSession } = await import('../session.ts')
-      const { audit } = await withSession(options, io, ({ view }) => view.ledger())
-      print.answer(audit, () => auditText(audit, print.style))
+      const { audit, partitions } = await withSession(options, io, ({ view }) => view.ledger())
+      print.answer(audit, () => auditText(audit, print.style) + unevenText(partitions))
       return CODES[audit.verdict]
     },
   )
+}
+
+/** With several partitions: those whose own ledger does not balance, as sums may hide it. */
+function unevenText(partitions: LedgerFacts['partitions']): string {
+  if (partitions.length === 1) return ''
+  return partitions
+    .filter(({ unaccounted }) => unaccounted !== 0)
+    .map(({ stream, unaccounted }) => `${stream}: ${numberText(unaccounted)} unaccounted\n`)
+    .join('')
 }
 
 const PLACES = [

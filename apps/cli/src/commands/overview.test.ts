@@ -122,6 +122,19 @@ describe('status', () => {
     )
   })
 
+  it("shows when Redis' clock was set back, and says nothing of it otherwise", async () => {
+    const { accept, link, keys } = await open()
+    const { streamId } = await accept()
+    expect((await cli(['status'])).rows.map(([name]) => name)).not.toContain('clock')
+    await link.call('XSETID', keys.stream, `${Number(streamId.split('-')[0]) + 3 * 86_400_000}-0`)
+    const { code, rows } = await cli(['status'])
+    expect(code).toBe(0)
+    expect(rows).toContainEqual([
+      'clock',
+      expect.stringMatching(/^SET BACK: 2d 23h behind the ids of its own stream/),
+    ])
+  })
+
   it('watches until it is stopped, a line of JSON each time', async () => {
     const pipeline = await open()
     await pipeline.accept()

@@ -7,6 +7,7 @@ import { durationFlag } from '../options.ts'
 import { ageText, counted, pairs, sizeText, type TableStyle, tableOf } from '../text.ts'
 import { numberText, verdictText } from './audit-ledger.ts'
 import { breakersText } from './breakers.ts'
+import { partitionsText, planText } from './partitions.ts'
 
 interface Options {
   readonly watch?: true
@@ -73,13 +74,14 @@ function statusText(status: StatusDocument, style: TableStyle): string {
         ['purged', ledger.purged === 0 ? null : numberText(ledger.purged)],
         ['spooled', numberText(ledger.spooled)],
         ['unaccounted', numberText(ledger.unaccounted)],
-        ...status.streams.map(
+        ...(status.plan === null ? status.streams : []).map(
           ({ name, length, memory_bytes: bytes }) =>
             [
               'stream',
               `${name}: ${counted(length, 'entry').replace(/entrys$/, 'entries')}, ${sizeText(bytes)}`,
             ] as const,
         ),
+        ['clock', clockText(status.clock_behind_ms)],
         ['group', status.group ? null : 'does not exist yet: no consumer has ever run'],
         [
           'redis',
@@ -88,11 +90,20 @@ function statusText(status: StatusDocument, style: TableStyle): string {
       ],
       style,
     ),
+    ...(status.plan === null ? [] : [planText(status.plan), partitionsText(status.partitions, style)]),
     status.consumers.length === 0 ? 'no consumers\n' : consumersText(status, style),
     status.gateways.length === 0 ? 'no gateways\n' : gatewaysText(status, style),
     breakersText(status.breakers, style),
   ]
   return blocks.join('\n')
+}
+
+/** Differences up to a second are those of any two clocks. */
+const SHOWN_FROM_MS = 1_000
+
+function clockText(behindMs: number): string | null {
+  if (behindMs <= SHOWN_FROM_MS) return null
+  return `SET BACK: ${ageText(behindMs)} behind the ids of its own stream, which tell no time meanwhile (docs/redis.md)`
 }
 
 function consumersText({ consumers }: StatusDocument, style: TableStyle): string {

@@ -25,6 +25,8 @@ export interface SpoolOptions {
   readonly directory: string
   /** Most bytes of segment files on disk; above it `append` is refused. */
   readonly maxBytes: number
+  /** Bytes that others keep on disk under the same limit; default: nobody does. */
+  readonly otherBytes?: () => number
   /** Age of the oldest record, ms, above which `append` is refused; `Infinity` for no limit. */
   readonly maxAgeMs: number
   /** Size at which a new segment is begun, bytes. Draining reads one segment into memory at a time. */
@@ -144,7 +146,9 @@ async function createSpool(
 
   const bytes = (): number => segments.reduce((sum, segment) => sum + segment.end, 0)
   /** With what is under way and `more`; a segment may have to be begun for it. */
-  const bytesWith = (more: number): number => bytes() + writer.pendingBytes + SEGMENT_HEADER_BYTES + more
+  const others = options.otherBytes ?? (() => 0)
+  const bytesWith = (more: number): number =>
+    bytes() + writer.pendingBytes + SEGMENT_HEADER_BYTES + more + others()
   const records = (): number => segments.reduce((sum, segment) => sum + segment.records, 0)
   const ageMs = (): number => (oldestAt === undefined ? 0 : clock.now() - oldestAt)
 

@@ -46,8 +46,13 @@ export interface Adapter {
   type(request: AdapterRequest): string
   /** The sender's delivery id, or the adapter's own hash; undefined = hash of the body. */
   occurrence(request: AdapterRequest): OccurrenceKey | undefined
-  /** The full name handlers subscribe to, e.g. `pull_request.opened`; called by the consumer with the parsed body. */
+  /**
+   * The full name handlers subscribe to: the type, or the type, a dot and more (`pull_request.opened`). Called by the
+   * consumer with the parsed body, of which it may look at `nameMembers` only.
+   */
   eventName(type: string, json: unknown): string
+  /** Members of the body's object that `eventName` looks at; the consumer need not parse the others for it. */
+  readonly nameMembers: readonly string[]
   /** What the event is about; undefined when the payload does not say. Called by the consumer. */
   subject(type: string, json: unknown): Subject | undefined
 }

@@ -64,6 +64,7 @@ export const alertmanager: Adapter = {
     return { kind: 'hash', value: createHash('sha256').update(said).digest('hex') }
   },
   eventName: (type) => type,
+  nameMembers: [],
   subject: (_type, json) =>
     subject('alert_group', [text(json, 'groupKey')], {
       title:

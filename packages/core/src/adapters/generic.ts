@@ -34,6 +34,7 @@ export function createGenericAdapter(names: GenericHeaders = {}): Adapter {
       return id === undefined ? undefined : { kind: 'delivery-id', value: id }
     },
     eventName: (type) => type,
+    nameMembers: [],
     subject: () => undefined,
   }
 }

@@ -230,5 +230,6 @@ export const github: Adapter = {
     const action = typeName(peek(json, 'action'))
     return action === undefined ? type : `${type}.${action}`
   },
+  nameMembers: ['action'],
   subject: (type, json) => FINDER_OF.get(type)?.(json, text(json, 'repository', 'full_name')) ?? owner(json),
 }

@@ -169,6 +169,7 @@ export const gitlab: Adapter = {
     const action = actionOf(type, json)
     return action === undefined ? type : `${type}.${action}`
   },
+  nameMembers: ['event_name', 'object_kind', 'object_attributes', 'action', 'build_status', 'status'],
   subject: (_type, json) => {
     const kind = text(json, 'object_kind') ?? text(json, 'event_name')
     return byKind(kind, json) ?? ownerOf(json)

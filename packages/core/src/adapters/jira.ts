@@ -66,6 +66,7 @@ export const jira: Adapter = {
   },
   /** Jira's own name, e.g. `jira:issue_updated` or `comment_created`: it already says what was done. */
   eventName: (type) => type,
+  nameMembers: [],
   subject: (_type, json) => {
     const issue = issueOf(json)
     if (issue !== undefined) return issue

@@ -32,7 +32,7 @@ export function parseBody(
   body: Buffer,
   maxDepth: number = MAX_JSON_DEPTH,
 ): ParsedBody {
-  const type = essenceOf(mediaType) || (adapter.mediaTypes[0] ?? '')
+  const type = typeOf(adapter, mediaType)
   if (!adapter.mediaTypes.includes(type)) {
     return failed(
       'media_type',
@@ -42,6 +42,18 @@ export function parseBody(
   if (type !== FORM) return parseJson(body, maxDepth)
   const payload = formField(body, 'payload')
   return typeof payload === 'string' ? parseJson(Buffer.from(payload), maxDepth) : payload
+}
+
+/** True when a body of this media type, which must be one of the adapter's, is JSON as it stands. */
+export function isJsonType(adapter: Adapter, mediaType: string | undefined): boolean {
+  const type = typeOf(adapter, mediaType)
+  return type !== FORM && adapter.mediaTypes.includes(type)
+}
+
+function typeOf({ mediaTypes }: Adapter, mediaType: string | undefined): string {
+  // As nearly every sender writes it.
+  if (mediaType !== undefined && mediaTypes.includes(mediaType)) return mediaType
+  return essenceOf(mediaType) || (mediaTypes[0] ?? '')
 }
 
 /** `Application/JSON; charset=utf-8` → `application/json`. */

@@ -184,6 +184,21 @@ describe.each([...ADAPTERS.values()])('whatever is sent, the adapter of $tool', 
     )
   })
 
+  it('names an event by its type, and by nothing in the body but the members that it says', () => {
+    fc.assert(
+      fc.property(hostileHeaders, hostileJson, (headers, json) => {
+        const type = adapter.type(request(headers, json))
+        const name = adapter.eventName(type, json)
+        expect(name === type || name.startsWith(`${type}.`)).toBe(true)
+        const picked = adapter.nameMembers
+          .filter((member) => typeof json === 'object' && json !== null && Object.hasOwn(json, member))
+          .map((member) => [member, (json as Record<string, unknown>)[member]])
+        expect(adapter.eventName(type, Object.fromEntries(picked))).toBe(name)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
   it('gives the same answer to the same request', () => {
     fc.assert(
       fc.property(hostileHeaders, hostileJson, (headers, json) => {

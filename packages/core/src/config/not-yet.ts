@@ -14,16 +14,9 @@ export interface Refused {
 }
 
 const isTrue = (value: unknown) => value === true
-const TOPOLOGIES = 'the support of further Redis topologies'
 const MIGRATION = 'the migration from SQS'
 
 export const REFUSED: readonly Refused[] = [
-  {
-    path: 'webhook.redis.durability',
-    when: (value) => value !== 'local',
-    comes: `Durability on replicas comes with ${TOPOLOGIES}`,
-    until: 'leave it unset or set it to local',
-  },
   {
     path: 'webhook.security.encryption_enabled',
     when: isTrue,

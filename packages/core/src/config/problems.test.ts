@@ -238,7 +238,7 @@ describe('all problems', () => {
       'webhook:',
       '  redis:',
       '    url: ${NOWHERE}',
-      '    durability: replica',
+      '  migration: {backend: sqs}',
       '  ingest:',
       '    port: 1',
       '    port: 2',
@@ -266,7 +266,7 @@ describe('all problems', () => {
       'extra (config.yaml:12)',
       'webhook.consumer.reclaim_idle (config.yaml:10)',
       'webhook.ops.token',
-      'webhook.redis.durability (config.yaml:4)',
+      'webhook.migration.backend (config.yaml:4)',
       'webhook.migration.sqs_queue_url (SQS_QUEUE_URL)',
     ])
   })

@@ -143,7 +143,6 @@ describe('production', () => {
 
 describe('what does not exist yet', () => {
   it.each([
-    ['webhook.redis.durability', 'replica'],
     ['webhook.security.encryption_enabled', true, 'WEBHOOK_ENCRYPTION_ENABLED', 'true'],
     ['webhook.migration.backend', 'sqs', 'WEBHOOK_BACKEND', 'sqs'],
     ['webhook.migration.dual_write', true, 'DUAL_WRITE_MODE', 'true'],
@@ -156,14 +155,14 @@ describe('what does not exist yet', () => {
   ])('is refused with what brings it: %s: %s', async (path, value, variable?: string, text?: string) => {
     const row = REFUSED.find((candidate) => candidate.path === path)
     const sentence = `${row?.comes}; ${row?.until}`
-    expect(sentence).toMatch(/ comes with the [^;]+; (leave it unset|use redis:\/\/)/)
+    expect(sentence).toMatch(/ comes with the [^;]+; (leave it unset)/)
     expect(await problemsOf({ flags: { [path]: value } })).toEqual([`${path} (flag): ${sentence}`])
     if (variable === undefined) return
     expect(await problemsOf({ env: { [variable]: text } })).toEqual([`${path} (${variable}): ${sentence}`])
   })
 
   it('is all in the table that this test went through', () => {
-    expect(REFUSED.map(({ path }) => path)).toHaveLength(5)
+    expect(REFUSED.map(({ path }) => path)).toHaveLength(4)
   })
 
   it('is said once for a whole section, and only when something of it is set', async () => {
@@ -234,5 +233,33 @@ describe('the topology of Redis', () => {
     expect(notices.join()).toContain(
       'webhook.redis.tls_ca_file: accepted, no effect while webhook.redis.tls_enabled',
     )
+  })
+})
+
+describe('durability on replicas', () => {
+  const replica = { 'webhook.redis.durability': 'replica' }
+
+  it('waits for one replica, one second, unless told otherwise', async () => {
+    const { redis } = (await load({ flags: replica })).config.webhook
+    expect(redis).toMatchObject({ durability: 'replica', replicas: 1, replica_timeout: 1_000 })
+    expect((await problemsOf({ flags: { ...replica, 'webhook.redis.replicas': 0 } })).join()).toContain(
+      'webhook.redis.replicas (flag): found 0',
+    )
+  })
+
+  it('is given up before the command is, so that late replicas do not look like a silent server', async () => {
+    const times = { 'webhook.redis.replica_timeout': '500ms', 'webhook.redis.command_timeout': '500ms' }
+    expect(await problemsOf({ flags: { ...replica, ...times } })).toEqual([
+      'webhook.redis.replica_timeout (flag): found 500ms; allowed: shorter than webhook.redis.command_timeout (500ms), or replicas that are late would look like a Redis that is silent',
+    ])
+    await load({ flags: { ...replica, ...times, 'webhook.redis.command_timeout': '501ms' } })
+    await load({ flags: { 'webhook.redis.command_timeout': '100ms' } })
+  })
+
+  it('says of its numbers that they do nothing without it', async () => {
+    expect((await load({ env: { REDIS_REPLICAS: '2' } })).notices).toEqual([
+      'webhook.redis.replicas: accepted, no effect while webhook.redis.durability is local',
+    ])
+    expect((await load({ env: { REDIS_REPLICAS: '2', REDIS_DURABILITY: 'replica' } })).notices).toEqual([])
   })
 })

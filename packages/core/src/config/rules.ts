@@ -144,6 +144,15 @@ export const FIT: readonly Rule[] = [
     },
   },
   {
+    about: ['webhook.redis.replica_timeout', 'webhook.redis.command_timeout', 'webhook.redis.durability'],
+    says: 'with `durability: replica`, shorter than `command_timeout`, or replicas that are late would look like a Redis that is silent',
+    check({ config: { webhook } }) {
+      const { replica_timeout: wait, command_timeout: command, durability } = webhook.redis
+      if (durability === 'local' || wait < command) return undefined
+      return `found ${text(wait)}; allowed: shorter than webhook.redis.command_timeout (${text(command)}), or replicas that are late would look like a Redis that is silent`
+    },
+  },
+  {
     about: ['webhook.redis.tls_key_file', 'webhook.redis.tls_cert_file'],
     says: 'together with `tls_cert_file`, or not at all',
     check({ config: { webhook } }) {
@@ -235,6 +244,12 @@ export function noticesOf(judged: Judged): string[] {
     for (const key of ['tls_cert_file', 'tls_key_file', 'tls_ca_file', 'tls_server_name'] as const) {
       if (redis[key] !== null)
         notices.push(`webhook.redis.${key}: accepted, no effect while webhook.redis.tls_enabled is false`)
+    }
+  }
+  if (redis.durability === 'local') {
+    for (const key of ['replicas', 'replica_timeout'] as const) {
+      const path = `webhook.redis.${key}`
+      if (isSet(path)) notices.push(`${path}: accepted, no effect while webhook.redis.durability is local`)
     }
   }
   for (const tool of TOOLS) {

@@ -9,6 +9,7 @@ import type { Subject } from '../adapters/adapter.ts'
 import type { EventId } from '../event.ts'
 import type { EventName, Payload } from './payloads.ts'
 
+/** What costs something (name, headers, payload, body, subject) is made when it is first read. */
 export interface HandlerEvent<Body = unknown> {
   readonly id: EventId
   readonly tenant: string
@@ -21,7 +22,7 @@ export interface HandlerEvent<Body = unknown> {
   readonly receivedAt: number
   /** The kept headers, lower-case names. */
   readonly headers: ReadonlyMap<string, string>
-  /** The parsed payload. */
+  /** The parsed payload: the same object for all handlers of an attempt. Never throws; the body was checked before. */
   readonly payload: Body
   /** The bytes as the sender signed them. */
   readonly body: Buffer

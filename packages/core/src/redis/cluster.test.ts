@@ -132,6 +132,25 @@ describe('a link to the owner of a slot', () => {
     expect(portOf(link)).toBe(other.port)
   })
 
+  it('does not begin a script that Redis would break off half-way: a key that it empties counts as moved away', async () => {
+    const { current } = topology
+    const link = await connected()
+    const putOff = defineScript(
+      'put-off',
+      `redis.call('ZREM', KEYS[1], 'parked') redis.call('ZADD', KEYS[1], 2, 'parked') return 1`,
+    )
+    await link.call('ZADD', KEY, 1, 'parked')
+    const { other } = await anotherMaster()
+    const stopped = await current.migrateSlot(SLOT, other, {
+      onStep: async (step) => (step.kind === 'migrating' ? 'stop' : 'go on'),
+    })
+    expect(stopped).toBe('stopped')
+    expect(await codeOf(link.run(putOff, [KEY], []))).toBe('REDIS_UNAVAILABLE')
+    expect(String(await link.call('ZSCORE', KEY, 'parked'))).toBe('1')
+    expect(await current.migrateSlot(SLOT, other)).toBe('moved')
+    await expect.poll(() => link.run(putOff, [KEY], []).catch(() => 0), { timeout: FAILOVER_MS }).toBe(1)
+  })
+
   it('says unknown while the Cluster is down, and works when it is whole again', async () => {
     const { current } = topology
     const link = await connected()

@@ -9,10 +9,11 @@
 import { type RedisOptions as AllOptions, Redis } from 'ioredis'
 import { Fault, messageOf } from '../faults.ts'
 import { clusterSlot } from './cluster-slot.ts'
+import { createDiverter, type ReplySink } from './divert.ts'
 import { explained } from './explain.ts'
 import { type MasterFinder, masterConnector, type NodeOptions } from './master-connector.ts'
 import type { RedisPlace } from './place.ts'
-import type { Script } from './script.ts'
+import { begunInPlace, type Script } from './script.ts'
 import { sentinelMaster } from './sentinel-master.ts'
 import { type TlsFiles, tlsOptions } from './tls.ts'
 
@@ -47,6 +48,11 @@ export interface RedisLink {
   call(command: string, ...args: RedisArg[]): Promise<RedisReply>
   /** One script by its SHA-1; sent whole when the server does not know it (restart, SCRIPT FLUSH). */
   run(script: Script, keys: readonly string[], args: readonly RedisArg[]): Promise<RedisReply>
+  /**
+   * One command whose reply, a list, goes to the sink as it comes (see divert.ts); false when the reply was null.
+   * No other command may be under way on this link.
+   */
+  pour(sink: ReplySink, command: string, ...args: RedisArg[]): Promise<boolean>
   /** Called after every (re)connect; returns the function that removes the listener. */
   onConnect(listener: () => void): () => void
   onDisconnect(listener: () => void): () => void
@@ -102,7 +108,7 @@ export function connectRedis(settings: RedisSettings, options: LinkOptions = {})
   if (!options.blocking) redisOptions.commandTimeout = settings.commandTimeoutMs
   const redis = clientOf(settings, redisOptions, node, pauseMs)
   redis.on('error', onError)
-  return linkOf(redis)
+  return linkOf(redis, 'cluster' in settings)
 }
 
 function clientOf(
@@ -129,8 +135,21 @@ function finderOf(
   return sentinelMaster(place.sentinel, asSentinel, pauseMs)
 }
 
-/** Wraps an ioredis client that was made with the options above. */
-export function linkOf(redis: Redis): RedisLink {
+/**
+ * Wraps an ioredis client that was made with the options above.
+ * @param inCluster whether slots may be moved away under it
+ */
+export function linkOf(redis: Redis, inCluster = false): RedisLink {
+  const guarded = new Map<Script, Script>()
+  const toSend = (script: Script): Script => {
+    if (!inCluster) return script
+    let begun = guarded.get(script)
+    if (begun === undefined) {
+      begun = begunInPlace(script)
+      guarded.set(script, begun)
+    }
+    return begun
+  }
   /**
    * Commands of one turn of the event loop leave in one write: under load a gateway otherwise spends a tenth of its time
    * in the system calls of single commands.
@@ -154,6 +173,7 @@ export function linkOf(redis: Redis): RedisLink {
       throw faultOf(error, what)
     }
   }
+  const diverter = createDiverter(redis)
   let closed = false
   let epoch = 0
   redis.on('ready', () => void epoch++)
@@ -169,7 +189,8 @@ export function linkOf(redis: Redis): RedisLink {
       return redis.status === 'ready'
     },
     call: (command, ...args) => call(command, args),
-    async run(script, keys, args) {
+    async run(asked, keys, args) {
+      const script = toSend(asked)
       gather()
       try {
         return (await redis.callBuffer('EVALSHA', [script.sha1, keys.length, ...keys, ...args])) as RedisReply
@@ -177,6 +198,16 @@ export function linkOf(redis: Redis): RedisLink {
         if (!messageOf(error).startsWith('NOSCRIPT')) throw faultOf(error, script.name)
       }
       return call('EVAL', [script.lua, keys.length, ...keys, ...args], script.name)
+    },
+    async pour(sink, command, ...args) {
+      let poured = false
+      if (redis.status === 'ready') diverter.begin(sink)
+      try {
+        await call(command, args)
+      } finally {
+        poured = diverter.end()
+      }
+      return poured
     },
     onConnect(listener) {
       redis.on('ready', listener)
@@ -228,7 +259,7 @@ export function linkOf(redis: Redis): RedisLink {
 
 /** Error replies after which the outcome of a write is unknown or will change by itself. */
 const PASSING =
-  /^(LOADING|READONLY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|MISCONF|BUSY|UNBLOCKED|MOVED|ASK)\b/
+  /^(LOADING|READONLY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|MISCONF|BUSY|UNBLOCKED|MOVED|ASK)\b|^ERR Script attempted to access a non local key/
 /** A command inside a script is refused without the code NOPERM (Redis 7.0). */
 const FORBIDDEN = /^(NOAUTH|WRONGPASS|NOPERM)\b|^ERR The user executing the script/
 const UNKNOWN_COMMAND = /^ERR unknown (command|subcommand)/i
@@ -247,7 +278,7 @@ function faultOf(error: unknown, what: string): Error {
   if (FORBIDDEN.test(message)) {
     return new Fault(
       'REDIS_UNSUITABLE',
-      `Redis refused ${what}: ${message}; check the password and the ACL of this user`,
+      `Redis refused ${what}: ${message.replace(/ script: .*$/, '')}; check the password and the ACL of this user (ACL LOG on the server names the command)`,
       { cause: error },
     )
   }

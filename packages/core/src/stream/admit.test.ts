@@ -397,6 +397,78 @@ describe('out of memory', () => {
   })
 })
 
+describe('the fields of a record', () => {
+  /** The link, and the names of the scripts that ran over it. */
+  function recording(link: RedisLink): { link: RedisLink; names: string[] } {
+    const names: string[] = []
+    const run: RedisLink['run'] = (script, keysOf, args) => {
+      names.push(script.name)
+      return link.run(script, keysOf, args)
+    }
+    return { names, link: Object.create(link, { run: { value: run } }) }
+  }
+  const limits: RateLimit[] = [{ type: 'ip', name: 'a', limit: 20, periodMs: 60_000 }]
+  const cases = [true, false].flatMap((derived) => [
+    { derived, limits: [] },
+    { derived, limits },
+  ])
+
+  it.each(cases)(
+    'are named by the script where they are the usual ones, also out of the spool: %j',
+    async (options) => {
+      const link = await world.link()
+      const { link: recorded, names } = recording(link)
+      const fresh = world.admission({ tool: 'slow', ...options })
+      const spooled = world.admission({ tool: 'slow', ...options })
+      const frozen = { ...spooled, fields: spooled.fields.map((field) => Buffer.from(field as string)) }
+      expect((await world.admitter().admit(recorded, fresh)).kind).toBe('accepted')
+      expect((await world.admitter().admit(recorded, frozen)).kind).toBe('accepted')
+      expect(names).toEqual(['admit', 'admit'])
+      const entries = (await link.call('XRANGE', keys.stream, '-', '+')) as [Buffer, Buffer[]][]
+      expect(entries.map(([, fields]) => fields.map(String))).toEqual(
+        [fresh, spooled].map(({ fields }) => fields.map(String)),
+      )
+    },
+  )
+
+  it.each(cases)('are kept as they are where they are others: %j', async (options) => {
+    const link = await world.link()
+    const { link: recorded, names } = recording(link)
+    const admission = world.admission({ tool: 'slow', ...options })
+    const others = [
+      [...admission.fields, 'new', 'value'],
+      [...admission.fields.slice(2), ...admission.fields.slice(0, 2)],
+      ['one', 'field'],
+    ]
+    for (const fields of others) {
+      const { id, locator } = world.admission({ tool: 'slow', ...options })
+      const other = { ...admission, id, locator, fields }
+      expect((await world.admitter().admit(recorded, other)).kind).toBe('accepted')
+      expect((await world.admitter().admit(recorded, { ...other, repeat: true })).kind).toBe('known')
+    }
+    expect(new Set(names)).toEqual(new Set(['admit-any']))
+    const entries = (await link.call('XRANGE', keys.stream, '-', '+')) as [Buffer, Buffer[]][]
+    expect(entries.map(([, fields]) => fields.map(String))).toEqual(
+      others.map((fields) => fields.map(String)),
+    )
+  })
+})
+
+describe('an append that Redis refuses', () => {
+  it.each([true, false])(
+    'leaves no mark behind that would refuse the next attempt (derived: %s)',
+    async (derived) => {
+      const link = await world.link()
+      await link.call('SET', keys.stream, 'not a stream')
+      const admission = world.admission({ tool: 'slow', derived, limits: [] })
+      await expect(world.admitter().admit(link, admission)).rejects.toThrow('WRONGTYPE')
+      expect(await link.call('DBSIZE')).toBe(1)
+      await link.call('DEL', keys.stream)
+      expect((await world.admitter().admit(link, again(admission))).kind).toBe('accepted')
+    },
+  )
+})
+
 describe('when max_size was changed within a window', () => {
   it('evidence of the other kind is no error; nothing is lost', async () => {
     const link = await world.link()

@@ -15,12 +15,12 @@
  */
 import { type EventId, eventIdBytes, eventIdFromBytes } from '../event.ts'
 import type { PartitionKeys } from '../keys.ts'
-import type { FieldList } from '../record.ts'
+import { FIELD_NAMES, type FieldList } from '../record.ts'
 import type { RedisArg, RedisLink, RedisReply } from '../redis/link.ts'
 import { defineScript, type Script } from '../redis/script.ts'
 import { type EvidencePlace, evidencePlace } from './evidence.ts'
+import { FENCE } from './fence.ts'
 import { COUNT_LIMITS, type Limited, limitKey, type RateLimit } from './limits.ts'
-import { FENCE } from './plans.ts'
 
 export interface Admission {
   readonly id: EventId
@@ -97,12 +97,6 @@ export interface Admitter {
   redisNow(): number
 }
 
-/**
- * The fields of a record as encodeRecord writes them. Their names stand in the script itself: as arguments they cost Redis
- * 2 µs of 18 per admission.
- */
-const USUAL_FIELDS = ['v', 'id', 'tenant', 'tool', 'type', 'at', 'k', 'enc', 'dict', 'body', 'tp', 'n']
-
 /** Where the arguments of a script begin that differ between the two: ARGV numbers. */
 interface Arrangement {
   /** Own id, '' or absent for a derived one; after it max size, after that two for each limit. */
@@ -111,10 +105,12 @@ interface Arrangement {
   readonly fields: string
 }
 
+/** The fields that encodeRecord writes: their names stand in the script; as arguments they cost Redis 2 µs of 18. */
 const USUAL: Arrangement = {
-  own: 4 + USUAL_FIELDS.length,
-  fields: USUAL_FIELDS.map((name, i) => `'${name}', ARGV[${4 + i}]`).join(', '),
+  own: 4 + FIELD_NAMES.length,
+  fields: FIELD_NAMES.map((name, i) => `'${name}', ARGV[${4 + i}]`).join(', '),
 }
+/** Any others: records of another version, out of the spool. */
 const ANY: Arrangement = { own: 4, fields: 'unpack(ARGV, 6 + 2 * (#KEYS - 3))' }
 const ANY_FENCED: Arrangement = { own: 4, fields: 'unpack(ARGV, 6 + 2 * (#KEYS - 4), #ARGV - 2)' }
 
@@ -199,7 +195,7 @@ end
 call('HSET', KEYS[2], field, mark)
 if fresh then call('PEXPIREAT', KEYS[2], string.format('%d', start + 3 * window)) end
 for i = 1, limits do
-  call('SET', KEYS[3 + i], states[i], 'PX', 2 * ARGV[${own + 1} + 2 * i])
+  call('SET', KEYS[3 + i], states[i], 'PX', string.format('%d', 2 * ARGV[${own + 1} + 2 * i]))
 end
 return sid
 `,
@@ -211,7 +207,7 @@ const ADMIT_FENCED = admitScript('admit-fenced', USUAL, true)
 const ADMIT_ANY_FENCED = admitScript('admit-any-fenced', ANY_FENCED, true)
 
 /*
- * KEYS  1 plan, 2 evidence shard of slice s, 3 of slice s−1
+ * KEYS  1 plan, 2 evidence shard of slice s, 3 of slice s−1, 4 stream
  * ARGV  1 start of slice s, ms, 2 window ms, 3 field, 4 own id bytes ('' = derived), 5 epoch, 6 plan
  * Reply {1} own id is there | {2, occurrences, first id bytes or ''} | {3, redis ms} reslice | {5, newer plan}
  */
@@ -224,7 +220,7 @@ local start, window, field, own, epoch = ARGV[1] + 0, ARGV[2] + 0, ARGV[3], ARGV
 if now < start or now >= start + window then return {3, now} end
 local later = newer(KEYS[1], epoch)
 if later then return {5, later} end
-learn(KEYS[1], epoch, ARGV[6], now)
+learn(KEYS[1], epoch, ARGV[6], KEYS[4])
 local order, valid = {}, {}
 local function scan(value, base)
   if own == '' then
@@ -251,11 +247,11 @@ return {2, count, first or ''}
 
 /** The values of a record whose fields are the usual ones in the usual order; undefined for any other. */
 function usualValues(fields: FieldList): RedisArg[] | undefined {
-  if (fields.length !== 2 * USUAL_FIELDS.length) return undefined
+  if (fields.length !== 2 * FIELD_NAMES.length) return undefined
   const values: RedisArg[] = []
-  for (let i = 0; i < USUAL_FIELDS.length; i++) {
+  for (let i = 0; i < FIELD_NAMES.length; i++) {
     const name = fields[2 * i] as string | Buffer
-    if ((typeof name === 'string' ? name : name.toString('latin1')) !== USUAL_FIELDS[i]) return undefined
+    if ((typeof name === 'string' ? name : name.toString('latin1')) !== FIELD_NAMES[i]) return undefined
     values.push(fields[2 * i + 1] as string | Buffer)
   }
   return values
@@ -357,7 +353,7 @@ export function createAdmitter(options: AdmitterOptions): Admitter {
         const slice = Math.floor(redisNow() / window.duration)
         const reply = (await link.run(
           LOOK,
-          [options.keys.plan, place.key(slice), place.key(slice - 1)],
+          [options.keys.plan, place.key(slice), place.key(slice - 1), options.keys.stream],
           [
             slice * window.duration,
             window.duration,

@@ -83,7 +83,7 @@ function letterOf(entry: RedisReply): DeadLetter {
  * KEYS  1 dead letters, 2 dead ids, 3 parked due, 4 parked records, 5 parked state, 6 parked ids, 7 ledger,
  *       8 number-of-evidence-shards evidence shards oldest first, then settled shards
  * ARGV  1 letter id, 2 event id, 3 field, 4 id bytes ('' = derived), 5 member of the settled sets, 6 number of
- *       evidence shards, 7 window ms, 8 first slice
+ *       evidence shards, 7 window ms, 8 first slice, 9 'overtaken' when a redelivery is known in another partition
  * Reply 0 no such letter | 1 parked, due now | 2 superseded
  */
 const REPLAY = defineScript(
@@ -95,7 +95,7 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local window, first, shards = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[6])
 local parked = redis.call('HGET', KEYS[6], ARGV[2])
-local overtaken = parked and redis.call('HEXISTS', KEYS[5], parked) == 1
+local overtaken = ARGV[9] == 'overtaken' or parked and redis.call('HEXISTS', KEYS[5], parked) == 1
 for i = 1, shards do
   local value = redis.call('HGET', KEYS[7 + i], ARGV[3])
   local base = (first + i - 1) * window
@@ -154,7 +154,12 @@ export type ReplayOutcome = 'replayed' | 'superseded' | 'absent'
 export async function replayDeadLetter(
   link: RedisLink,
   keys: PartitionKeys,
-  letter: { readonly letterId: string; readonly record: EventRecord },
+  letter: {
+    readonly letterId: string
+    readonly record: EventRecord
+    /** True: a redelivery is known to have been accepted in another partition. */
+    readonly overtaken?: boolean
+  },
   evidence: EvidencePlace,
   settled: { readonly keys: readonly string[]; readonly member: string },
   redisMs: number,
@@ -183,6 +188,7 @@ export async function replayDeadLetter(
       shards.length,
       evidence.windowMs,
       Math.floor(redisMs / evidence.windowMs) - 1,
+      letter.overtaken ? 'overtaken' : '',
     ],
   )
   return reply === 1 ? 'replayed' : reply === 2 ? 'superseded' : 'absent'

@@ -51,6 +51,15 @@ export function evidenceKeys(place: EvidencePlace, fromMs: number, toMs: number)
   return keys
 }
 
+/** When the slice of an evidence key begins, Redis ms; NaN for what is no such key. */
+export function evidenceSliceStart(keys: PartitionKeys, key: string): number {
+  const [windowMs, slice] = key
+    .slice(keys.evidence.length + 1)
+    .split(':')
+    .slice(1) as [string, string]
+  return Number(windowMs) * Number(slice)
+}
+
 /**
  * Lua, part of the scripts that park, replay and settle: an event that is under way keeps its evidence.
  * `touch(key, slice, window, field, stamp, own)` writes one shard's evidence of an event as of `stamp` (ms);

@@ -39,6 +39,11 @@ export interface LedgerReading {
   readonly oldestPendingMs: number
   /** How long the most overdue parked event has been due, ms; 0 when none is due. */
   readonly oldestParkedMs: number
+  /**
+   * How far Redis' clock is behind the last id of its own stream, ms; 0 = as it should be. Above 0 the clock went back, and
+   * ids tell no time until it has caught up: ages are then those since the gateway received the event, by its clock.
+   */
+  readonly clockBehindMs: number
   /** Last id the stream generated, and the highest one that a gateway saw acknowledged. */
   readonly lastGeneratedId: string
   readonly witness: string
@@ -52,7 +57,7 @@ export interface LedgerReading {
  * KEYS  1 stream, 2 dead letters, 3 parked due, 4 ledger, 5 witness, 6 gateways
  * ARGV  1 group
  * Reply {redis ms, entries added, last generated id, group there (0/1), lag or -1, pending, parked, dead,
- *        settled, superseded, purged, oldest pending id or '', first unread id or '', first due or '',
+ *        settled, superseded, purged, since when the oldest one is pending or '', the first one unread or '', first due or '',
  *        {gateway, witness id…}, {gateway, JSON…}}
  */
 const READ_LEDGER = defineScript(
@@ -60,6 +65,17 @@ const READ_LEDGER = defineScript(
   `${RUN_ID}
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+-- An entry's time, ms: that of its id, or of its receipt where the id is ahead of the clock.
+local function since(id, fields)
+  local ms = tonumber(string.match(id, '^%d+'))
+  if ms > now then
+    if not fields then fields = (redis.call('XRANGE', KEYS[1], id, id)[1] or {})[2] or {} end
+    for i = 1, #fields, 2 do
+      if fields[i] == 'at' then ms = tonumber(fields[i + 1]) or ms end
+    end
+  end
+  return string.format('%d', ms)
+end
 local counters = redis.call('HMGET', KEYS[4], 'settled', 'superseded', 'purged')
 local added, last, there, lag, pending, oldest, unread = 0, '0-0', 0, -1, 0, '', ''
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -77,15 +93,15 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
       local counted_by, run = redis.call('HGET', KEYS[4], 'read_run'), run_id()
       if type(g.lag) == 'number' and (not counted_by or not run or counted_by == run) then lag = g.lag end
       pending = g.pending
-      if pending > 0 then oldest = redis.call('XPENDING', KEYS[1], ARGV[1])[2] end
+      if pending > 0 then oldest = since(redis.call('XPENDING', KEYS[1], ARGV[1])[2]) end
       local next = redis.call('XRANGE', KEYS[1], '(' .. g['last-delivered-id'], '+', 'COUNT', 1)
-      if next[1] then unread = next[1][1] end
+      if next[1] then unread = since(next[1][1], next[1][2]) end
     end
   end
   if there == 0 then
     lag = added - (counters[1] or 0) - (counters[2] or 0) - (counters[3] or 0) - redis.call('ZCARD', KEYS[3]) - redis.call('XLEN', KEYS[2])
     local next = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
-    if lag > 0 and next[1] then unread = next[1][1] end
+    if lag > 0 and next[1] then unread = since(next[1][1], next[1][2]) end
   end
 else
   lag = 0
@@ -131,6 +147,7 @@ export async function readLedger(link: RedisLink, keys: PartitionKeys): Promise<
     redisMs: redisMs!,
     oldestUnreadMs: ageOf(String(firstUnread), redisMs!),
     oldestPendingMs: ageOf(String(oldestPending), redisMs!),
+    clockBehindMs: Math.max(0, streamIdMillis(lastGeneratedId) - redisMs!),
     oldestParkedMs: Math.max(0, redisMs! - dueMs),
     lastGeneratedId,
     witness,
@@ -195,6 +212,7 @@ function spooledOf(text: string): number {
   }
 }
 
-function ageOf(streamId: string, nowMs: number): number {
-  return streamId === '' ? 0 : Math.max(0, nowMs - streamIdMillis(streamId))
+/** @param since ms, as text; '' = there is none */
+function ageOf(since: string, nowMs: number): number {
+  return since === '' ? 0 : Math.max(0, nowMs - Number(since))
 }

@@ -67,13 +67,14 @@ describe('counting in sixteenths', () => {
     start: fc.integer({ min: 1.7e12, max: 1.8e12 }),
     moves: fc.array(
       fc.record({
-        // Mostly within a sixteenth, sometimes over several, now and then over more than a period.
+        /** Thousandths of the period: mostly one sixteenth or two, sometimes many, now and then more than all. */
         ahead: fc.oneof(
-          fc.double({ min: 0, max: 0.06, noNaN: true }),
-          fc.double({ min: 0, max: 1.3, noNaN: true }),
+          { weight: 3, arbitrary: fc.integer({ min: 0, max: 120 }) },
+          fc.integer({ min: 0, max: 1_300 }),
         ),
         want: fc.integer({ min: 1, max: 150 }),
-        back: fc.double({ min: 0, max: 1, noNaN: true }),
+        /** How much of what is out is given back, in 400ths; up to 20 from the sixteenth before the last. */
+        part: fc.integer({ min: 0, max: 100 }),
       }),
       { minLength: 5, maxLength: 40 },
     ),
@@ -94,15 +95,15 @@ describe('counting in sixteenths', () => {
           return sum
         }
         let now = start
-        for (const { ahead, want, back: part } of moves) {
-          now += Math.round(ahead * periodMs)
+        for (const { ahead, want, part } of moves) {
+          now += Math.round((ahead * periodMs) / 1_000)
           const cell = Math.floor(now / step)
           // The latest that are out, or the ones before them.
           const known = [...out.keys()].slice(-2)
-          const from = known[part < 0.2 ? 0 : known.length - 1]
+          const from = known[part < 20 ? 0 : known.length - 1]
           const back = {
             cell: from ?? 0,
-            permits: from === undefined ? 0 : Math.floor((out.get(from) ?? 0) * part),
+            permits: from === undefined ? 0 : Math.floor(((out.get(from) ?? 0) * part) / 400),
           }
           const answer = await count(link, { limit, now, want, back })
           if (from !== undefined) out.set(from, (out.get(from) ?? 0) - back.permits)

@@ -68,13 +68,14 @@ export function limitPartition(limit: RateLimit, partitions: number): number {
  */
 export const COUNT_LIMITS = `
 local function listed(state, limit, period, now)
-  local times = state and string.byte(state) == 108 and string.sub(state, 2) or ''
-  local rest = #times - 6 * (limit - 1)
+  if not state or string.byte(state) ~= 108 then return 'l' .. struct.pack('>I6', now) end
+  local rest = #state - 1 - 6 * (limit - 1)
   if rest > 0 then
-    local ago = now - struct.unpack('>I6', times, rest - 5)
+    local ago = now - struct.unpack('>I6', state, rest - 4)
     if ago < period and ago > -period then return nil, period - ago end
+    state = 'l' .. string.sub(state, rest + 2)
   end
-  return 'l' .. string.sub(times, math.max(1, rest + 1)) .. struct.pack('>I6', now)
+  return state .. struct.pack('>I6', now)
 end
 local function counted(state, limit, period, now, want, cell, back)
   local step = period / ${SUB_PERIODS}
@@ -136,7 +137,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local period, back = tonumber(ARGV[2]), tonumber(ARGV[5])
 local state, granted, index, wait = counted(
   redis.call('GET', KEYS[1]), tonumber(ARGV[1]), period, now, tonumber(ARGV[3]), tonumber(ARGV[4]), back)
-if granted > 0 or back > 0 then redis.call('SET', KEYS[1], state, 'PX', 2 * period) end
+if granted > 0 or back > 0 then redis.call('SET', KEYS[1], state, 'PX', string.format('%d', 2 * period)) end
 local left = math.ceil((index + 1) * period / ${SUB_PERIODS}) * 1000 - (t[1] * 1000000 + t[2])
 return {granted, index, math.min(left, math.ceil(period * 1000 / ${SUB_PERIODS})), math.max(1, wait or 0)}
 `,
@@ -186,7 +187,7 @@ for i = 1, #KEYS do
   if not state then return {i, math.max(1, math.ceil(wait))} end
   states[i] = state
 end
-for i = 1, #KEYS do redis.call('SET', KEYS[i], states[i], 'PX', 2 * ARGV[2 * i]) end
+for i = 1, #KEYS do redis.call('SET', KEYS[i], states[i], 'PX', string.format('%d', 2 * ARGV[2 * i])) end
 return {0, now}
 `,
 )

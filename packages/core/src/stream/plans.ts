@@ -1,7 +1,7 @@
 /**
  * How all gateways agree on the plan of partitions (plan.ts), without trusting any clock.
  *
- *   <plan>   hash: epoch, plan (JSON), at:<epoch> (Redis ms at which this partition learned of that epoch)
+ *   <plan>   hash: epoch, plan (JSON), at:<epoch> (last id of the stream when this partition learned of that epoch)
  *
  * The plan of partition 0 is the one that counts: it is made by the first who starts, and changed by one compare-and-set.
  * The other partitions have a copy, which is their *fence*: an admission under an epoch below it is refused (`moved`, with
@@ -14,28 +14,11 @@
  * A gateway that cannot read the plan goes on under the one it has; where that is over it is refused and spools. No
  * event is lost by it, and none is admitted twice.
  */
-import type { PartitionKeys } from '../keys.ts'
 import type { Partition } from '../partition.ts'
 import { changedPlan, closedPlan, type PartitionPlan, planFrom, planText } from '../plan.ts'
 import type { RedisReply } from '../redis/link.ts'
 import { defineScript } from '../redis/script.ts'
-
-/**
- * Lua, part of the scripts that look up or spread: `newer(key, epoch)` is the plan kept there if it is of a later epoch;
- * `learn(key, epoch, plan, now)` keeps a later one.
- */
-export const FENCE = `
-local function newer(key, epoch)
-  local kept = redis.call('HGET', key, 'epoch')
-  return kept and tonumber(kept) > epoch and redis.call('HGET', key, 'plan')
-end
-local function learn(key, epoch, plan, now)
-  local kept = tonumber(redis.call('HGET', key, 'epoch') or 0)
-  if kept < epoch then
-    redis.call('HSET', key, 'epoch', epoch, 'plan', plan, 'at:' .. epoch, string.format('%d', now))
-  end
-end
-`
+import { FENCE } from './fence.ts'
 
 /** The plan that partition 0 keeps, or undefined before the first start. */
 export async function readPlan({ link, keys }: Partition): Promise<PartitionPlan | undefined> {
@@ -44,30 +27,40 @@ export async function readPlan({ link, keys }: Partition): Promise<PartitionPlan
 }
 
 /*
- * KEYS  1 plan
+ * KEYS  1 plan, 2 stream
  * ARGV  1 the plan as it was read, '' = none, 2 epoch of the new one, 3 the new one
  * Reply the plan that is kept now
  */
 const CHANGE = defineScript(
   'change-plan',
-  `
+  `${FENCE}
 local kept = redis.call('HGET', KEYS[1], 'plan') or ''
 if kept ~= ARGV[1] then return kept end
-local t = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'plan', ARGV[3])
-redis.call('HSETNX', KEYS[1], 'at:' .. ARGV[2], string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)))
+redis.call('HSETNX', KEYS[1], 'at:' .. ARGV[2], last_id(KEYS[2]))
 return ARGV[3]
 `,
 )
 
 async function change(home: Partition, before: string, plan: PartitionPlan): Promise<PartitionPlan> {
   const text = planText(plan)
-  return planFrom(String(await home.link.run(CHANGE, [home.keys.plan], [before, plan.epoch, text])))
+  return planFrom(
+    String(await home.link.run(CHANGE, [home.keys.plan, home.keys.stream], [before, plan.epoch, text])),
+  )
 }
 
 async function timeOf({ link }: Partition): Promise<number> {
   const [seconds, micros] = (await link.call('TIME')) as RedisReply[]
   return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+}
+
+/** Gives partition 0 a plan again that it has lost, or an earlier one in its place. Returns the plan in force. */
+export async function restorePlan(
+  home: Partition,
+  kept: PartitionPlan | undefined,
+  known: PartitionPlan,
+): Promise<PartitionPlan> {
+  return change(home, kept === undefined ? '' : planText(kept), known)
 }
 
 /** The plan in force; made with so many partitions when there is none yet. `home` is partition 0. */
@@ -83,10 +76,9 @@ export async function ensurePlan(home: Partition, partitions: number): Promise<P
  * else changed it at the same moment.
  */
 export async function changePartitions(home: Partition, partitions: number): Promise<PartitionPlan> {
-  const text = String((await home.link.call('HGET', home.keys.plan, 'plan')) ?? '')
-  const plan = text === '' ? await ensurePlan(home, partitions) : planFrom(text)
+  const plan = await ensurePlan(home, partitions)
   if (plan.partitions === partitions) return plan
-  return change(home, text === '' ? planText(plan) : text, changedPlan(plan, partitions, await timeOf(home)))
+  return change(home, planText(plan), changedPlan(plan, partitions, await timeOf(home)))
 }
 
 /**
@@ -102,17 +94,16 @@ export async function closeEpoch(
 }
 
 /*
- * KEYS  1 plan
+ * KEYS  1 plan, 2 stream
  * ARGV  1 epoch, 2 plan
  * Reply '' learned or known already | the newer plan
  */
 const SPREAD = defineScript(
   'spread-plan',
   `${FENCE}
-local t = redis.call('TIME')
 local later = newer(KEYS[1], tonumber(ARGV[1]))
 if later then return later end
-learn(KEYS[1], tonumber(ARGV[1]), ARGV[2], t[1] * 1000 + math.floor(t[2] / 1000))
+learn(KEYS[1], tonumber(ARGV[1]), ARGV[2], KEYS[2])
 return ''
 `,
 )
@@ -122,7 +113,7 @@ export async function spreadPlan(
   { link, keys }: Partition,
   plan: PartitionPlan,
 ): Promise<PartitionPlan | undefined> {
-  const reply = String(await link.run(SPREAD, [keys.plan], [plan.epoch, planText(plan)]))
+  const reply = String(await link.run(SPREAD, [keys.plan, keys.stream], [plan.epoch, planText(plan)]))
   return reply === '' ? undefined : planFrom(reply)
 }
 
@@ -138,14 +129,21 @@ const PARKED_STEP = 500
 const DRAINED = defineScript(
   'drained-before',
   `
-local epoch, fence = tonumber(ARGV[1]), nil
+local epoch, ms, seq = tonumber(ARGV[1]), nil, nil
+local function parts(id)
+  local a, b = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(a), tonumber(b)
+end
+local function before(id)
+  local a, b = parts(id)
+  return a < ms or (a == ms and b <= seq)
+end
 local kept = redis.call('HGETALL', KEYS[1])
 for i = 1, #kept, 2 do
   local learned = tonumber(string.match(kept[i], '^at:(%d+)$') or 0)
-  if learned > epoch and (not fence or tonumber(kept[i + 1]) < fence) then fence = tonumber(kept[i + 1]) end
+  if learned > epoch and (not ms or before(kept[i + 1])) then ms, seq = parts(kept[i + 1]) end
 end
-if not fence then return -2 end
-local function before(id) return tonumber(string.match(id, '^%d+')) <= fence end
+if not ms then return -2 end
 local rank = tonumber(ARGV[3])
 if rank == 0 and redis.call('EXISTS', KEYS[2]) == 1 then
   local there = false
@@ -189,12 +187,6 @@ export async function drainedBefore({ link, keys }: Partition, epoch: number): P
 }
 
 /** Asked of a partition's own copy, for operators; 0 = it knows none. */
-export async function knownEpoch({
-  link,
-  keys,
-}: {
-  readonly link: Partition['link']
-  readonly keys: PartitionKeys
-}): Promise<number> {
+export async function knownEpoch({ link, keys }: Partition): Promise<number> {
   return Number((await link.call('HGET', keys.plan, 'epoch')) ?? 0)
 }

@@ -49,6 +49,9 @@ export interface DoneEntry extends HeldEntry {
   readonly renew?: EvidencePlace | undefined
 }
 
+/** Arguments of one BITFIELD inside the script; Lua's stack takes 8,000. */
+const MAX_BIT_ARGUMENTS = 4_000
+
 /*
  * Acknowledges first: XACK needs no memory, and what follows a write in the same script is not refused for want of it.
  * So a backlog that filled the memory drains; remembering costs about 10 bytes an event and frees far more.
@@ -56,63 +59,74 @@ export interface DoneEntry extends HeldEntry {
  * KEYS  1 stream, 2 parked due, 3 parked records, 4 parked state, 5 parked ids, 6 ledger, 7 bloom meta of the day,
  *       8… one settled shard per remembered entry, then one evidence shard per renewed entry
  * ARGV  1 group, 2 counter name, 3 number of entries, 4 expiry ms of the day's memory, 5 bloom key prefix,
- *       6 design load, 7 number of hashes, 8 number of remembered entries, 9 shape (`bits:hashes`), then the stream ids,
- *       then per remembered entry: its number (1…), member, bit positions…
+ *       6 design load, 7 number of hashes, 8 number of remembered entries: the first ones, 9 shape (`bits:hashes`),
+ *       then the stream ids,
+ *       then per remembered entry: member, bit positions…
  *       then per renewed entry: its number (1…), slice, window ms, field
  * Reply how many entries were settled by this call
  */
 const SETTLE = defineScript(
   'settle',
   `${TOUCH_EVIDENCE}
-local t = redis.call('TIME')
+local call = redis.call
+local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local stream, parked, group = KEYS[1], KEYS[2], ARGV[1]
 local count, remembered = tonumber(ARGV[3]), tonumber(ARGV[8])
 local done, settled = 0, {}
 for i = 1, count do
   local sid = ARGV[9 + i]
-  if redis.call('XACK', KEYS[1], ARGV[1], sid) == 1 then
-    settled[i] = true
-  elseif redis.call('ZREM', KEYS[2], sid) == 1 then
-    settled[i] = true
-    local state = redis.call('HGET', KEYS[4], sid)
+  if call('XACK', stream, group, sid) == 1 then
+    settled[i], done = true, done + 1
+  elseif call('ZREM', parked, sid) == 1 then
+    settled[i], done = true, done + 1
+    local state = call('HGET', KEYS[4], sid)
     if state then
       local id = cjson.decode(state).id
-      if redis.call('HGET', KEYS[5], id) == sid then redis.call('HDEL', KEYS[5], id) end
+      if call('HGET', KEYS[5], id) == sid then call('HDEL', KEYS[5], id) end
     end
-    redis.call('HDEL', KEYS[3], sid)
-    redis.call('HDEL', KEYS[4], sid)
+    call('HDEL', KEYS[3], sid)
+    call('HDEL', KEYS[4], sid)
   end
-  if settled[i] then done = done + 1 end
 end
 if done == 0 then return 0 end
-redis.call('HINCRBY', KEYS[6], ARGV[2], done)
+call('HINCRBY', KEYS[6], ARGV[2], done)
 local at = 9 + count
 if remembered > 0 then
   local expiry, prefix, load, hashes = ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-  local meta = redis.call('HMGET', KEYS[7], 'n', 'count')
+  local meta = call('HMGET', KEYS[7], 'n', 'count')
   local n, filled, changed = tonumber(meta[1] or -1), tonumber(meta[2] or 0), false
-  local shape = n >= 0 and redis.call('HGET', KEYS[7], 's' .. n)
+  local shape = n >= 0 and call('HGET', KEYS[7], 's' .. n)
   local usable = shape and string.find(shape, ARGV[9] .. ':', 1, true) == 1
+  -- The bits of many entries are set by one command: by one for each they cost Redis three times as much.
+  local ops, bits = {}, 0
+  local function set()
+    if bits == 0 then return end
+    call('BITFIELD', prefix .. n, unpack(ops, 1, bits))
+    if filled * hashes * 4 == bits then call('PEXPIREAT', prefix .. n, expiry) end
+    bits = 0
+  end
   for i = 1, remembered do
     local key = KEYS[7 + i]
-    if settled[tonumber(ARGV[at + 1])] and redis.call('SADD', key, ARGV[at + 2]) == 1 then
-      if redis.call('SCARD', key) == 1 then redis.call('PEXPIREAT', key, expiry) end
+    if settled[i] and call('SADD', key, ARGV[at + 1]) == 1 then
+      if call('SCARD', key) == 1 then call('PEXPIREAT', key, expiry) end
       if not usable or filled >= load then
+        set()
         n, filled, usable = n + 1, 0, true
-        redis.call('HSET', KEYS[7], 's' .. n, ARGV[9] .. ':' .. now)
+        call('HSET', KEYS[7], 's' .. n, ARGV[9] .. ':' .. now)
       end
-      local ops = {}
-      for h = 1, hashes do
-        ops[h * 4 - 3], ops[h * 4 - 2], ops[h * 4 - 1], ops[h * 4] = 'SET', 'u1', ARGV[at + 2 + h], 1
+      for h = at + 2, at + 1 + hashes do
+        ops[bits + 1], ops[bits + 2], ops[bits + 3], ops[bits + 4] = 'SET', 'u1', ARGV[h], 1
+        bits = bits + 4
       end
-      redis.call('BITFIELD', prefix .. n, unpack(ops))
       filled, changed = filled + 1, true
-      if filled == 1 then redis.call('PEXPIREAT', prefix .. n, expiry) end
+      if bits >= ${MAX_BIT_ARGUMENTS} then set() end
     end
-    at = at + 2 + hashes
+    at = at + 1 + hashes
   end
-  if changed then redis.call('HSET', KEYS[7], 'n', n, 'count', filled, 'at', now) end
-  if changed and not meta[1] then redis.call('PEXPIREAT', KEYS[7], expiry) end
+  set()
+  if changed then call('HSET', KEYS[7], 'n', n, 'count', filled, 'at', now) end
+  if changed and not meta[1] then call('PEXPIREAT', KEYS[7], expiry) end
 end
 for i = 8 + remembered, #KEYS do
   if settled[tonumber(ARGV[at + 1])] then
@@ -141,19 +155,26 @@ export async function settleDone(
   if (entries.length === 0) return 0
   const day = dayOf(redisMs)
   const remembers = memory.horizonMs > 0 && outcome === 'settled'
+  const isRemembered = ({ record }: DoneEntry) => remembers && record.derived
+  // Those that are remembered come first: the script then needs no numbers to tell which they are.
+  const ordered = entries.every(isRemembered)
+    ? entries
+    : [...entries.filter(isRemembered), ...entries.filter((entry) => !isRemembered(entry))]
   const settledKeys: string[] = []
   const evidenceShards: string[] = []
   const remembered: RedisArg[] = []
   const renewed: RedisArg[] = []
-  for (const [index, { record, renew }] of entries.entries()) {
-    if (!record.derived) continue
-    if (remembers) {
+  const streamIds: string[] = []
+  for (const [index, entry] of ordered.entries()) {
+    const { record, renew, streamId } = entry
+    streamIds.push(streamId)
+    if (isRemembered(entry)) {
       settledKeys.push(settledKey(memory, day, record.locator))
-      remembered.push(index + 1, settledMember(record.locator))
+      remembered.push(settledMember(record.locator))
       for (const bit of bloomPositions(record.locator, memory.bloomBits, memory.bloomHashes))
         remembered.push(bit)
     }
-    if (renew !== undefined) {
+    if (renew !== undefined && record.derived) {
       const slice = Math.floor(redisMs / renew.windowMs)
       evidenceShards.push(renew.key(slice))
       renewed.push(index + 1, slice, renew.windowMs, renew.field)
@@ -182,7 +203,7 @@ export async function settleDone(
       memory.bloomHashes,
       settledKeys.length,
       `${memory.bloomBits}:${memory.bloomHashes}`,
-      ...entries.map(({ streamId }) => streamId),
+      ...streamIds,
       ...remembered,
       ...renewed,
     ],

@@ -1,6 +1,10 @@
 /**
  * Trimming: only behind what every group has settled, and not before `keep_settled` is over. Never a MAXLEN.
  * The floor (the highest id up to which everything is settled, parked or dead) is saved for a lost group.
+ *
+ * An id tells its entry's age, unless Redis' clock went back: ids then go on ahead of it, for days, and by age nothing would
+ * be trimmed until the clock has caught up. So while they are ahead the newest id that may go is noted together with the
+ * time (ledger: trim_next, trim_at), and may go (trim_id) once `keep_settled` has passed since: after once to twice as long.
  */
 import type { PartitionKeys } from '../keys.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
@@ -47,9 +51,27 @@ end
 -- Without our group nobody knows what it has not read: other groups may be ahead of it.
 if not floor then return {0, ''} end
 local kept = string.format('%d-0', math.max(0, now - ARGV[2]))
+local marks = redis.call('HMGET', KEYS[2], 'trim_id', 'trim_next', 'trim_at')
+local ahead, at = parse(lowest) > now, tonumber(marks[3] or 0)
+local due, noted = marks[1] or '', false
+if ahead then
+  -- A time of noting that is still to come was written before the clock went back once more.
+  if not marks[2] or at > now then
+    noted = true
+  elseif now - at >= tonumber(ARGV[2]) then
+    due, noted = marks[2], true
+  end
+  if due ~= '' and less(kept, due) then kept = due end
+end
+local newest = lowest
 if less(kept, lowest) then lowest = kept end
 -- XTRIM first: it works when Redis is out of memory, and HSET after it in the same script then does too.
 local trimmed = redis.call('XTRIM', KEYS[1], 'MINID', '~', lowest)
+if noted then
+  redis.call('HSET', KEYS[2], 'trim_id', due, 'trim_next', newest, 'trim_at', string.format('%d', now))
+elseif marks[3] and not ahead then
+  redis.call('HDEL', KEYS[2], 'trim_id', 'trim_next', 'trim_at')
+end
 if floor ~= '0-0' then redis.call('HSET', KEYS[2], 'floor', floor) end
 return {trimmed, floor}
 `,

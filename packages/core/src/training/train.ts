@@ -16,8 +16,6 @@ export const LEAST_SAMPLES = 64
 const HELD_OUT = 4
 /** Of so many events the one that packs worst is taken next. */
 const CANDIDATES = 16
-/** zstd's window for frames as small as these; a dictionary beyond it would not be reached. */
-export const MOST_BYTES = 1024 * 1024
 
 export interface TrainingOptions {
   /** zstd level with which events are packed. */

@@ -7,6 +7,8 @@ import type { Clock } from '../clock.ts'
 import { EVENT_ID_PATTERN } from '../event.ts'
 import type { PartitionKeys } from '../keys.ts'
 import type { Partition } from '../partition.ts'
+import { type PartitionPlan, placesOf } from '../plan.ts'
+import type { EventRecord } from '../record.ts'
 import type { RedisReply } from '../redis/link.ts'
 import {
   type DeadLetter,
@@ -21,6 +23,7 @@ import type { EvidencePlace } from '../stream/evidence.ts'
 import { type LongMemoryOptions, settledKeys, settledMember } from '../stream/long-memory.ts'
 import { compareStreamIds, streamIdMillis } from '../stream/stream-id.ts'
 import { type DeadLetterDocument, type DeadLetterPage, timeText } from './documents.ts'
+import { isOvertaken } from './overtaken.ts'
 import { redisTime } from './replies.ts'
 
 /** All given conditions must hold. */
@@ -87,6 +90,7 @@ export interface FoundLetter {
 
 export interface DeadLettersOptions {
   readonly partitions: readonly Partition[]
+  readonly plan: () => PartitionPlan
   readonly memory: (keys: PartitionKeys) => LongMemoryOptions
   readonly evidence: (keys: PartitionKeys, tool: string, locator: Buffer) => EvidencePlace
   readonly clock: Clock
@@ -194,7 +198,20 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
       member: settledMember(record.locator),
     }
     const place = options.evidence(keys, record.tool, record.locator)
-    return replayDeadLetter(link, keys, { letterId, record }, place, settled, redisMs)
+    const overtaken = await overtakenElsewhere(keys.partition, record)
+    return replayDeadLetter(link, keys, { letterId, record, overtaken }, place, settled, redisMs)
+  }
+  /** The plan of partitions was changed since it died: a redelivery may have gone to another partition. */
+  const overtakenElsewhere = async (home: number, record: EventRecord): Promise<boolean> => {
+    const places = placesOf(options.plan(), record.locator)
+    for (const each of [places.partition, ...places.settled]) {
+      const other = options.partitions[each]
+      if (each === home || other === undefined) continue
+      const place = options.evidence(other.keys, record.tool, record.locator)
+      const memory = options.memory(other.keys)
+      if (await isOvertaken(other, record, place, memory, await redisTime(other.link))) return true
+    }
+    return false
   }
   const purgePlaced = ({ partition: { keys, link }, letter }: Placed): Promise<boolean> =>
     purgeDeadLetter(link, keys, { letterId: letter.letterId, eventId: fieldOf(letter, 'id') ?? '' })

@@ -120,6 +120,40 @@ export interface StreamDocument {
   readonly last_generated_id: string
 }
 
+export interface PartitionDocument {
+  readonly partition: number
+  readonly stream: string
+  /** Hash slot of all its keys; null without a Cluster. */
+  readonly slot: number | null
+  /** host:port of the master that answered. */
+  readonly server: string
+  /** Epoch of the plan that it knows; 0 = none. */
+  readonly epoch: number
+  /** True: it takes no new events, and is worked off. */
+  readonly retired: boolean
+  /** Entries in the stream, with those that are settled and kept for a while. */
+  readonly length: number
+  readonly ledger: Ledger
+}
+
+/** How events are spread over partitions; see plan.ts. */
+export interface PlanDocument {
+  readonly epoch: number
+  readonly partitions: number
+  /** Partitions that there ever were. */
+  readonly highest: number
+  readonly since: string | null
+  readonly earlier: readonly {
+    readonly epoch: number
+    readonly partitions: number
+    readonly replaced_at: string | null
+    /** null = its evidence is still looked up. */
+    readonly closed_at: string | null
+  }[]
+  /** Sentences about masters that have too few of the partitions. */
+  readonly notices: readonly string[]
+}
+
 export interface StatusDocument {
   readonly verdict: Verdict
   readonly ledger: Ledger
@@ -137,12 +171,20 @@ export interface StatusDocument {
     /** How long the most overdue parked event has been due. */
     readonly overdue_ms: number
   }
+  /**
+   * How far Redis' clock is behind the newest id of its stream; 0 = as it should be. Above a second it went back: the age
+   * of entries and what is kept by age are estimates until it has caught up (docs/redis.md).
+   */
+  readonly clock_behind_ms: number
   /** Does the consumer group exist? It is made by the first consumer. */
   readonly group: boolean
   readonly consumers: readonly ConsumerDocument[]
   readonly gateways: readonly GatewayDocument[]
   readonly breakers: readonly BreakerDocument[]
   readonly streams: readonly StreamDocument[]
+  /** null where Redis is no Cluster: one partition, for ever. */
+  readonly plan: PlanDocument | null
+  readonly partitions: readonly PartitionDocument[]
   readonly redis: {
     readonly version: string | null
     readonly used_memory_bytes: number | null

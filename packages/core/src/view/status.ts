@@ -34,6 +34,15 @@ export interface LedgerFacts {
   readonly oldest: StatusDocument['oldest']
   /** False when a partition has a stream and no consumer group. */
   readonly group: boolean
+  /** Each partition's own: they balance one by one. */
+  readonly partitions: readonly {
+    readonly partition: number
+    readonly stream: string
+    readonly lag: number | null
+    readonly unaccounted: number | null
+  }[]
+  /** How far the clock of a partition's Redis is behind its newest id at most, ms. */
+  readonly clockBehindMs: number
 }
 
 /** All partitions' ledgers as one. */
@@ -46,23 +55,31 @@ export async function readLedgers(partitions: readonly Partition[]): Promise<Led
     return lost ? [{ stream, last_generated_id: lastGeneratedId, witness_id: witness }] : []
   })
   const { unread, pending, parked } = ledger
-  const oldest = (age: (reading: LedgerReading) => number) => Math.max(0, ...readings.map(age))
+  const most = (age: (reading: LedgerReading) => number) => Math.max(0, ...readings.map(age))
   return {
-    audit: { verdict: verdictOf(ledger.unaccounted, losses.length > 0), ledger, losses },
+    audit: { verdict: verdictOf(readings, losses.length > 0), ledger, losses },
+    partitions: readings.map(({ ledger: each }, index) => {
+      const { partition, stream } = (partitions[index] as Partition).keys
+      const lag = each.unread === null ? null : each.unread + each.pending + each.parked
+      return { partition, stream, lag, unaccounted: each.unaccounted }
+    }),
     lag: { messages: unread === null ? null : unread + pending + parked, unread, pending, parked },
     oldest: {
-      unread_ms: oldest((reading) => reading.oldestUnreadMs),
-      pending_ms: oldest((reading) => reading.oldestPendingMs),
-      overdue_ms: oldest((reading) => reading.oldestParkedMs),
+      unread_ms: most((reading) => reading.oldestUnreadMs),
+      pending_ms: most((reading) => reading.oldestPendingMs),
+      overdue_ms: most((reading) => reading.oldestParkedMs),
     },
     group: readings.every((reading) => reading.group),
+    clockBehindMs: most((reading) => reading.clockBehindMs),
   }
 }
 
-function verdictOf(unaccounted: number | null, lost: boolean): Verdict {
+/** Every partition must balance by itself: what is too much in one does not make up for what is missing in another. */
+function verdictOf(readings: readonly LedgerReading[], lost: boolean): Verdict {
   if (lost) return 'loss'
-  if (unaccounted === null) return 'unknown'
-  return unaccounted === 0 ? 'balanced' : 'unbalanced'
+  const differences = readings.map(({ ledger }) => ledger.unaccounted)
+  if (differences.some((difference) => difference !== null && difference !== 0)) return 'unbalanced'
+  return differences.includes(null) ? 'unknown' : 'balanced'
 }
 
 /** The consumers' own reports, newest first; one that cannot be read is left out. */

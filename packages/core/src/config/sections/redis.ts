@@ -90,16 +90,39 @@ export function redisSection() {
     }),
     durability: choice({
       meaning:
-        'When an event counts as durable: `local` = written to the master, `replica` = confirmed by the replicas too.',
+        'When an event counts as durable, and may be answered 202: `local` = the master has it, `replica` = all its replicas have it too. See docs/redis.md for what each promises.',
       words: ['local', 'replica'],
       default: 'local',
+      env: 'REDIS_DURABILITY',
+    }),
+    replicas: integer({
+      meaning:
+        'With `durability: replica`: how many replicas must confirm an event. Give the number that the master has (of a Cluster, each master), as any of them may become the next master; with one away, events wait in the spool.',
+      default: 1,
+      min: 1,
+      max: 100,
+      env: 'REDIS_REPLICAS',
+    }),
+    replica_timeout: duration({
+      meaning:
+        'How long the replicas may take to confirm, before the outcome counts as unknown; shorter than `command_timeout`.',
+      default: '1s',
+      min: '10ms',
+      env: 'REDIS_REPLICA_TIMEOUT',
     }),
     partitions: integer({
       meaning:
-        'Streams the events are spread over, each on the Cluster master that owns its slot; more than one needs `cluster_enabled`.',
+        'Streams the events are spread over, each on the Cluster master that owns its slot; more than one needs `cluster_enabled`. Counts at the very first start; after that `webhook-cli partitions set` changes it, while everything runs.',
       default: 1,
       min: 1,
       max: 1024,
+      env: 'REDIS_PARTITIONS',
+    }),
+    partitions_refresh: duration({
+      meaning:
+        'How often every process looks whether the number of partitions was changed. Between two looks nothing goes wrong: an event that comes to the wrong partition is sent on.',
+      default: '5s',
+      min: '100ms',
     }),
     stream: redisName({ meaning: 'Name of the stream.', default: 'webhook-events' }),
     command_timeout: duration({

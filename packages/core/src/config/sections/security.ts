@@ -48,13 +48,13 @@ export function securitySection() {
       env: 'WEBHOOK_RATE_LIMITING',
     }),
     global_rate_limit: integer({
-      meaning: 'Limit for all events together; 0 = no limit.',
+      meaning: 'Limit for all events together, over all gateways; 0 = no limit.',
       unit: 'events/s',
       default: 10_000,
       max: 10_000_000,
     }),
     per_tool_rate_limits: section(
-      'Limits for the events of one tool.',
+      'Limits for the events of one tool, over all gateways.',
       perTool((tool) =>
         integer({
           meaning: `Limit for ${tool}; 0 = no limit of its own.`,
@@ -65,7 +65,8 @@ export function securitySection() {
       ),
     ),
     rate_limit_rpm: integer({
-      meaning: 'Limit for each address, and for each tenant; 0 = no limit.',
+      meaning:
+        'Limit for each address, and for each tenant, over all gateways; 0 = no limit. Exact up to 128; of higher ones a little less may pass.',
       unit: 'events/min',
       default: 0,
       max: 600_000_000,

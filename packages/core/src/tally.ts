@@ -18,7 +18,8 @@ export interface TalliedCounter {
 }
 
 export interface TalliedHistogram {
-  observe(label: string, value: number): void
+  /** @param second value of the second label, where there is one */
+  observe(label: string, value: number, second?: string): void
 }
 
 interface CounterShape {
@@ -63,7 +64,7 @@ export function createCounter(registry: Registry, { name, help, labels }: Counte
     }
     return all
   }
-  register(registry, name, help, 'counter', values)
+  register(registry, name, help, labels, 'counter', values)
   return {
     add(first, second, by) {
       cellOf(first, second).value += by
@@ -76,6 +77,7 @@ interface HistogramShape {
   readonly name: string
   readonly help: string
   readonly label: string
+  readonly secondLabel?: string
   /** Upper bounds, ascending. */
   readonly buckets: readonly number[]
 }
@@ -88,30 +90,44 @@ interface Observed {
 }
 
 export function createHistogram(registry: Registry, shape: HistogramShape): TalliedHistogram {
-  const { name, help, label, buckets } = shape
-  const series = new Map<string, Observed>()
+  const { name, help, label, secondLabel, buckets } = shape
+  const series = new Map<string, Map<string, Observed>>()
+  const seriesOf = (first: string, second: string): Observed => {
+    let row = series.get(first)
+    if (row === undefined) {
+      row = new Map()
+      series.set(first, row)
+    }
+    let observed = row.get(second)
+    if (observed === undefined) {
+      observed = { counts: new Array<number>(buckets.length + 1).fill(0), sum: 0, count: 0 }
+      row.set(second, observed)
+    }
+    return observed
+  }
   const values = (): Value[] => {
     const all: Value[] = []
-    for (const [text, { counts, sum, count }] of series) {
-      let below = 0
-      for (const [i, bound] of buckets.entries()) {
-        below += counts[i] as number
-        all.push({ labels: { le: bound, [label]: text }, value: below, metricName: `${name}_bucket` })
+    for (const [first, row] of series) {
+      for (const [second, { counts, sum, count }] of row) {
+        const labels =
+          secondLabel === undefined ? { [label]: first } : { [label]: first, [secondLabel]: second }
+        let below = 0
+        for (const [i, bound] of buckets.entries()) {
+          below += counts[i] as number
+          all.push({ labels: { le: bound, ...labels }, value: below, metricName: `${name}_bucket` })
+        }
+        all.push({ labels: { le: '+Inf', ...labels }, value: count, metricName: `${name}_bucket` })
+        all.push({ labels, value: sum, metricName: `${name}_sum` })
+        all.push({ labels, value: count, metricName: `${name}_count` })
       }
-      all.push({ labels: { le: '+Inf', [label]: text }, value: count, metricName: `${name}_bucket` })
-      all.push({ labels: { [label]: text }, value: sum, metricName: `${name}_sum` })
-      all.push({ labels: { [label]: text }, value: count, metricName: `${name}_count` })
     }
     return all
   }
-  register(registry, name, help, 'histogram', values)
+  const labels = secondLabel === undefined ? [label] : [label, secondLabel]
+  register(registry, name, help, labels, 'histogram', values)
   return {
-    observe(text, value) {
-      let observed = series.get(text)
-      if (observed === undefined) {
-        observed = { counts: new Array<number>(buckets.length + 1).fill(0), sum: 0, count: 0 }
-        series.set(text, observed)
-      }
+    observe(first, value, second = '') {
+      const observed = seriesOf(first, second)
       let at = 0
       while (at < buckets.length && value > (buckets[at] as number)) at++
       observed.counts[at]! += 1
@@ -125,12 +141,14 @@ function register(
   registry: Registry,
   name: string,
   help: string,
+  labelNames: readonly string[],
   type: 'counter' | 'histogram',
   values: () => Value[],
 ): void {
   const metric = {
     name,
     help,
+    labelNames,
     type,
     aggregator: 'sum',
     get: async () => ({ name, help, type, aggregator: 'sum', values: values() }),

@@ -1,0 +1,87 @@
+import { loadConfig } from '@weir/core/config/load'
+import { keysOf } from '@weir/core/config/parts'
+import { connectPartition, type Partition } from '@weir/core/partition'
+import { ensurePlan, readPlan } from '@weir/core/stream/plans'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { useRedis } from '../../../../tests/support/redis.ts'
+import { run } from '../cli.test-support.ts'
+
+const redis = useRedis({ appendfsync: 'no', args: ['--cluster-enabled', 'yes'] })
+const opened: Partition[] = []
+
+beforeEach(async () => {
+  const control = redis.client()
+  const state = async () => String(await control.call('CLUSTER', 'INFO'))
+  if ((await state()).includes('cluster_slots_assigned:0')) {
+    await control.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+  }
+  await expect.poll(state, { timeout: 10_000 }).toContain('cluster_state:ok')
+})
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map(({ link }) => link.close()))
+})
+
+const env = (partitions = 2) => ({
+  REDIS_CLUSTER_ENABLED: 'true',
+  REDIS_ADDRESSES: `127.0.0.1:${redis.port}`,
+  REDIS_PARTITIONS: String(partitions),
+})
+const cli = (args: readonly string[], partitions?: number) => run(args, { env: env(partitions) })
+
+async function home(): Promise<Partition> {
+  const { config } = await loadConfig({ env: env() })
+  const partition = connectPartition(config, 0, 'test')
+  opened.push(partition)
+  await partition.link.ready(AbortSignal.timeout(5_000))
+  return partition
+}
+
+describe('partitions', () => {
+  it('are shown one by one: stream, slot, master, epoch, what waits', async () => {
+    await ensurePlan(await home(), 2)
+    const { code, out, rows } = await cli(['partitions', 'show'])
+    expect(code).toBe(0)
+    expect(out).toContain('2 partitions since')
+    expect(rows).toContainEqual(
+      expect.arrayContaining(['0', 'webhook-events:{0}', `127.0.0.1:${redis.port}`]),
+    )
+    expect(rows).toContainEqual(expect.arrayContaining(['1', 'webhook-events:{1}']))
+    const document = (await cli(['partitions', 'show', '--json'])).json()
+    expect(document).toMatchObject({
+      plan: { epoch: 1, partitions: 2, highest: 2, earlier: [], notices: [] },
+      partitions: [
+        { partition: 0, slot: expect.any(Number), retired: false, ledger: { unaccounted: 0 } },
+        { partition: 1 },
+      ],
+    })
+    expect((await cli(['status'])).out).toContain('webhook-events:{1}')
+  })
+
+  it('are changed by a number; what is not used any more is shown as retired', async () => {
+    const partition = await home()
+    await ensurePlan(partition, 3)
+    const { code, out } = await cli(['partitions', 'set', '2'])
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: '2 partitions since epoch 2; gateways and consumers follow within 5 s\n',
+    })
+    expect(await readPlan(partition)).toMatchObject({ epoch: 2, partitions: 2, highest: 3 })
+    const shown = await cli(['partitions', 'show'])
+    expect(shown.out).toContain('epoch 1 with 3 partitions, replaced')
+    expect(shown.out).toContain('its evidence is still looked up')
+    expect(shown.rows).toContainEqual(expect.arrayContaining(['2 retired', 'webhook-events:{2}']))
+    // Every partition has been told: a gateway that does not know yet learns at its next event.
+    const { config } = await loadConfig({ env: env() })
+    for (const each of [0, 1, 2]) {
+      const { plan } = keysOf(config, each)
+      expect(String(await redis.client().call('HGET', plan, 'epoch'))).toBe('2')
+    }
+  })
+
+  it('are not changed on one server, nor to what is no number of partitions', async () => {
+    const single = await run(['partitions', 'set', '2', '--redis-url', redis.url], { env: {} })
+    expect(single).toMatchObject({ code: 2, err: expect.stringContaining('is no Cluster') })
+    for (const count of ['0', '1025', 'many'])
+      expect(await cli(['partitions', 'set', count])).toMatchObject({ code: 2, out: '' })
+  })
+})

@@ -1,0 +1,98 @@
+import { reportBreaker } from '@weir/core/stream/breaker'
+import { describe, expect, it } from 'vitest'
+import { useRedis } from '../../../tests/support/redis.ts'
+import { createHealth } from './health.ts'
+import { effects, onGithub, withConsumer } from './testing.ts'
+
+const redis = useRedis()
+
+describe("a consumer's health", () => {
+  it('tells what it works on, what waits, and which breakers are open', async () => {
+    const gate = Promise.withResolvers<void>()
+    await withConsumer(redis, { numWorkers: 2 }, [onGithub(() => gate.promise)], async (world) => {
+      const { link, keys } = world
+      await world.admitMany(3)
+      await expect.poll(() => world.consumer.state()).toMatchObject({ held: 3, running: 2 })
+      const settings = { failureThreshold: 1, openDurationMs: 60_000, probeLeaseMs: 1 }
+      await reportBreaker(link, keys, 'jira', settings, 1, false)
+      const health = createHealth({
+        state: world.consumer.state,
+        partitions: () => [{ link, keys }],
+        tools: ['github', 'jira'],
+      })
+      const now = await health()
+      expect(now).toEqual({
+        status: 'ok',
+        redis: 'ok',
+        held: 3,
+        running: 2,
+        unsettled: 0,
+        last_read_ms: expect.any(Number),
+        stream: {
+          ledger: await world.ledger(),
+          group: true,
+          lost: false,
+          oldest_unread_ms: 0,
+          oldest_pending_ms: expect.any(Number),
+          clock_behind_ms: 0,
+        },
+        breakers: [
+          { tool: 'github', state: 'closed', failures: 0, wait_ms: 0 },
+          { tool: 'jira', state: 'open', failures: 1, wait_ms: expect.any(Number) },
+        ],
+      })
+      expect(now.stream?.oldest_pending_ms).toBeGreaterThan(0)
+      gate.resolve()
+      await world.until({ settled: 3 })
+    })
+  })
+
+  it('shows of several partitions the gravest breaker and the sum of their ledgers', async () => {
+    await withConsumer(redis, {}, [effects().handler], async (world) => {
+      const { link, keys } = world
+      const other = { ...keys, stream: 'other', breaker: (tool: string) => `other:${tool}` }
+      const settings = { failureThreshold: 2, openDurationMs: 60_000, probeLeaseMs: 1 }
+      await reportBreaker(link, keys, 'github', settings, 1, false)
+      await reportBreaker(link, other, 'github', settings, 2, false)
+      await world.admitMany(2)
+      await world.until({ settled: 2 })
+      const state = world.consumer.state
+      const partitions = () => [
+        { link, keys },
+        { link, keys: other },
+      ]
+      const { stream, breakers } = await createHealth({ state, partitions, tools: ['github'] })()
+      expect(breakers).toEqual([{ tool: 'github', state: 'open', failures: 2, wait_ms: expect.any(Number) }])
+      expect(stream).toMatchObject({ ledger: { accepted: 2 }, group: false })
+    })
+  })
+
+  it('knows how long ago Redis answered last, also when it is away', async () => {
+    await withConsumer(
+      redis,
+      { blockTimeoutMs: 50 },
+      [effects().handler],
+      async (world) => {
+        await expect.poll(() => world.consumer.state().last_read_ms).not.toBeNull()
+        await redis.server.kill('SIGKILL')
+        const { link, keys } = world
+        const health = createHealth({
+          state: world.consumer.state,
+          partitions: () => [{ link, keys }],
+          tools: ['github'],
+        })
+        await expect.poll(async () => (await health()).last_read_ms).toBeGreaterThan(300)
+        await expect.poll(health).toMatchObject({
+          status: 'degraded',
+          redis: 'disconnected',
+          stream: null,
+          breakers: null,
+          problem: expect.any(String),
+        })
+        await redis.server.restart()
+        await expect.poll(async () => (await health()).status).toBe('ok')
+      },
+      { balanced: false },
+    )
+  })
+})

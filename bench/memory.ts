@@ -1,0 +1,236 @@
+/**
+ * How much of Redis' memory a waiting GitHub event takes, dedupe evidence included, and what it consists of: Weir with the
+ * structural starter, Weir with a dictionary of the tenant's own, a BullMQ job, a plain XADD of the raw body.
+ *
+ *     pnpm bench:memory [--events 50000] [--explore] [--quick]
+ *
+ * The events are the examples with varied values (varied.ts), none twice. The starter holds structure only, so it has seen
+ * none of them; a tenant's own dictionary learns from half of the examples and is measured on the other half.
+ * `--explore` also measures what would make it smaller.
+ */
+import { randomUUID } from 'node:crypto'
+import { parseArgs } from 'node:util'
+import { contentOf } from '@weir/core/packing'
+import type { Admission } from '@weir/core/stream/admit'
+import { trainDictionary } from '@weir/core/training/train'
+import { Queue } from 'bullmq'
+import { Redis } from 'ioredis'
+import { evidenceByDensity } from './memory-evidence.ts'
+import { explore } from './memory-explore.ts'
+import { createMeter, type Meter } from './memory-meter.ts'
+import { githubPayloads } from './payloads.ts'
+import { startWorld } from './processes.ts'
+import {
+  createRecorder,
+  DEFAULT_LEVEL,
+  fieldOf,
+  type GithubEvent,
+  githubHeaders,
+  inPipeline,
+  type PackingOptions,
+} from './records.ts'
+import { machine, printTable, target } from './table.ts'
+import { createVariedSource, randomFrom } from './varied.ts'
+
+const { values } = parseArgs({
+  options: {
+    events: { type: 'string' },
+    explore: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+  },
+})
+const events = Number(values.events ?? (values.quick ? 2000 : 50_000))
+/** Raw records are ten times as large: fewer say the same. */
+const fewer = Math.ceil(events / 5)
+const TENANTS = 50
+/** Tenants for which a dictionary is learned; the figure is their mean. */
+const LEARNING_TENANTS = 3
+/** Events that a tenant's dictionary learns from, and its size: what `webhook-cli dict train` does unasked. */
+const LEARNED_EVENTS = 2000
+const DICTIONARY_BYTES = 112 * 1024
+/** Events in one window. */
+const DENSITIES = values.quick ? [2000, 20_000] : [10_000, 50_000, 300_000, 500_000, 1_000_000]
+
+/** Targets, bytes: 1 KB, 0.75 KB. */
+const STRUCTURAL = 1024
+const OWN = 768
+const EVIDENCE = 35
+
+const varied = createVariedSource()
+const examples = Array.from({ length: varied.examples }, (_, i) => i)
+
+/** Varied events, none twice. @param from which examples they are made from */
+function* variedEvents(
+  count: number,
+  from: readonly number[] = examples,
+  tenantOf: (i: number) => number = (i) => i % TENANTS,
+): Generator<GithubEvent> {
+  for (let i = 0; i < count; i++) yield varied.event(from[i % from.length]!, tenantOf(i), i)
+}
+
+function* published(count: number): Generator<GithubEvent> {
+  const payloads = githubPayloads()
+  for (let i = 0; i < count; i++) yield payloads[i % payloads.length]!
+}
+
+/** Means per event, bytes. */
+interface Filled {
+  readonly bytes: number
+  readonly body: number
+  readonly frame?: number
+}
+
+/** The events as admissions. */
+function* recorded(source: Iterable<GithubEvent>, options: PackingOptions = {}): Generator<Recorded> {
+  const recorder = createRecorder(options)
+  for (const event of source) yield { admission: recorder(event), body: event.body.length }
+}
+
+interface Recorded {
+  readonly admission: Admission
+  readonly body: number
+}
+
+/** Admits the events; the whole cost of each, evidence included. */
+async function admitted(meter: Meter, source: Iterable<Recorded>): Promise<Required<Filled>> {
+  let [count, body, frame] = [0, 0, 0]
+  const bytes = await meter.bytesOf(() =>
+    inPipeline(source, 200, (each) => {
+      count++
+      body += each.body
+      frame += fieldOf(each.admission, 'body').length
+      return meter.admit(each.admission)
+    }),
+  )
+  return { bytes: bytes / count, body: body / count, frame: frame / count }
+}
+
+async function raw(meter: Meter): Promise<Filled> {
+  let body = 0
+  const bytes = await meter.bytesOf(() =>
+    inPipeline(variedEvents(fewer), 100, (event) => {
+      body += event.body.length
+      return meter.link.call('XADD', 'raw', '*', 'id', randomUUID(), 'type', event.type, 'body', event.body)
+    }),
+  )
+  return { bytes: bytes / fewer, body: body / fewer }
+}
+
+async function bullmq(meter: Meter, url: string): Promise<Filled> {
+  let body = 0
+  const connection = new Redis(url)
+  const queue = new Queue('webhooks', { connection })
+  const bytes = await meter.bytesOf(async () => {
+    let batch: Parameters<typeof queue.addBulk>[0] = []
+    for (const event of variedEvents(fewer)) {
+      body += event.body.length
+      const data = { type: event.type, body: event.body.toString() }
+      batch.push({ name: event.type, data, opts: { jobId: randomUUID() } })
+      if (batch.length < 200) continue
+      await queue.addBulk(batch)
+      batch = []
+    }
+    await queue.addBulk(batch)
+  })
+  await queue.close()
+  connection.disconnect()
+  return { bytes: bytes / fewer, body: body / fewer }
+}
+
+/** Makes a tenant's dictionary of its events. */
+type Learn = (lessons: readonly GithubEvent[]) => Buffer
+
+/** As `webhook-cli dict train` does. */
+function learn(lessons: readonly GithubEvent[]): Buffer {
+  const contents = lessons.map(({ type, body }) => contentOf(githubHeaders(type, randomUUID()), body))
+  const training = trainDictionary(contents, {
+    level: DEFAULT_LEVEL,
+    maxBytes: DICTIONARY_BYTES,
+    before: undefined,
+    random: randomFrom('lessons'),
+  })
+  if (training.kind !== 'trained') throw new Error(`${lessons.length} events are too few to learn from`)
+  return training.dictionary.bytes
+}
+
+/** A few tenants: the dictionary of each learns from every other example, and is measured on those between. */
+async function own(meter: Meter, learnFrom: Learn): Promise<Filled> {
+  const sum = { bytes: 0, body: 0, frame: 0 }
+  const taught = examples.filter((i) => i % 2 === 0)
+  const unseen = examples.filter((i) => i % 2 === 1)
+  for (let tenant = 0; tenant < LEARNING_TENANTS; tenant++) {
+    const lessons = variedEvents(Math.min(LEARNED_EVENTS, events), taught, () => tenant)
+    const dictionary = learnFrom([...lessons])
+    const measured = variedEvents(fewer, unseen, () => tenant)
+    const filled = await admitted(meter, recorded(measured, { dictionary }))
+    sum.bytes += filled.bytes / LEARNING_TENANTS
+    sum.body += filled.body / LEARNING_TENANTS
+    sum.frame += filled.frame / LEARNING_TENANTS
+  }
+  return sum
+}
+
+const world = await startWorld({ appendfsync: 'no', redisArgs: ['--appendonly', 'no'] })
+try {
+  const meter = createMeter(world)
+  const starters = [...recorded(variedEvents(events))]
+  const job = await bullmq(meter, world.redis.url)
+  const rows: readonly (readonly [name: string, filled: Filled, atMost?: number])[] = [
+    ['BullMQ job', job],
+    ['XADD of the raw body', await raw(meter)],
+    ['Weir, no dictionary', await admitted(meter, recorded(variedEvents(fewer), { dictionary: null }))],
+    ['Weir, structural starter', await admitted(meter, starters), STRUCTURAL],
+    ["Weir, tenant's own dictionary", await own(meter, learn), OWN],
+    ['Weir, starter, examples as published', await admitted(meter, recorded(published(events))), STRUCTURAL],
+  ]
+  console.log(
+    `${machine({ Redis: world.version })} · ${events} events of ${TENANTS} tenants with varied values (own dictionaries: ${LEARNING_TENANTS} tenants, ${fewer} each; raw and BullMQ: ${fewer})`,
+  )
+  printTable(
+    'Redis memory per waiting GitHub event, bytes',
+    ['what', 'Redis', 'of BullMQ', 'target', 'body as sent', 'packed frame'],
+    rows.map(([name, { bytes, body, frame }, atMost]) => [
+      name,
+      bytes.toFixed(0),
+      `${(bytes / job.bytes).toFixed(3)}×`,
+      atMost === undefined ? '' : target(bytes, atMost),
+      body.toFixed(0),
+      frame?.toFixed(0) ?? '',
+    ]),
+  )
+
+  const parts = await meter.parts(starters.map(({ admission }) => admission))
+  const whole = parts.reduce((sum, { bytes }) => sum + bytes, 0)
+  printTable(
+    `What one consists of, structural starter (${events} events), bytes`,
+    ['part', 'bytes', 'share', 'measured as'],
+    [
+      ...parts.map(({ name, bytes, how }) => [
+        name,
+        bytes.toFixed(1),
+        `${((bytes / whole) * 100).toFixed(0)} %`,
+        how,
+      ]),
+      ['all', whole.toFixed(1), '', ''],
+    ],
+  )
+
+  const densities = await evidenceByDensity(meter, DENSITIES)
+  printTable(
+    `Dedupe evidence in the window (${meter.evidenceShards} shards), bytes per event`,
+    ['events in one window', 'per shard', 'bytes', 'target'],
+    densities.map(({ count, perShard, bytes }) => [
+      String(count),
+      perShard.toFixed(1),
+      bytes.toFixed(1),
+      target(bytes, EVIDENCE),
+    ]),
+  )
+
+  if (values.explore) {
+    const tables = await explore(meter, world, [...variedEvents(Math.min(events, 5000))])
+    for (const { title, head, rows: found } of tables) printTable(title, head, found)
+  }
+} finally {
+  await world.stop()
+}
