@@ -101,7 +101,7 @@ describe('a script call', () => {
   })
 
   it("is rejected by the connection's command time-out", async () => {
-    const client = redis.client({ commandTimeout: 50 })
+    const client = redis.client({ commandTimeout: 1000 })
     await client.ping()
     await redis.server.kill('SIGSTOP')
     await expect(client.sendCommand(createScriptCommands()(ECHO, keys, args))).rejects.toThrow(

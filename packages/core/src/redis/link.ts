@@ -9,6 +9,7 @@
 import { type RedisOptions as AllOptions, Redis } from 'ioredis'
 import { Fault, messageOf } from '../faults.ts'
 import { clusterSlot } from './cluster-slot.ts'
+import { createScriptCommands } from './command.ts'
 import { createDiverter, type ReplySink } from './divert.ts'
 import { explained } from './explain.ts'
 import { type MasterFinder, masterConnector, type NodeOptions } from './master-connector.ts'
@@ -173,6 +174,7 @@ export function linkOf(redis: Redis, inCluster = false): RedisLink {
       throw faultOf(error, what)
     }
   }
+  const commandOf = createScriptCommands()
   const diverter = createDiverter(redis)
   let closed = false
   let epoch = 0
@@ -193,7 +195,7 @@ export function linkOf(redis: Redis, inCluster = false): RedisLink {
       const script = toSend(asked)
       gather()
       try {
-        return (await redis.callBuffer('EVALSHA', [script.sha1, keys.length, ...keys, ...args])) as RedisReply
+        return (await redis.sendCommand(commandOf(script, keys, args))) as RedisReply
       } catch (error) {
         if (!messageOf(error).startsWith('NOSCRIPT')) throw faultOf(error, script.name)
       }
