@@ -8,8 +8,7 @@
 import { Command } from 'ioredis'
 import { type Clock, systemClock } from '../clock.ts'
 import { createDeadlines, type Deadlines } from './deadlines.ts'
-import type { RedisArg } from './link.ts'
-import type { Script } from './script.ts'
+import type { RedisArg, Script } from './script.ts'
 
 /**
  * An EVALSHA whose bytes are ready; replies are Buffers. Sent with `redis.sendCommand`, it is a command as any other:

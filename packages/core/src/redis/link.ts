@@ -14,11 +14,11 @@ import { createDiverter, type ReplySink } from './divert.ts'
 import { explained } from './explain.ts'
 import { type MasterFinder, masterConnector, type NodeOptions } from './master-connector.ts'
 import type { RedisPlace } from './place.ts'
-import { begunInPlace, type Script } from './script.ts'
+import { begunInPlace, type RedisArg, type Script } from './script.ts'
 import { sentinelMaster } from './sentinel-master.ts'
 import { type TlsFiles, tlsOptions } from './tls.ts'
 
-export type RedisArg = string | number | Buffer
+export type { RedisArg } from './script.ts'
 export type RedisReply = null | number | string | Buffer | RedisReply[]
 
 /** Where to connect to, and how. */

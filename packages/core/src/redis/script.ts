@@ -3,6 +3,8 @@
  */
 import { createHash } from 'node:crypto'
 
+export type RedisArg = string | number | Buffer
+
 export interface Script {
   readonly name: string
   readonly lua: string
