@@ -10,7 +10,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { parseArgs } from 'node:util'
-import { contentOf } from '@weir/core/packing'
+import { createContentMaker } from '@weir/core/packing'
 import type { Admission } from '@weir/core/stream/admit'
 import { trainDictionary } from '@weir/core/training/train'
 import { Queue } from 'bullmq'
@@ -142,7 +142,10 @@ type Learn = (lessons: readonly GithubEvent[]) => Buffer
 
 /** As `webhook-cli dict train` does. */
 function learn(lessons: readonly GithubEvent[]): Buffer {
-  const contents = lessons.map(({ type, body }) => contentOf(githubHeaders(type, randomUUID()), body))
+  const contentOf = createContentMaker()
+  const contents = lessons.map(({ type, body }) =>
+    Buffer.from(contentOf('github', githubHeaders(type, randomUUID()), body).bytes),
+  )
   const training = trainDictionary(contents, {
     level: DEFAULT_LEVEL,
     maxBytes: DICTIONARY_BYTES,

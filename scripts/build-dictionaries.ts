@@ -25,8 +25,9 @@ const [command = 'write', ...rest] = process.argv.slice(2)
 switch (command) {
   case 'write':
   case 'check':
-    for (const { tool, vocabulary, payloads, size } of sources()) {
-      const bytes = buildDictionary(vocabulary, payloads, size)
+    for (const source of sources()) {
+      const { tool, payloads } = source
+      const bytes = buildDictionary(source)
       if (command === 'write') writeFileSync(dictionaryFile(tool), bytes)
       else if (!readFileSync(dictionaryFile(tool)).equals(bytes)) {
         console.error(

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { assemble, SCAN_BINARY, SCAN_TEXT } from './wasm.ts'
+import { assemble, binaryOf, MODULES, textOf } from './wasm.ts'
 
-it('scan.wasm is what scan.wat says', async () => {
-  expect(readFileSync(SCAN_BINARY).equals(await assemble(SCAN_TEXT)), 'run node scripts/build-wasm.ts').toBe(
-    true,
-  )
+it.each(MODULES)('%s.wasm is what its text says', async (module) => {
+  const same = readFileSync(binaryOf(module)).equals(await assemble(textOf(module)))
+  expect(same, 'run node scripts/build-wasm.ts').toBe(true)
 })

@@ -4,9 +4,13 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import loadWabt from 'wabt'
 
-const JSON_SCAN = new URL('../packages/core/src/json/', import.meta.url)
-export const SCAN_TEXT = new URL('scan.wat', JSON_SCAN)
-export const SCAN_BINARY = new URL('scan.wasm', JSON_SCAN)
+const CORE = new URL('../packages/core/src/', import.meta.url)
+
+/** The modules, each `<name>.wat` with `<name>.wasm` beside it. */
+export const MODULES = ['json/scan', 'folding/fold'] as const
+
+export const textOf = (module: string): URL => new URL(`${module}.wat`, CORE)
+export const binaryOf = (module: string): URL => new URL(`${module}.wasm`, CORE)
 
 /** Throws an error with line and column when the text is wrong. */
 export async function assemble(text: URL): Promise<Buffer> {

@@ -5,8 +5,7 @@
 import { createDictionarySet, dictionaryOf } from '@weir/core/dictionaries'
 import type { Header } from '@weir/core/event'
 import { createPacker } from '@weir/core/packing'
-import { loadSamples } from '@weir/core/samples'
-import { buildDictionary, type Payload, type Source, typeOf } from './sources.ts'
+import { buildDictionary, type Event, type Source } from './sources.ts'
 
 export interface Measured {
   readonly tool: string
@@ -23,58 +22,21 @@ export interface Measured {
   readonly microseconds: number
 }
 
-interface Event {
-  readonly type: string
-  readonly headers: readonly Header[]
-  readonly body: Buffer
-}
-
-/** Events as their sender writes them: with headers, without white space. */
-function eventsOf(source: Source): Event[] {
-  if (source.tool === 'github') {
-    return source.payloads.map(({ type, json }, i) => {
-      const delivery = `72d3162e-cc78-11e3-81ab-${String(i * 7919).padStart(12, '0')}`
-      return {
-        type,
-        headers: [
-          ['content-type', 'application/json'],
-          ['user-agent', 'GitHub-Hookshot/044aadd'],
-          ['x-github-delivery', delivery],
-          ['x-github-event', type],
-          ['x-github-hook-id', '292430182'],
-        ],
-        body: Buffer.from(JSON.stringify(json)),
-      }
-    })
-  }
-  const samples = loadSamples(new URL('../../examples/events/', import.meta.url))
-  return samples
-    .filter((sample) => sample.tool === source.tool)
-    .map((sample) => ({
-      type: typeOf(JSON.parse(sample.body.toString()), sample.name),
-      headers: Object.entries(sample.headers),
-      body: Buffer.from(compact(sample.body, source.vocabulary.escapesHtml)),
-    }))
-}
-
-/** GitLab's published samples have white space that GitLab does not send. */
-function compact(body: Buffer, escapesHtml: boolean): string {
-  const json = JSON.stringify(JSON.parse(body.toString()))
-  return escapesHtml ? json.replace(/[&<>]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`) : json
-}
-
 export function measure(source: Source, level: number): Measured[] {
-  const events = eventsOf(source)
+  const { events } = source
   const types = [...new Set(source.payloads.map((payload) => payload.type))]
   const halfOf = (type: string) => {
     const at = types.indexOf(type)
     if (at < 0) throw new Error(`no structure of ${source.tool} event type '${type}' was harvested`)
     return at % 2
   }
-  const taughtBy = (half: number): Payload[] => source.payloads.filter(({ type }) => halfOf(type) !== half)
-  const build = (payloads: readonly Payload[]) => buildDictionary(source.vocabulary, payloads, source.size)
-  const halves = [build(taughtBy(0)), build(taughtBy(1))]
-  const shipped = build(source.payloads)
+  const without = (half: number): Source => ({
+    ...source,
+    payloads: source.payloads.filter(({ type }) => halfOf(type) !== half),
+    events: events.filter(({ type }) => halfOf(type) !== half),
+  })
+  const halves = [buildDictionary(without(0)), buildDictionary(without(1))]
+  const shipped = buildDictionary(source)
   return [
     { ...pack(source.tool, 'no dictionary', level, events, () => undefined) },
     { ...pack(source.tool, 'held out', level, events, (event) => halves[halfOf(event.type)]) },

@@ -1,7 +1,13 @@
 /** Where the structure of each tool comes from, and putting a dictionary together from it. */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import type { Header } from '@weir/core/event'
+import { createContentMaker } from '@weir/core/packing'
+import { loadSamples } from '@weir/core/samples'
+import { withEntropyTables } from '@weir/core/training/entropy'
+import { ADAPTERS } from '../../packages/core/src/adapters/table.ts'
 import { cover } from '../../packages/core/src/training/cover.ts'
+import { foldedStructure } from './folded.ts'
 import { blank, textOf, type Vocabulary } from './structure.ts'
 import { alertmanagerVocabulary } from './vocabulary/alertmanager.ts'
 import { githubVocabulary } from './vocabulary/github.ts'
@@ -18,8 +24,52 @@ export interface Source {
   readonly tool: string
   readonly vocabulary: Vocabulary
   readonly payloads: readonly Payload[]
+  /** What is counted for its entropy tables, and what it is measured on. */
+  readonly events: readonly Event[]
   /** Size limit of the dictionary, bytes. */
   readonly size: number
+}
+
+/** An event as its sender writes it: with headers, without white space. */
+export interface Event {
+  readonly type: string
+  readonly headers: readonly Header[]
+  readonly body: Buffer
+}
+
+function githubEvents(payloads: readonly Payload[]): Event[] {
+  return payloads.map(({ type, json }, i) => {
+    const delivery = `72d3162e-cc78-11e3-81ab-${String(i * 7919).padStart(12, '0')}`
+    return {
+      type,
+      headers: [
+        ['content-type', 'application/json'],
+        ['user-agent', 'GitHub-Hookshot/044aadd'],
+        ['x-github-delivery', delivery],
+        ['x-github-event', type],
+        ['x-github-hook-id', '292430182'],
+      ],
+      body: Buffer.from(JSON.stringify(json)),
+    }
+  })
+}
+
+/** The samples that come with Weir. */
+function sampleEvents(tool: string, { escapesHtml }: Vocabulary): Event[] {
+  const samples = loadSamples(new URL('../../examples/events/', import.meta.url))
+  return samples
+    .filter((sample) => sample.tool === tool)
+    .map((sample) => ({
+      type: typeOf(JSON.parse(sample.body.toString()), sample.name),
+      headers: Object.entries(sample.headers),
+      body: Buffer.from(compact(sample.body, escapesHtml)),
+    }))
+}
+
+/** GitLab's published samples have white space that GitLab does not send. */
+function compact(body: Buffer, escapesHtml: boolean): string {
+  const json = JSON.stringify(JSON.parse(body.toString()))
+  return escapesHtml ? json.replace(/[&<>]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`) : json
 }
 
 /** Tuned on GitHub's payloads: docs/dictionaries.md has the table. */
@@ -75,20 +125,44 @@ const COMMITTED: ReadonlyMap<string, { readonly vocabulary: Vocabulary; readonly
 ])
 
 export function sources(): Source[] {
+  const payloads = githubPayloads()
   return [
-    { tool: 'github', vocabulary: githubVocabulary(), payloads: githubPayloads(), size: 48 * KIB },
+    {
+      tool: 'github',
+      vocabulary: githubVocabulary(),
+      payloads,
+      events: githubEvents(payloads),
+      size: 48 * KIB,
+    },
     ...[...COMMITTED].map(([tool, { vocabulary, size }]) => ({
       tool,
       vocabulary,
       payloads: committedStructure(tool),
+      events: sampleEvents(tool, vocabulary),
       size,
     })),
   ]
 }
 
-/** The dictionary of these payloads: chosen structure, then what was written by hand, then the header lines. */
-export function buildDictionary(vocabulary: Vocabulary, payloads: readonly Payload[], size: number): Buffer {
+/**
+ * The dictionary of these payloads: entropy tables, chosen structure, then what was written by hand, then the header lines.
+ */
+export function buildDictionary(source: Source): Buffer {
+  const contentOf = createContentMaker()
+  const samples = source.events.map(({ headers, body }) =>
+    Buffer.from(contentOf(source.tool, headers, body).bytes),
+  )
+  return withEntropyTables(structureOf(source), samples)
+}
+
+/** What the dictionary repeats. */
+export function structureOf({ tool, vocabulary, payloads, size }: Source): Buffer {
   const tail = vocabulary.extras.join('') + vocabulary.headers.join('')
-  const texts = payloads.map(({ json }) => textOf(blank(json, vocabulary), vocabulary.escapesHtml))
+  const names = ADAPTERS.get(tool)?.recurringNames
+  const texts = payloads.map(({ json }) =>
+    names === undefined
+      ? textOf(blank(json, vocabulary), vocabulary.escapesHtml)
+      : foldedStructure(json, names, vocabulary),
+  )
   return Buffer.from(cover(texts, { size: size - tail.length, window: WINDOW, gram: GRAM }) + tail)
 }

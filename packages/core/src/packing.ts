@@ -1,16 +1,20 @@
 /**
  * Packs an event's kept headers and raw body into one zstd frame, and opens it again.
  *
- * Inside the frame: the headers as one line of JSON (`[["content-type","application/json"],…]`), a newline, the
- * raw body. Together, because headers repeat from event to event and then cost next to nothing.
+ * Inside the frame, which the record's `enc` tells:
+ *   zstd     the headers as one line of JSON (`[["content-type","application/json"],…]`), a newline, the raw body
+ *   folded   the same line, then the body without the names that recur in it (folding/fold.ts), for tools that have such
+ * Together, because headers repeat from event to event and then cost next to nothing.
  * Every frame carries a checksum: with a wrong raw-content dictionary zstd otherwise returns different bytes
  * without a word. zstd-napi with a preloaded dictionary takes about 7 µs for 6.9 KB, node:zlib 155 µs.
  */
 import { Compressor } from 'zstd-napi'
 import binding, { type DCtx } from 'zstd-napi/binding.js'
+import { ADAPTERS } from './adapters/table.ts'
 import { type Dictionary, type DictionarySet, missingDictionary } from './dictionaries.ts'
 import { DEFAULT_TENANT, type Header } from './event.ts'
 import { Fault, messageOf } from './faults.ts'
+import { createFolder, type Folder } from './folding/fold.ts'
 import type { EventRecord, PackedBody } from './record.ts'
 
 export interface UnpackedBody {
@@ -53,13 +57,33 @@ const SCRATCH_BYTES = 256 * 1024
 const TABLE_LOG = 14
 const FAST_LEVELS = 4
 
-/** What is packed of an event: its header line and its body. */
-export function contentOf(headers: readonly Header[], body: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(headerLine(headers)), body])
+/** What is packed of an event. */
+export interface Content {
+  readonly encoding: 'zstd' | 'folded'
+  /** In memory that the next call overwrites. */
+  readonly bytes: Buffer
 }
 
-function headerLine(headers: readonly Header[]): string {
-  return `${JSON.stringify(headers)}\n`
+export type ContentMaker = (tool: string, headers: readonly Header[], body: Buffer) => Content
+
+/** Puts an event's headers and body together as they are packed. */
+export function createContentMaker(): ContentMaker {
+  let folder: Folder | undefined
+  // Memory that is there already, instead of a new buffer for each event: 14.4 µs against 15.4.
+  const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+  return (tool, headers, body) => {
+    const head = `${JSON.stringify(headers)}\n`
+    const names = ADAPTERS.get(tool)?.recurringNames
+    if (names !== undefined) {
+      folder ??= createFolder()
+      const folded = folder.fold(head, body, names)
+      if (folded !== undefined) return { encoding: 'folded', bytes: folded }
+    }
+    const most = head.length * 3 + body.length
+    const target = most > scratch.length ? Buffer.allocUnsafeSlow(most) : scratch
+    const headBytes = target.write(head, 0)
+    return { encoding: 'zstd', bytes: target.subarray(0, headBytes + body.copy(target, headBytes)) }
+  }
 }
 
 /** @param level zstd level, 1–19 */
@@ -71,7 +95,8 @@ export function createPacker(dictionaries: DictionarySet, level: number): Packer
     if (compressor === undefined) {
       compressor = new Compressor()
       const tables = level <= FAST_LEVELS ? { hashLog: TABLE_LOG, chainLog: TABLE_LOG } : {}
-      compressor.setParameters({ compressionLevel: level, checksumFlag: true, ...tables })
+      // The record tells the dictionary.
+      compressor.setParameters({ compressionLevel: level, checksumFlag: true, dictIDFlag: false, ...tables })
       if (dictionary !== undefined) compressor.loadDictionary(dictionary.bytes)
       // Tenants learn anew now and then: those of dictionaries that nobody uses any more must not add up.
       dropOne(compressors)
@@ -79,18 +104,16 @@ export function createPacker(dictionaries: DictionarySet, level: number): Packer
     }
     return compressor
   }
-  const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+  const contentOf = createContentMaker()
   return {
     pack(tool, headers, body, tenant = DEFAULT_TENANT) {
       const dictionary = dictionaries.forEvent(tenant, tool)
-      const compressor = compressorWith(dictionary)
-      // Into memory that is there already, instead of a new buffer for each event: 14.4 µs against 15.4.
-      const head = headerLine(headers)
-      const most = head.length * 3 + body.length
-      const target = most > scratch.length ? Buffer.allocUnsafeSlow(most) : scratch
-      const headBytes = target.write(head, 0)
-      const packed = compressor.compress(target.subarray(0, headBytes + body.copy(target, headBytes)))
-      return { encoding: 'zstd', dictionary: dictionary?.id ?? '', packed }
+      const { encoding, bytes } = contentOf(tool, headers, body)
+      return {
+        encoding,
+        dictionary: dictionary?.id ?? '',
+        packed: compressorWith(dictionary).compress(bytes),
+      }
     },
   }
 }
@@ -113,7 +136,7 @@ export function createUnpacker(dictionaries: DictionarySet, maxBytes = 64 * 1024
     return context
   }
   const sizeOf = ({ id, encoding, packed }: Packed): number => {
-    if (encoding !== 'zstd') return packed.length
+    if (encoding === 'plain') return packed.length
     const size = frameContentSize(packed)
     if (size === undefined || size > maxBytes || !isOneFrame(packed)) {
       throw corrupt(id, `its body is not one zstd frame with a checksum of at most ${maxBytes} bytes`)
@@ -122,7 +145,7 @@ export function createUnpacker(dictionaries: DictionarySet, maxBytes = 64 * 1024
   }
   /** @param target as long as the content is */
   const fill = ({ id, encoding, dictionary, packed }: Packed, target: Buffer): void => {
-    if (encoding !== 'zstd') {
+    if (encoding === 'plain') {
       packed.copy(target)
       return
     }
@@ -135,14 +158,39 @@ export function createUnpacker(dictionaries: DictionarySet, maxBytes = 64 * 1024
     }
     if (size !== target.length) throw corrupt(id, `its body has ${size} bytes and says ${target.length}`)
   }
+  let folder: Folder | undefined
+  /** The body is in memory that the next call overwrites. */
+  const unfold = (record: Packed): UnpackedBody => {
+    const { id } = record
+    folder ??= createFolder()
+    const { input } = folder
+    const size = sizeOf(record)
+    if (size > input.length) throw corrupt(id, `its folded body has ${size} bytes`)
+    const content = input.subarray(0, size)
+    fill(record, content)
+    const newline = content.indexOf(NEWLINE)
+    const headers = headersOf(id, content, newline)
+    const body = folder.unfold(newline + 1, size)
+    if (body === undefined || body.length > maxBytes) throw corrupt(id, 'its body cannot be unfolded')
+    return { headers, body }
+  }
   return {
     unpack(record) {
+      if (record.encoding === 'folded') {
+        const { headers, body } = unfold(record)
+        return { headers, body: Buffer.from(body) }
+      }
       const content = Buffer.allocUnsafe(sizeOf(record))
       fill(record, content)
       const newline = content.indexOf(NEWLINE)
       return { headers: headersOf(record.id, content, newline), body: content.subarray(newline + 1) }
     },
     unpackInto(record, target) {
+      if (record.encoding === 'folded') {
+        const { headers, body } = unfold(record)
+        if (body.length > target.length) return undefined
+        return { headers, start: 0, end: body.copy(target) }
+      }
       const end = sizeOf(record)
       if (end > target.length) return undefined
       const content = target.subarray(0, end)

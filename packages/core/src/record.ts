@@ -7,7 +7,7 @@
  *   tenant, tool, type
  *   at    received at the gateway, ms since the epoch
  *   k     evidence locator, 16 bytes; empty when it is the id's own bytes (derived ids)
- *   enc   'zstd' or 'plain': how `body` is packed
+ *   enc   'folded', 'zstd' or 'plain': how `body` is packed
  *   dict  id of the zstd dictionary, or ''
  *   body  kept headers and raw body, packed together (see packing.ts and ADR 0002)
  *   tp    traceparent, or ''
@@ -19,6 +19,8 @@ import { Fault, isFault } from './faults.ts'
 
 const RECORD_VERSION = '1'
 
+export type Encoding = 'folded' | 'zstd' | 'plain'
+
 export interface EventRecord {
   readonly id: EventId
   readonly tenant: string
@@ -28,7 +30,7 @@ export interface EventRecord {
   readonly receivedAt: number
   readonly locator: Buffer
   readonly derived: boolean
-  readonly encoding: 'zstd' | 'plain'
+  readonly encoding: Encoding
   readonly dictionary: Dictionary['id'] | ''
   readonly packed: Buffer
   readonly traceparent: string
@@ -39,7 +41,7 @@ export type FieldList = readonly (string | Buffer)[]
 
 /** What packing.ts makes of an event's headers and body. */
 export interface PackedBody {
-  readonly encoding: 'zstd' | 'plain'
+  readonly encoding: Encoding
   readonly dictionary: string
   readonly packed: Buffer
 }
@@ -242,7 +244,7 @@ function checked(written: WrittenRecord): EventRecord {
     throw corrupt(`version ${JSON.stringify(version)}; this program reads ${RECORD_VERSION}`)
   if (!EVENT_ID_PATTERN.test(id)) throw corrupt('it has no event id')
   if (packed === undefined) throw corrupt(`${id} has no body`)
-  if (encoding !== 'zstd' && encoding !== 'plain')
+  if (encoding !== 'folded' && encoding !== 'zstd' && encoding !== 'plain')
     throw corrupt(`${id} has encoding ${JSON.stringify(encoding)}`)
   // These become parts of keys, paths and labels: what is stored is not trusted more than what is sent.
   if (!NAME_PATTERN.test(tenant)) throw corrupt(`${id} has tenant ${JSON.stringify(tenant)}`)

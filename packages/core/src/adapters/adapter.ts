@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { OccurrenceKey } from '../event.ts'
+import type { RecurringNames } from '../folding/fold.ts'
 
 /** How requests of a tool prove where they come from; `@weir/security` holds the verifiers. */
 export type SignatureScheme = 'github' | 'generic' | 'none'
@@ -30,6 +31,8 @@ export interface Adapter {
   readonly tool: string
   /** The scheme when a secret is configured. `none` = nothing to verify until the tool gets its scheme. */
   readonly signature: SignatureScheme
+  /** Members whose values recur all over the payload; it packs better without them. */
+  readonly recurringNames?: RecurringNames
   /** Headers kept with the event besides content-type. Lower case. */
   readonly keptHeaders: readonly string[]
   /** True when identity needs the parsed body; costs about 10 µs a request. */

@@ -205,6 +205,7 @@ function owner(json: unknown): Subject | undefined {
 export const github: Adapter = {
   tool: 'github',
   signature: 'github',
+  recurringNames: { path: 'full_name', account: 'login' },
   keptHeaders: [
     'user-agent',
     'x-github-delivery',

@@ -257,6 +257,12 @@ describe('pick', () => {
     },
   )
 
+  it('leaves the text alone, however many members it has and wherever it stands', () => {
+    const text = `{${'"x":1,'.repeat(100)}"y":2}`
+    expect(scan(text)).toEqual({ kind: 'valid' })
+    expect(scanner.memory.toString('utf8', 0, text.length)).toBe(text)
+  })
+
   it('sees 64 members, and does not guess beyond them', () => {
     const many = (count: number) =>
       `{${Array.from({ length: count }, (_, n) => `"m${n}":${n}`).join(',')}${count > 0 ? ',' : ''}"a":true}`

@@ -7,27 +7,17 @@
  * It looks at bytes, so the text must be valid UTF-8: whoever calls asks `isUtf8`, which costs next to nothing.
  */
 import { readFileSync } from 'node:fs'
-
-/** Of the engine's own; the types that TypeScript has for it come with those of browsers. */
-declare const WebAssembly: {
-  readonly Module: new (code: Buffer) => object
-  readonly Instance: new (module: object) => { readonly exports: unknown }
-}
-
-/** A number of the module's. */
-interface Global {
-  readonly value: number
-}
+import { instantiate, type WasmGlobal } from '../wasm.ts'
 
 /** What the module exports; its meaning stands in scan.wat. */
 interface ScanExports {
   readonly memory: { readonly buffer: ArrayBuffer }
-  readonly input: Global
-  readonly capacity: Global
-  readonly maxDepth: Global
-  readonly members: Global
-  readonly maxMembers: Global
-  readonly count: Global
+  readonly input: WasmGlobal
+  readonly capacity: WasmGlobal
+  readonly maxDepth: WasmGlobal
+  readonly members: WasmGlobal
+  readonly maxMembers: WasmGlobal
+  readonly count: WasmGlobal
   check(start: number, end: number, limit: number): number
 }
 
@@ -62,7 +52,7 @@ const MEMBER_NUMBERS = 4
 /** A scanner with memory of its own (1.1 MB). */
 export function createJsonScanner(): JsonScanner {
   const code = readFileSync(new URL('scan.wasm', import.meta.url))
-  const wasm = new WebAssembly.Instance(new WebAssembly.Module(code)).exports as ScanExports
+  const wasm = instantiate(code) as ScanExports
   const base = wasm.input.value
   const maxMembers = wasm.maxMembers.value
   // One byte more than a text may have: the one behind it.

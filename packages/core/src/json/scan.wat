@@ -9,12 +9,12 @@
   (memory (export "memory") 17 17)
 
   ;; Where things stand in memory: the kinds of the containers that are open (one byte for each depth, 1 = array),
-  ;; the members, the text. Behind the text 16 bytes are left for a vector that begins on its last byte.
+  ;; the members and one place more, the text. Behind the text 16 bytes are left for a vector that begins on its last byte.
   (global $kinds i32 (i32.const 0))
   (global $members (export "members") i32 (i32.const 1024))
   (global $maxMembers (export "maxMembers") i32 (i32.const 64))
-  (global $input (export "input") i32 (i32.const 2048))
-  (global (export "capacity") i32 (i32.const 1112048))
+  (global $input (export "input") i32 (i32.const 2064))
+  (global (export "capacity") i32 (i32.const 1112032))
   (global (export "maxDepth") i32 (i32.const 1000))
 
   ;; How many members the last object had, also those beyond $maxMembers. Of each of the first ones, 16 bytes: address of

@@ -9,6 +9,7 @@
 import { Compressor } from 'zstd-napi'
 import { type Dictionary, dictionaryOf } from '../dictionaries.ts'
 import { cover } from './cover.ts'
+import { TABLES_BYTES, withEntropyTables } from './entropy.ts'
 
 /** Events that it takes: fewer would teach their own accidents. */
 export const LEAST_SAMPLES = 64
@@ -56,8 +57,10 @@ export function trainDictionary(contents: readonly Buffer[], options: TrainingOp
   const shuffled = shuffle(contents, options.random)
   const heldOut = shuffled.filter((_, at) => at % HELD_OUT === 0)
   const lessons = shuffled.filter((_, at) => at % HELD_OUT !== 0)
-  const candidates = [wholeEvents(lessons, options), windows(lessons, options)].map((bytes) => {
-    const dictionary = dictionaryOf(bytes)
+  const maxBytes = Math.max(0, options.maxBytes - TABLES_BYTES)
+  const repeated = { ...options, maxBytes }
+  const candidates = [wholeEvents(lessons, repeated), windows(lessons, repeated)].map((bytes) => {
+    const dictionary = dictionaryOf(withEntropyTables(bytes, lessons))
     return { dictionary, measured: measure(heldOut, dictionary, level) }
   })
   const best = candidates.reduce((a, b) => (b.measured.packedBytes < a.measured.packedBytes ? b : a))
@@ -90,7 +93,7 @@ export function measure(
 
 function compressorWith(dictionary: Buffer | undefined, level: number): Compressor {
   const compressor = new Compressor()
-  compressor.setParameters({ compressionLevel: level, checksumFlag: true })
+  compressor.setParameters({ compressionLevel: level, checksumFlag: true, dictIDFlag: false })
   if (dictionary !== undefined) compressor.loadDictionary(dictionary)
   return compressor
 }

@@ -8,7 +8,7 @@ import {
   takeLearned,
 } from '../dictionaries.ts'
 import { isFault } from '../faults.ts'
-import { contentOf } from '../packing.ts'
+import { createContentMaker } from '../packing.ts'
 import type { Partition } from '../partition.ts'
 import { decodeRecord, type EventRecord } from '../record.ts'
 import type { RedisReply } from '../redis/link.ts'
@@ -58,6 +58,7 @@ const SCAN_COUNT = 1_000
 
 export function createDictionaries(options: DictionariesOptions): Dictionaries {
   const { partitions, body, starters } = options
+  const contentOf = createContentMaker()
 
   /** Ids of the published dictionaries, with the number of partitions that have each. */
   const published = async (): Promise<Map<string, number>> => {
@@ -118,7 +119,7 @@ export function createDictionaries(options: DictionariesOptions): Dictionaries {
       record = decodeRecord(fields)
       if (record.tenant !== tenant || record.tool !== tool) return undefined
       const { headers, body: bytes } = await body.open(partition, record)
-      return contentOf(headers, bytes)
+      return Buffer.from(contentOf(tool, headers, bytes).bytes)
     } catch (error) {
       // One that cannot be read has nothing to teach; consumers tell of it.
       if (isFault(error, 'RECORD_CORRUPT') || isFault(error, 'DICTIONARY_MISSING')) return undefined
