@@ -8,6 +8,7 @@ import { decodeRecord, type EventRecord } from '../record.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
 import { defineScript } from '../redis/script.ts'
 import { type EvidencePlace, evidenceKeys, TOUCH_EVIDENCE } from './evidence.ts'
+import { SETTLED_SETS } from './long-memory.ts'
 
 export interface DeadLetter {
   /** Id of the entry in the dead-letter stream. */
@@ -88,7 +89,7 @@ function letterOf(entry: RedisReply): DeadLetter {
  */
 const REPLAY = defineScript(
   'replay',
-  `${TOUCH_EVIDENCE}
+  `${TOUCH_EVIDENCE}${SETTLED_SETS}
 local letter = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not letter then return 0 end
 local t = redis.call('TIME')
@@ -110,7 +111,7 @@ for i = 1, shards do
   end
 end
 for i = 8 + shards, #KEYS do
-  if redis.call('SISMEMBER', KEYS[i], ARGV[5]) == 1 then overtaken = true end
+  if remembered(KEYS[i], ARGV[5]) then overtaken = true end
 end
 if overtaken then
   redis.call('XDEL', KEYS[1], ARGV[1])

@@ -119,19 +119,44 @@ describe('members and shards', () => {
     )
   })
 
-  it('cost about ten bytes an event while a shard is a set of integers', async () => {
+  it('cost about ten bytes an event, also when there are more than one set of integers takes', async () => {
     const link = await world.link()
-    const all = locators(6_400) // 400 to a shard; Redis keeps up to 512 integers in one block
+    const all = locators(24_000) // 1,500 to a shard; Redis keeps up to 512 integers in one block
     const now = await redisTime(link)
-    expect(await settleAt(link, all, now)).toBe(all.length)
-    const shards = new Set(all.map((locator) => settledKey(memory, dayOf(now), locator)))
-    let bytes = 0
-    for (const shard of shards) {
-      expect(String(await link.call('OBJECT', 'ENCODING', shard))).toBe('intset')
-      bytes += (await link.call('MEMORY', 'USAGE', shard, 'SAMPLES', 0)) as number
+    for (let at = 0; at < all.length; at += 6_000) {
+      expect(await settleAt(link, all.slice(at, at + 6_000), now)).toBe(6_000)
     }
+    const shards = new Set(all.map((locator) => settledKey(memory, dayOf(now), locator)))
     expect(shards.size).toBe(16)
-    expect(bytes / all.length, `${(bytes / all.length).toFixed(1)} bytes an event`).toBeLessThan(11)
+    let [bytes, ids] = [0, 0]
+    for (const shard of shards) {
+      for (const key of [shard, `${shard}+`, `${shard}++`, `${shard}+++`]) {
+        const count = (await link.call('SCARD', key)) as number
+        if (count === 0) continue
+        expect(String(await link.call('OBJECT', 'ENCODING', key))).toBe('intset')
+        expect(await link.call('PTTL', key)).toBeGreaterThan(memory.horizonMs)
+        bytes += (await link.call('MEMORY', 'USAGE', key, 'SAMPLES', 0)) as number
+        ids += count
+      }
+    }
+    expect(ids).toBe(all.length)
+    expect(bytes / ids, `${(bytes / ids).toFixed(1)} bytes an event`).toBeLessThan(11)
+    for (const locator of all.slice(0, 500)) expect(await wasSettled(link, memory, now, locator)).toBe(true)
+    for (const locator of all.slice(-500)) expect(await wasSettled(link, memory, now, locator)).toBe(true)
+    for (const other of locators(200)) expect(await wasSettled(link, memory, now, other)).toBe(false)
+  })
+
+  it('are remembered once, whichever of the sets they stand in', async () => {
+    const link = await world.link()
+    const one = { ...memory, settledShards: 1 }
+    const all = locators(1_200)
+    const now = await redisTime(link)
+    const settle = () => settleAt(link, all, now, one)
+    await settle()
+    await settle()
+    const key = settledKey(one, dayOf(now), all[0] as Buffer)
+    const counts = await Promise.all([key, `${key}+`, `${key}++`].map((each) => link.call('SCARD', each)))
+    expect(counts).toEqual([512, 512, 176])
   })
 })
 

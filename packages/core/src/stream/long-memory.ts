@@ -1,7 +1,8 @@
 /**
  * Long memory: which events with stable ids were settled, beyond the window and up to the horizon.
  *
- *   <settled>:<day>:<shard>   set of 64-bit integers (an intset while small: about 10 bytes an event). Exact.
+ *   <settled>:<day>:<shard>   set of 64-bit integers, exact: about 10 bytes an event as long as it is small, which is up to
+ *                             SET_IDS; further ones stand in a second set, `…+`, in a third, `…++`, and so on
  *   <bloom>:<day>:<n>         bloom filter n of that day, bloom_filter_size bits. Only says "certainly new".
  *   <bloom>:<day>             hash {n: current filter, count: ids in it, at: last change, Redis ms,
  *                             s<n>: `bits:hashes:begin ms` of filter n, which a change of configuration does not change}
@@ -13,6 +14,7 @@
  */
 import type { PartitionKeys } from '../keys.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
+import { defineScript } from '../redis/script.ts'
 
 export const DAY_MS = 86_400_000
 
@@ -43,6 +45,34 @@ export function bloomPositions(locator: Buffer, bits: number, hashes: number): n
   return positions
 }
 
+/** Ids in one set. Redis keeps a larger one (set-max-intset-entries) as a hash table, which takes 78 bytes an id. */
+const SET_IDS = 512
+
+/**
+ * Lua: `remember(key, member, expiry)` puts a member into the sets of a shard, false when it is there already;
+ * `remembered(key, member)` tells whether it is there.
+ */
+export const SETTLED_SETS = `
+local function remember(key, member, expiry)
+  local size = redis.call('SCARD', key)
+  while size >= ${SET_IDS} do
+    if redis.call('SISMEMBER', key, member) == 1 then return false end
+    key = key .. '+'
+    size = redis.call('SCARD', key)
+  end
+  if redis.call('SADD', key, member) == 0 then return false end
+  if size == 0 then redis.call('PEXPIREAT', key, expiry) end
+  return true
+end
+local function remembered(key, member)
+  while redis.call('SISMEMBER', key, member) == 0 do
+    if redis.call('SCARD', key) < ${SET_IDS} then return false end
+    key = key .. '+'
+  end
+  return true
+end
+`
+
 /** The member that stands for a locator in a settled set: its last 8 bytes as a signed integer. */
 export function settledMember(locator: Buffer): string {
   return locator.readBigInt64BE(8).toString()
@@ -69,6 +99,21 @@ export function settledKeys(options: LongMemoryOptions, redisMs: number, locator
   return rememberedDays(options, redisMs).map((day) => settledKey(options, day, locator))
 }
 
+/*
+ * KEYS  the settled shards of the remembered days
+ * ARGV  1 member
+ * Reply 1 it is in one of them | 0
+ */
+const WAS_SETTLED = defineScript(
+  'was-settled',
+  `${SETTLED_SETS}
+for i = 1, #KEYS do
+  if remembered(KEYS[i], ARGV[1]) then return 1 end
+end
+return 0
+`,
+)
+
 /** Exact: was this event settled within the horizon? */
 export async function wasSettled(
   link: RedisLink,
@@ -76,11 +121,8 @@ export async function wasSettled(
   redisMs: number,
   locator: Buffer,
 ): Promise<boolean> {
-  const member = settledMember(locator)
-  const answers = await Promise.all(
-    settledKeys(options, redisMs, locator).map((key) => link.call('SISMEMBER', key, member)),
-  )
-  return answers.some((answer) => answer === 1)
+  const keys = settledKeys(options, redisMs, locator)
+  return keys.length > 0 && (await link.run(WAS_SETTLED, keys, [settledMember(locator)])) === 1
 }
 
 export interface LocalFilters {

@@ -25,6 +25,7 @@ import {
   dayOf,
   designLoad,
   type LongMemoryOptions,
+  SETTLED_SETS,
   settledKey,
   settledMember,
 } from './long-memory.ts'
@@ -67,7 +68,7 @@ const MAX_BIT_ARGUMENTS = 4_000
  */
 const SETTLE = defineScript(
   'settle',
-  `${TOUCH_EVIDENCE}
+  `${TOUCH_EVIDENCE}${SETTLED_SETS}
 local call = redis.call
 local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -107,9 +108,7 @@ if remembered > 0 then
     bits = 0
   end
   for i = 1, remembered do
-    local key = KEYS[7 + i]
-    if settled[i] and call('SADD', key, ARGV[at + 1]) == 1 then
-      if call('SCARD', key) == 1 then call('PEXPIREAT', key, expiry) end
+    if settled[i] and remember(KEYS[7 + i], ARGV[at + 1], expiry) then
       if not usable or filled >= load then
         set()
         n, filled, usable = n + 1, 0, true
