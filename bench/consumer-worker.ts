@@ -109,6 +109,7 @@ async function weir(run: Handler['run']): Promise<void> {
     evidenceShards: 4096,
     clock: systemClock,
     random: Math.random,
+    redact: (text) => text,
     settledElsewhere: async () => false,
     log: pino({ level: 'warn' }),
     metrics,

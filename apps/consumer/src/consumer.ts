@@ -87,6 +87,8 @@ export interface ConsumerDeps {
   readonly evidenceShards: number
   readonly clock: Clock
   readonly random: () => number
+  /** Takes secrets out of messages of errors, before they reach the log or a dead letter. */
+  readonly redact: (text: string) => string
   readonly log: Logger
   readonly metrics: PartitionMetrics
 }
@@ -241,6 +243,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
       await clock.wait(ASK_AGAIN_MS, signal)
       await background('wait for Redis', () => link.ready(signal))
     },
+    redact: deps.redact,
     onRun(item, seconds, outcome) {
       const { tool } = item.record
       metrics.processing.observe(tool, seconds, outcome.kind)

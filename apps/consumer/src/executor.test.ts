@@ -94,6 +94,7 @@ function world(
     },
     dictionaryRetryMs: 10_000,
     redisAgain: (signal) => clock.wait(200, signal),
+    redact: (text) => text.replaceAll('hunter2', '[redacted]'),
     onRun: () => undefined,
     ...overrides,
   })
@@ -154,6 +155,20 @@ describe('the outcome', () => {
       {},
       { kind: 'park', reason: 'retry', attempts: 1, delayMs: 500, error: 'no' },
       ['failure'],
+    ],
+    [
+      'a failure whose message quotes a secret: parked without it',
+      throwing(new Error('POST with token hunter2 was refused')),
+      {},
+      { kind: 'park', reason: 'retry', error: 'POST with token [redacted] was refused' },
+      ['failure'],
+    ],
+    [
+      'the last failure whose message quotes a secret: dead without it',
+      throwing(new PermanentError('hunter2')),
+      {},
+      { kind: 'dead', reason: 'permanent', error: '[redacted]' },
+      [],
     ],
     [
       'the third failure: backoff doubled twice',

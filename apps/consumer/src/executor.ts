@@ -22,7 +22,7 @@ import { type Decoder, MalformedEvent } from './decode.ts'
 import type { Held, HeldItem } from './held.ts'
 import { ConsumerStopping, OwnershipLost, Run } from './run.ts'
 import type { Outcome } from './settler.ts'
-import { type FanOut, runHandlers } from './stages.ts'
+import { type FanOut, requestIdOf, runHandlers } from './stages.ts'
 import type { Workers } from './workers.ts'
 
 export interface ExecutorOptions {
@@ -54,6 +54,8 @@ export interface ExecutorOptions {
   readonly dictionaryRetryMs: number
   /** Resolves when Redis, which did not answer, is worth asking again; at once when the signal aborts. */
   readonly redisAgain: (signal: AbortSignal) => Promise<void>
+  /** Takes secrets out of a message. */
+  readonly redact: (text: string) => string
   readonly onRun: (item: HeldItem, seconds: number, outcome: Outcome) => void
 }
 
@@ -92,11 +94,13 @@ export function createExecutor(options: ExecutorOptions): Executor {
   /** Those that wait for something: a handler, a dictionary. */
   const runs = new Set<Run>()
   const down = new AbortController()
+  /** What people are told of an error: handlers' errors often quote a request, with its token. */
+  const told = (error: unknown): string => options.redact(messageOf(error))
 
   /** The outcome of an event that did not come as far as its handlers. */
   const unreadable = (item: HeldItem, error: unknown): Outcome => {
     const attempts = item.attempts + 1
-    const message = messageOf(error)
+    const message = told(error)
     if (isFault(error, 'RECORD_CORRUPT')) return { kind: 'dead', reason: 'corrupt', attempts, error: message }
     if (error instanceof MalformedEvent)
       return { kind: 'dead', reason: 'malformed', attempts, error: message }
@@ -110,7 +114,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   }
 
   const failed = (item: HeldItem, error: unknown): Verdict => {
-    const message = messageOf(error)
+    const message = told(error)
     if (error instanceof OwnershipLost) return { outcome: undefined, failure: error, judged: 'nothing' }
     if (error instanceof ConsumerStopping) {
       const outcome = {
@@ -230,6 +234,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   }
 
   const attempt = (run: Run, event: HandlerEvent, conclude: (verdict: Verdict) => void): void => {
+    run.event = event
     const handlers = fanOut.handlersFor(event)
     let verdict = NOT_WANTED
     if (handlers.length > 0) {
@@ -262,29 +267,31 @@ export function createExecutor(options: ExecutorOptions): Executor {
       item.abort = undefined
     }
     const told = tell(item.record.tool, verdict.judged, probe)
-    if (told === undefined) hand(item, verdict, started)
-    else void told.then(() => hand(item, verdict, started))
+    if (told === undefined) hand(run, verdict, started)
+    else void told.then(() => hand(run, verdict, started))
   }
 
   /** Hands the outcome on, and gives the worker back. */
-  const hand = (item: HeldItem, { outcome, failure }: Verdict, started: number): void => {
+  const hand = (run: Run, { outcome, failure }: Verdict, started: number): void => {
+    const { item } = run
     if (outcome === undefined) {
       held.remove(item)
     } else {
       const seconds = (clock.monotonic() - started) / 1000
-      if (outcome.kind !== 'settled') note(item, outcome, failure, seconds)
+      if (outcome.kind !== 'settled') note(run, outcome, failure, seconds)
       options.onRun(item, seconds, outcome)
       settle(item, outcome)
     }
     freed()
   }
 
-  const note = (item: HeldItem, outcome: Outcome, failure: unknown, seconds: number) => {
+  const note = ({ item, event }: Run, outcome: Outcome, failure: unknown, seconds: number) => {
     const reason = outcome.kind === 'park' || outcome.kind === 'dead' ? outcome.reason : ''
     const { id, tool, tenant, type } = item.record
     log[reason === 'dictionary' ? 'error' : 'warn'](
       {
         event_id: id,
+        request_id: event === undefined ? id : requestIdOf(event),
         tool,
         tenant,
         type,
@@ -293,7 +300,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
         outcome: outcome.kind,
         reason,
         seconds,
-        err: messageOf(failure),
+        err: told(failure),
       },
       outcome.kind === 'dead' ? 'event dead-lettered' : 'event will be retried',
     )

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { ADAPTERS } from '@weir/core/adapters/table'
 import { systemClock } from '@weir/core/clock'
+import { secretsIn } from '@weir/core/config/describe'
 import { loadConfig } from '@weir/core/config/load'
 import { dedupeWindows, keysOf, longMemory, redisSettings } from '@weir/core/config/parts'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
@@ -11,6 +12,7 @@ import { isFault } from '@weir/core/faults'
 import { connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { wasSettled } from '@weir/core/stream/long-memory'
+import { createRedactor } from '@weir/security/redact'
 import { pino } from 'pino'
 import { createConsumer } from './consumer.ts'
 import { type ConsumerPlace, createConsumers } from './consumers.ts'
@@ -58,6 +60,7 @@ async function main(): Promise<void> {
     return place
   }
 
+  const redact = createRedactor({ secrets: secretsIn(config), fields: security.redact_fields })
   const metrics = createConsumerMetrics()
   const workers = createWorkers(c.num_workers)
   const dictionaries = createDictionarySet(loadBundledDictionaries())
@@ -101,6 +104,7 @@ async function main(): Promise<void> {
         evidenceShards: deduplication.evidence_shards,
         clock: systemClock,
         random: Math.random,
+        redact,
         log: redis.cluster_enabled ? log.child({ partition: keys.partition }) : log,
         metrics: context.metrics,
       }),

@@ -1,4 +1,5 @@
 /** One attempt at an event while it runs: its deadline, its abort signal, and the reasons for which it is cut short. */
+import type { HandlerEvent } from '@weir/core/handlers/handler'
 import type { HeldItem } from './held.ts'
 import type { Attempt } from './stages.ts'
 
@@ -23,6 +24,8 @@ export class Run implements Attempt {
   /** Monotonic ms. */
   deadline: number
   expired: Error | undefined
+  /** Once it was decoded. */
+  event: HandlerEvent | undefined
   #controller: AbortController | undefined
   #end: ((ending: Ending) => void) | undefined
 

@@ -89,6 +89,16 @@ describe('runHandlers', () => {
       },
     })
 
+  it('each with the correlation id of the request that brought the event', () => {
+    const seen: string[] = []
+    const noting = running([], 'a', (ctx) => void seen.push(ctx.requestId))
+    const attempt = { signal: () => AbortSignal.abort(), over: () => false }
+    for (const headers of [new Map([['x-request-id', 'proxy-1']]), new Map<string, string>()]) {
+      runHandlers([noting], { ...event, headers } as HandlerEvent, attempt, silentLog)
+    }
+    expect(seen).toEqual(['proxy-1', event.id])
+  })
+
   it('one after the other, each with a key of its own; the first failure ends the attempt', async () => {
     const seen: string[] = []
     const gate = Promise.withResolvers<void>()

@@ -8,7 +8,6 @@
  * A stage ends the event's way by throwing: PermanentError → dead-lettered at once, Fault DICTIONARY_MISSING → waits
  * without using up attempts, anything else → retried.
  */
-import type { EventId } from '@weir/core/event'
 import type { Handler, HandlerContext, HandlerEvent } from '@weir/core/handlers/handler'
 import type { Logger } from 'pino'
 
@@ -67,6 +66,11 @@ function beginningsOf(name: string): string[] {
   return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('.'))
 }
 
+/** What the logs call the request that brought the event: its X-Request-ID, else the event's id. */
+export function requestIdOf(event: HandlerEvent): string {
+  return event.headers.get('x-request-id') ?? event.id
+}
+
 /** One attempt at an event, as its handlers see it. */
 export interface Attempt {
   /** Aborts when the attempt is over; made when it is first asked for. */
@@ -78,13 +82,13 @@ export interface Attempt {
 /** What a handler is given beside the event; made of parts that most handlers never look at. */
 class Context implements HandlerContext {
   readonly #handler: Handler
-  readonly #eventId: EventId
+  readonly #event: HandlerEvent
   readonly #attempt: Attempt
   readonly #log: Logger
 
-  constructor(handler: Handler, eventId: EventId, attempt: Attempt, log: Logger) {
+  constructor(handler: Handler, event: HandlerEvent, attempt: Attempt, log: Logger) {
     this.#handler = handler
-    this.#eventId = eventId
+    this.#event = event
     this.#attempt = attempt
     this.#log = log
   }
@@ -92,10 +96,17 @@ class Context implements HandlerContext {
     return this.#attempt.signal()
   }
   get log(): Logger {
-    return this.#log.child({ handler: this.#handler.name, event_id: this.#eventId })
+    return this.#log.child({
+      handler: this.#handler.name,
+      event_id: this.#event.id,
+      request_id: this.requestId,
+    })
   }
   get idempotencyKey(): string {
-    return `${this.#eventId}:${this.#handler.name}`
+    return `${this.#event.id}:${this.#handler.name}`
+  }
+  get requestId(): string {
+    return requestIdOf(this.#event)
   }
 }
 
@@ -113,7 +124,7 @@ export function runHandlers(
   for (let at = from; at < handlers.length; at++) {
     if (attempt.over()) return undefined
     const handler = handlers[at] as Handler
-    const result: unknown = handler.run(event, new Context(handler, event.id, attempt, log))
+    const result: unknown = handler.run(event, new Context(handler, event, attempt, log))
     if (!isThenable(result)) continue
     if (at + 1 === handlers.length) return Promise.resolve(result)
     return Promise.resolve(result).then(() => runHandlers(handlers, event, attempt, log, at + 1))

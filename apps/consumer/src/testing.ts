@@ -291,6 +291,7 @@ function createTestConsumer(
     evidenceShards: 16,
     clock: systemClock,
     random: Math.random,
+    redact: (text) => text,
     settledElsewhere: async () => false,
     ...deps,
   })

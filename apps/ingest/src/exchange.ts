@@ -7,6 +7,7 @@
  * resets it, and the reset can overtake the answer. So the answer goes out first, whatever comes is dropped for a
  * moment, and then the connection ends.
  */
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { EventId } from '@weir/core/event'
 import type { GatewayMetrics } from './metrics.ts'
@@ -36,6 +37,8 @@ export interface Exchange {
   readonly expectsContinue: boolean
   /** Monotonic, ms. */
   readonly startedAt: number
+  /** X-Request-ID of the request; {@link correlationId} gives it one where it has none. */
+  requestId: string | undefined
   /** Set while the body is read: what the server calls when the connection turns out to be broken. */
   breakBody: ((failure: BodyFailure) => void) | undefined
   /** Reading the body failed: what follows on this connection cannot be understood. */
@@ -44,18 +47,37 @@ export interface Exchange {
 
 const JSON_TYPE = 'application/json'
 
+/**
+ * What the logs and the answer call this request: its X-Request-ID, or an id made up when it is first needed. Accepted events
+ * need none: where the request has no id, theirs is the correlation id.
+ */
+export function correlationId(exchange: Exchange): string {
+  exchange.requestId ??= `req_${randomUUID()}`
+  return exchange.requestId
+}
+
 /** Answers with a page: JSON or text. */
 export function answer(
   metrics: GatewayMetrics,
-  { life, request, response, path, bodyFailed }: Exchange,
+  exchange: Exchange,
   status: number,
   contentType: string,
   body: string,
   headers: readonly string[] = [],
 ): void {
+  const { life, request, response, path, bodyFailed } = exchange
   metrics.received(path, status)
   if (life.stopping) response.shouldKeepAlive = false
-  const all = ['Content-Type', contentType, 'Content-Length', String(Buffer.byteLength(body)), ...headers]
+  const length = String(Buffer.byteLength(body))
+  const all = [
+    'Content-Type',
+    contentType,
+    'Content-Length',
+    length,
+    REQUEST_ID,
+    correlationId(exchange),
+    ...headers,
+  ]
   if (!bodyFailed && restIsSmall(request)) {
     response.writeHead(status, all)
     response.end(body)
@@ -78,19 +100,21 @@ export function answer(
 /** 202: the event is durable. The hot one, so it takes no detour. */
 export function answerAccepted(
   metrics: GatewayMetrics,
-  { life, response, path }: Exchange,
+  { life, response, path, requestId }: Exchange,
   id: EventId,
 ): void {
   metrics.received(path, 202)
   if (life.stopping) response.shouldKeepAlive = false
   // Ids are base64url, so nothing needs escaping, and characters are bytes.
   const body = `{"status":"accepted","event_id":"${id}"}`
-  response.writeHead(202, ['Content-Type', JSON_TYPE, 'Content-Length', String(body.length)])
+  const length = String(body.length)
+  response.writeHead(202, ['Content-Type', JSON_TYPE, 'Content-Length', length, REQUEST_ID, requestId ?? id])
   response.end(body)
 }
 
 /** 200: this occurrence was accepted before, as `firstId`. */
 export function answerDuplicate(metrics: GatewayMetrics, exchange: Exchange, firstId: EventId): void {
+  exchange.requestId ??= firstId
   answer(metrics, exchange, 200, JSON_TYPE, `{"status":"duplicate","event_id":"${firstId}"}`)
 }
 
@@ -104,6 +128,7 @@ export function refuse(metrics: GatewayMetrics, exchange: Exchange, problem: Pro
   answer(metrics, exchange, status, PROBLEM_TYPE, problemDocument(problem), headers)
 }
 
+const REQUEST_ID = 'X-Request-ID'
 export const PROBLEM_TYPE = 'application/problem+json'
 
 /** True when nothing of the body is outstanding, or so little that reading it is cheaper than a new connection. */

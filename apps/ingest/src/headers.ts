@@ -40,7 +40,11 @@ export function readHeaders(request: IncomingMessage, keeps: readonly string[]):
 }
 
 /** The headers that the event keeps, always in the same order: the same bytes from event to event pack best. */
-export function keptHeaders({ byName }: RequestHeaders, keeps: readonly string[]): readonly Header[] {
+export function keptHeaders(
+  { byName }: RequestHeaders,
+  keeps: readonly string[],
+  requestId: string | undefined,
+): readonly Header[] {
   const kept: Header[] = []
   for (const name of keeps) {
     const value = byName[name]
@@ -49,6 +53,7 @@ export function keptHeaders({ byName }: RequestHeaders, keeps: readonly string[]
     // Codings are the same in any case (RFC 9110, 8.4.1); whoever unpacks the body later need not know that.
     kept.push([name, name === 'content-encoding' ? text.trim().toLowerCase() : text])
   }
+  if (requestId !== undefined) kept.push([REQUEST_ID_HEADER, requestId])
   return kept
 }
 
@@ -56,6 +61,16 @@ export function keptHeaders({ byName }: RequestHeaders, keeps: readonly string[]
 export function sole(headers: RequestHeaders, name: string): string | undefined {
   const value = headers.byName[name]
   return typeof value === 'string' ? value : undefined
+}
+
+const REQUEST_ID_HEADER = 'x-request-id'
+/** Printable ASCII without spaces: what may stand in a log and in an answer's header. */
+const REQUEST_ID = /^[\x21-\x7e]{1,128}$/
+
+/** The correlation id that a proxy or the sender gave the request; undefined when there is none, or none that can be told. */
+export function requestIdOf({ headers }: IncomingMessage): string | undefined {
+  const value = headers[REQUEST_ID_HEADER]
+  return typeof value === 'string' && REQUEST_ID.test(value) ? value : undefined
 }
 
 // Version 00 with a trace and a parent that are not all zeros: https://www.w3.org/TR/trace-context/#traceparent-header

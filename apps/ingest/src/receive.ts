@@ -26,7 +26,7 @@ import type { Logger } from 'pino'
 import type { Admissions } from './admission.ts'
 import { type BodyLimits, bodyProblem, readBody } from './body.ts'
 import { contentProblem, jsonOf } from './content.ts'
-import { answerAccepted, answerDuplicate, type Exchange, refuse } from './exchange.ts'
+import { answerAccepted, answerDuplicate, correlationId, type Exchange, refuse } from './exchange.ts'
 import { type FloodGuard, floodProblem } from './flood-guard.ts'
 import { keptHeaders, type RequestHeaders, readHeaders, traceparentOf } from './headers.ts'
 import { limitedProblem } from './limits.ts'
@@ -123,7 +123,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const key: OccurrenceKey = adapter.occurrence(described) ?? { kind: 'hash', value: hash('sha256', body) }
     const locator = locatorOf(tenant, tool, key)
     const derived = sender.derivesIds && key.kind === 'delivery-id'
-    const kept = keptHeaders(headers, sender.keeps)
+    const kept = keptHeaders(headers, sender.keeps, exchange.requestId)
     const event: WebhookEvent = {
       id: derived ? deriveEventId(locator) : mintEventId(receivedAt),
       tenant,
@@ -169,6 +169,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
             event: 'webhook',
             outcome: verdict.kind,
             id,
+            request_id: exchange.requestId ?? id,
             tool,
             tenant,
             type,
@@ -184,7 +185,15 @@ export function createReceiver(options: ReceiverOptions): Receiver {
         answerDuplicate(metrics, exchange, verdict.firstId)
         metrics.outcome(tool, 'duplicate')
         log.info(
-          { event: 'webhook', outcome: 'duplicate', id: verdict.firstId, tool, tenant, bytes: body.length },
+          {
+            event: 'webhook',
+            outcome: 'duplicate',
+            id: verdict.firstId,
+            request_id: correlationId(exchange),
+            tool,
+            tenant,
+            bytes: body.length,
+          },
           'duplicate',
         )
         return
@@ -236,7 +245,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     metrics.outcome(tool, outcome)
     const { code, status } = why
     const ms = clock.monotonic() - exchange.startedAt
-    log[level]({ event: 'webhook', outcome, code, status, tool, tenant, bytes, ms }, 'refused')
+    const request_id = correlationId(exchange)
+    log[level]({ event: 'webhook', outcome, code, status, request_id, tool, tenant, bytes, ms }, 'refused')
   }
 
   function countAlertNames(json: unknown): void {

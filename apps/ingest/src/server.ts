@@ -9,12 +9,14 @@ import type { Logger } from 'pino'
 import type { Dispatch } from './dispatch.ts'
 import {
   type BodyFailure,
+  correlationId,
   type Exchange,
   LINGER_MS,
   PROBLEM_TYPE,
   refuse,
   type ServerLife,
 } from './exchange.ts'
+import { requestIdOf } from './headers.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { type Problem, type ProblemCode, problem, problemDocument } from './problem.ts'
 
@@ -91,6 +93,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
         path,
         expectsContinue,
         startedAt,
+        requestId: requestIdOf(request),
         breakBody: undefined,
         bodyFailed: false,
       }
@@ -100,8 +103,10 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     try {
       await options.dispatch(request, begin)
     } catch (error) {
-      log.error({ event: 'request_failed', err: error }, 'a request failed in an unforeseen way')
-      if (!response.headersSent) refuse(metrics, exchange ?? begin('unknown'), problem('INTERNAL'))
+      const failed = exchange ?? begin('unknown')
+      const request_id = correlationId(failed)
+      log.error({ event: 'request_failed', request_id, err: error }, 'a request failed in an unforeseen way')
+      if (!response.headersSent) refuse(metrics, failed, problem('INTERNAL'))
       else response.destroy()
     }
   }

@@ -75,6 +75,7 @@ describe('the description of the configuration', () => {
       'webhook.security.signature_secrets.gitlab',
       'webhook.security.signature_secrets.alertmanager',
       'webhook.security.signature_secrets.generic',
+      'webhook.security.tenant_secrets',
       'webhook.security.encryption_master_key',
       'webhook.ops.token',
       'webhook.context_lifecycle.s3.access_key_id',

@@ -46,6 +46,25 @@ export function describeConfig(): ConfigField[] {
 const HIDDEN = '***'
 
 /** A copy to print: secrets, and users and passwords inside URLs, are `***`. */
+/** Every secret that the configuration holds, so that it can be taken out of messages. */
+export function secretsIn(config: Config): string[] {
+  const found: string[] = []
+  const collect = (value: unknown): void => {
+    if (typeof value === 'string') found.push(value)
+    else if (typeof value === 'object' && value !== null)
+      for (const each of Object.values(value)) collect(each)
+  }
+  for (const [path, meta] of fieldsOf(describedOutline())) {
+    const value = valueIn(config, path)
+    if (meta.secret) collect(value)
+    else if (meta.kind === 'url' && typeof value === 'string') {
+      const password = URL.parse(value)?.password ?? ''
+      if (password !== '') found.push(password, decodeURIComponent(password))
+    }
+  }
+  return found
+}
+
 export function redactedConfig(config: Config): Config {
   const copy = structuredClone(config)
   for (const [path, meta] of fieldsOf(describedOutline())) {

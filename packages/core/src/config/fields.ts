@@ -2,6 +2,8 @@
  * The kinds of field that the schema is made of. Text is accepted wherever its meaning is plain, because values
  * from the environment are always text.
  */
+import { isIP } from 'node:net'
+import { NAME_PATTERN } from '../event.ts'
 import { formatDuration, parseDuration } from './duration.ts'
 import { type Common, type Field, field, type Maybe, Unreadable } from './field.ts'
 import { parseSize } from './size.ts'
@@ -243,6 +245,21 @@ export function list(
   })
 }
 
+/** Addresses and networks in CIDR notation, of both families. */
+export function networks(options: Common): Field<string[]> {
+  const item = 'addresses and networks, such as 192.0.2.1, 140.82.112.0/20 or 2a0a:a440::/29'
+  return list({ ...options, item, accepts: isNetwork })
+}
+
+function isNetwork(item: string): boolean {
+  const [address = '', bits, ...more] = item.split('/')
+  const family = isIP(address)
+  if (family === 0 || more.length > 0 || address.includes('%')) return false
+  return (
+    bits === undefined || (/^(?:0|[1-9]\d{0,2})$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+  )
+}
+
 function ordinal(count: number): string {
   return `${count}${['th', 'st', 'nd', 'rd'][count] ?? 'th'}`
 }
@@ -297,6 +314,56 @@ export function secret(options: SecretOptions): Field<string | null> {
   })
 }
 
+/** Secrets by tenant and tool: `{ acme: { github: … } }`, each one or a list. */
+export function tenantSecrets<const Tool extends string>(
+  options: Common & { tools: readonly Tool[] },
+): Field<Readonly<Record<string, Partial<Record<Tool, string[]>>>> | null> {
+  const { tools } = options
+  return field<Readonly<Record<string, Partial<Record<Tool, string[]>>>> | null>({
+    ...options,
+    kind: 'secret',
+    secret: true,
+    allowed: 'secrets by tenant and tool, such as { acme: { github: a secret, or a list } }',
+    range: 'by tenant and tool',
+    fallback: null,
+    read: (found) => {
+      const tenants = membersOf(found)
+      if (tenants === undefined) return new Unreadable()
+      const read: Record<string, Partial<Record<Tool, string[]>>> = Object.create(null)
+      for (const [tenant, theirs] of tenants) {
+        if (!NAME_PATTERN.test(tenant)) return new Unreadable('has a key that is no name of a tenant')
+        const secretsOf = membersOf(theirs)
+        if (secretsOf === undefined) return new Unreadable(`has no tools for ${tenant}`)
+        const own: Partial<Record<Tool, string[]>> = {}
+        for (const [name, value] of secretsOf) {
+          const tool = tools.find((each) => each === name)
+          if (tool === undefined) return new Unreadable(`has something that is no tool for ${tenant}`)
+          const values = readSecrets(value, options)
+          if (values instanceof Unreadable)
+            return new Unreadable(`${values.why || 'is wrong'} for ${tenant}, ${tool}`)
+          own[tool] = values
+        }
+        read[tenant] = own
+      }
+      return read
+    },
+  })
+}
+
+function membersOf(found: unknown): [string, unknown][] | undefined {
+  return typeof found === 'object' && found !== null && !Array.isArray(found)
+    ? Object.entries(found)
+    : undefined
+}
+
+function readSecrets(found: unknown, options: SecretOptions): string[] | Unreadable {
+  // Never split at commas: a secret may have one.
+  const read = (Array.isArray(found) ? found : [found]).map((item) => readSecret(item, options))
+  if (read.length === 0) return new Unreadable('is an empty list')
+  const values = read.filter((item) => typeof item === 'string')
+  return read.find((item) => item instanceof Unreadable) ?? values
+}
+
 /** One secret, or a list of them while they are being rotated: any of them counts. Null when there is none. */
 export function secrets(options: Common): Field<string[] | null> {
   return field<string[] | null>({
@@ -307,12 +374,6 @@ export function secrets(options: Common): Field<string[] | null> {
     allowed: 'text that is not empty, or a list of such texts while a secret is being rotated',
     range: 'one, or a list',
     fallback: null,
-    read: (found) => {
-      // Never split at commas: a secret may have one.
-      const read = (Array.isArray(found) ? found : [found]).map((item) => readSecret(item, options))
-      if (read.length === 0) return new Unreadable('is an empty list')
-      const values = read.filter((item) => typeof item === 'string')
-      return read.find((item) => item instanceof Unreadable) ?? values
-    },
+    read: (found) => readSecrets(found, options),
   })
 }

@@ -37,6 +37,8 @@ export interface HandlerContext {
   readonly log: Logger
   /** Key every effect by this: the event id and the handler's name. */
   readonly idempotencyKey: string
+  /** Correlation id: the X-Request-ID that came with the event, else the event's id. `log` has it. */
+  readonly requestId: string
 }
 
 /** What {@link defineHandler} takes: the payload's type follows from tool and event names. */

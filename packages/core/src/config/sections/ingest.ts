@@ -1,5 +1,5 @@
 import { section } from '../field.ts'
-import { boolean, choice, duration, headerName, integer, list, size, text } from '../fields.ts'
+import { boolean, choice, duration, headerName, integer, list, networks, size, text } from '../fields.ts'
 import { perTool, type Tool } from '../tools.ts'
 
 /** `webhook.ingest`: the gateway, where events come in. */
@@ -50,6 +50,10 @@ export function ingestSection() {
       default: '16MB',
       min: '0',
       max: '1GiB',
+    }),
+    trusted_proxies: networks({
+      meaning:
+        'Proxies and load balancers in front of the gateway. What they say in X-Forwarded-For is the address of the sender; nobody else is believed.',
     }),
     shutdown_timeout: duration({
       meaning: 'How long stopping waits for open requests before it cuts them off.',
@@ -157,6 +161,10 @@ function toolFields(tool: Tool) {
       words: ['auto', 'none'],
       default: 'auto',
       env: `${tool.toUpperCase()}_WEBHOOK_SIGNATURE`,
+    }),
+    allow_from: networks({
+      meaning:
+        'Where its requests may come from; others get 403. Empty = from anywhere. scripts/refresh-address-ranges.ts makes the list of a vendor.',
     }),
     content_encodings: list({
       meaning: 'Content-Encodings its requests may have; others get 415.',

@@ -1,6 +1,18 @@
 import { section } from '../field.ts'
-import { boolean, duration, headerName, integer, secret, secrets, size } from '../fields.ts'
-import { perTool, type Tool } from '../tools.ts'
+import {
+  boolean,
+  choice,
+  duration,
+  headerName,
+  integer,
+  list,
+  secret,
+  secrets,
+  size,
+  tenantSecrets,
+  text,
+} from '../fields.ts'
+import { perTool, TOOLS, type Tool } from '../tools.ts'
 
 /** Events per second that one tool may send; where none is named there is no limit of its own. */
 const TOOL_LIMITS: Partial<Record<Tool, number>> = { github: 5000, jira: 2000 }
@@ -42,6 +54,35 @@ export function securitySection() {
         }),
       ),
     ),
+    tenant_secrets: tenantSecrets({
+      meaning:
+        'Secrets of single tenants, by tenant and tool: `acme: { github: … }`. For a tenant that has one for a tool, no other counts.',
+      tools: TOOLS,
+    }),
+    secrets_directory: text({
+      meaning:
+        'Directory with files of secrets, one secret a line: `<tool>` for all tenants, `<tenant>.<tool>` for one. Read again when they change.',
+      default: null,
+      env: 'WEBHOOK_SECRETS_DIRECTORY',
+    }),
+    secrets_refresh: duration({
+      meaning: 'How often that directory is looked at.',
+      default: '10s',
+      min: '100ms',
+    }),
+    replay_suspects: choice({
+      meaning:
+        'What becomes of a GitHub body that comes again under another delivery id (GitHub signs neither the id nor a time): `flag` = accepted, counted and marked; `refuse` = 409; `off` = not looked at. Each gateway knows what it saw itself.',
+      words: ['flag', 'refuse', 'off'],
+      default: 'flag',
+    }),
+    replay_memory: integer({
+      meaning: 'How many of the last signatures a gateway remembers for that.',
+      unit: 'signatures',
+      default: 65_536,
+      min: 1,
+      max: 16_777_216,
+    }),
     enable_rate_limiting: boolean({
       meaning: 'false = none of the limits below.',
       default: true,
@@ -77,6 +118,12 @@ export function securitySection() {
       default: '10485760',
       min: '1KiB',
       max: '256MiB',
+    }),
+    redact_fields: list({
+      meaning:
+        'Names of fields whose values never reach logs, errors and dead letters, besides those that always are secret (password, token, authorization and the like).',
+      item: 'names of fields, such as national_id',
+      accepts: (item) => /^[A-Za-z0-9_.-]{1,64}$/.test(item),
     }),
     enable_audit_logging: boolean({
       meaning: 'Write an audit trail of what operators and senders did.',
