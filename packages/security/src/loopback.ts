@@ -1,19 +1,12 @@
-import { isIPv4, isIPv6 } from 'node:net'
-
-const MAPPED = '[::ffff:'
+import { isIPv4, parseAddress } from './address.ts'
 
 /**
  * Is this the address of the machine itself: 127.0.0.0/8 or ::1, also IPv4-mapped (`::ffff:127.0.0.1`, which is how
  * a socket that listens on both families names an IPv4 peer)? False for anything that is not an address.
  */
 export function isLoopback(address: string | undefined): boolean {
-  if (address === undefined) return false
-  if (isIPv4(address)) return address.startsWith('127.')
-  if (!isIPv6(address) || address.includes('%')) return false
-  // A URL's host has one spelling for each address: [::1], and mapped ones as [::ffff:7f00:1].
-  const canonical = new URL(`http://[${address}]`).hostname
-  if (canonical === '[::1]') return true
-  if (!canonical.startsWith(MAPPED)) return false
-  const [high, low] = canonical.slice(MAPPED.length, -1).split(':')
-  return low !== undefined && Number.parseInt(high as string, 16) >> 8 === 127
+  const words = address === undefined ? undefined : parseAddress(address)
+  if (words === undefined) return false
+  if (isIPv4(words)) return words[3]! >>> 24 === 127
+  return words[0] === 0 && words[1] === 0 && words[2] === 0 && words[3] === 1
 }
