@@ -37,7 +37,12 @@ const connections = Number(values.connections)
 const SLICE = 500
 const WARM_UP = 5000
 const secret = 'benchmark-secret'
-const LABEL = { bare: 'bare node:http + script', weir: 'Weir', bullmq: 'Fastify + BullMQ add' }
+const LABEL = {
+  bare: 'bare node:http + script',
+  weir: 'Weir',
+  open: 'Weir, nothing verified or limited',
+  bullmq: 'Fastify + BullMQ add',
+}
 type Kind = keyof typeof LABEL
 const kinds = (Object.keys(LABEL) as Kind[]).filter(
   (kind) => values.only === undefined || values.only.split(',').includes(kind),
@@ -65,16 +70,20 @@ interface Contender {
 /** The default limits stay on (they cost what they cost), but out of reach. */
 const CONFIG =
   'webhook: { security: { global_rate_limit: 1000000, per_tool_rate_limits: { github: 1000000 } } }'
+/** What verification and limits cost: the same without them. */
+const OPEN = 'webhook: { security: { enable_signature_verification: false, enable_rate_limiting: false } }'
 
 async function start(kind: Kind, url: string): Promise<Contender> {
   const data = mkdtempSync(join(tmpdir(), 'weir-bench-'))
-  writeFileSync(join(data, 'config.yaml'), CONFIG)
+  writeFileSync(join(data, 'config.yaml'), kind === 'open' ? OPEN : CONFIG)
   const profile =
     values.profile === undefined
       ? []
       : ['--cpu-prof', '--cpu-prof-interval', '200', '--cpu-prof-dir', values.profile]
   const program =
-    kind === 'weir' ? [here('../apps/ingest/src/main.ts')] : [here('gateway-peer.ts'), kind, url, secret]
+    kind === 'weir' || kind === 'open'
+      ? [here('../apps/ingest/src/main.ts')]
+      : [here('gateway-peer.ts'), kind, url, secret]
   const child = spawn(process.execPath, [...profile, '--import', here('gateway-probe.ts'), ...program], {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     cwd: data,

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '@weir/core/clock'
+import { TOOLS } from '@weir/core/config/tools'
 import { messageOf } from '@weir/core/faults'
 import { freePort } from './free-port.ts'
 import { type Counts, isAtRest, ledgerLine, readLedger } from './stack/ledger.ts'
@@ -87,10 +88,9 @@ interface Sent {
 async function sendAndReport(settings: StartSettings): Promise<boolean> {
   const { config, madeSecrets } = settings
   const { gateway, operations } = addressesOf(config)
-  const secrets: Secrets = {
-    github: madeSecrets.GITHUB_WEBHOOK_SECRET,
-    generic: madeSecrets.GENERIC_WEBHOOK_SECRET,
-  }
+  const secrets: Secrets = Object.fromEntries(
+    TOOLS.map((tool) => [tool, madeSecrets[`${tool.toUpperCase()}_WEBHOOK_SECRET`]]),
+  )
   const index = fileURLToPath(new URL('../examples/events/index.json', import.meta.url))
   const sent: Sent[] = []
   for (const sample of [...readSamples(index), GENERIC_SAMPLE]) {

@@ -107,7 +107,7 @@ async function showCounts({ config }: StartSettings): Promise<void> {
 }
 
 function banner(settings: StartSettings, { redisUrl }: Stack): string {
-  const { config, madeSecrets, freshSecrets, unsignedTools, dataDirectory } = settings
+  const { config, madeSecrets, freshSecrets, dataDirectory } = settings
   const { gateway, operations, consumer } = addressesOf(config)
   const near = relative(process.cwd(), dataDirectory)
   const data = near === '' || near.startsWith('..') ? dataDirectory : near
@@ -128,12 +128,6 @@ function banner(settings: StartSettings, { redisUrl }: Stack): string {
     for (const [name, value] of made) {
       lines.push(`  ${name}=${value}${freshSecrets.includes(name) ? '  (new)' : ''}`)
     }
-  }
-  if (unsignedTools.length > 0) {
-    lines.push(
-      '',
-      `Accepted unsigned, from this machine only, until they get their signatures: ${unsignedTools.join(', ')}`,
-    )
   }
   lines.push(
     '',

@@ -306,7 +306,7 @@ describe('Alertmanager', () => {
 
   it('is not believed at all without that setting', () =>
     gateway(async ({ port }) => {
-      expectProblem(await send(port, '/webhook', { headers: json, body: '{}' }), 401, 'SECRET_NOT_CONFIGURED')
+      expectProblem(await send(port, '/webhook', { headers: json, body: '{}' }), 401, 'SIGNATURE_MISSING')
     }))
 
   it.each([

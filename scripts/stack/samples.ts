@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { GENERIC_DELIVERY_ID_HEADER, GENERIC_EVENT_HEADER } from '@weir/core/adapters/generic'
-import { GENERIC_SIGNATURE_HEADER, GENERIC_TIMESTAMP_HEADER, signGeneric } from '@weir/security/generic'
-import { GITHUB_SIGNATURE_HEADER, signGithub } from '@weir/security/github'
+import { ADAPTERS } from '@weir/core/adapters/table'
+import { sign } from '@weir/security/schemes'
 
 /** How long the gateway may take for one event, ms. */
 const SEND_TIMEOUT_MS = 15_000
@@ -53,21 +53,18 @@ export const GENERIC_SAMPLE: Sample = {
 
 export type Secrets = Readonly<Record<string, string | undefined>>
 
-/** The headers that prove where an event comes from, for tools whose signatures exist; none for the others. */
+/** The headers that prove where an event comes from; none for a tool without a secret. */
 export function signatureHeaders(
   tool: string,
   body: Buffer,
   secrets: Secrets,
   nowMs: number,
 ): Readonly<Record<string, string>> {
-  const secret = Buffer.from(secrets[tool] ?? '')
-  if (tool === 'github') return { [GITHUB_SIGNATURE_HEADER]: signGithub(secret, body) }
-  if (tool !== 'generic') return {}
-  const seconds = Math.floor(nowMs / 1000)
-  return {
-    [GENERIC_TIMESTAMP_HEADER]: String(seconds),
-    [GENERIC_SIGNATURE_HEADER]: signGeneric(secret, seconds, body),
-  }
+  const secret = secrets[tool]
+  const scheme = ADAPTERS.get(tool)?.signature
+  if (secret === undefined || scheme === undefined) return {}
+  const timestampSeconds = Math.floor(nowMs / 1000)
+  return sign(scheme, Buffer.from(secret), body, { timestampSeconds, deliveryId: 'demo-0001' })
 }
 
 export interface Answer {

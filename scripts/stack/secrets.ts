@@ -26,10 +26,18 @@ export function keepSecrets(file: string, names: readonly string[]): MadeSecrets
   const fresh = names.filter((name) => kept[name] === undefined)
   const all = {
     ...kept,
-    ...Object.fromEntries(fresh.map((name) => [name, randomBytes(SECRET_BYTES).toString('base64url')])),
+    ...Object.fromEntries(fresh.map((name) => [name, makeSecret(name)])),
   }
   if (fresh.length > 0) writeSecrets(file, all)
   return { values: Object.fromEntries(names.map((name) => [name, all[name] ?? ''])), fresh }
+}
+
+/** Standard Webhooks has a form of its own for secrets: https://www.standardwebhooks.com */
+function makeSecret(name: string): string {
+  const bytes = randomBytes(SECRET_BYTES)
+  return name === 'STANDARD_WEBHOOK_SECRET'
+    ? `whsec_${bytes.toString('base64')}`
+    : bytes.toString('base64url')
 }
 
 function readSecrets(file: string): Record<string, string> {

@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { TOOLS } from '@weir/core/config/tools'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { appPlans } from './plan.ts'
 import { readStartSettings, type StartSettings } from './settings.ts'
@@ -16,10 +17,23 @@ const read = (env: Record<string, string> = {}, file?: string): Promise<StartSet
   return readStartSettings({ env, root, cwd: root })
 }
 
+/** Secrets of all tools but these. */
+const given = (...missing: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    TOOLS.filter((tool) => !missing.includes(tool)).map((tool) => [
+      `${tool.toUpperCase()}_WEBHOOK_SECRET`,
+      'given',
+    ]),
+  )
+
 describe('the settings of start', () => {
   it('make the secrets that are missing, and pass them to the apps', async () => {
     const { madeSecrets, freshSecrets, childEnv, config } = await read()
-    expect(freshSecrets).toEqual(['GITHUB_WEBHOOK_SECRET', 'GENERIC_WEBHOOK_SECRET', 'OPS_TOKEN'])
+    expect(freshSecrets).toEqual([
+      ...TOOLS.map((tool) => `${tool.toUpperCase()}_WEBHOOK_SECRET`),
+      'OPS_TOKEN',
+    ])
+    expect(madeSecrets.STANDARD_WEBHOOK_SECRET).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/)
     expect(childEnv).toMatchObject(madeSecrets)
     expect(config.webhook.ops.token).toBe(madeSecrets.OPS_TOKEN)
     const again = await read()
@@ -29,7 +43,11 @@ describe('the settings of start', () => {
 
   it('make none where one is given, in the environment or in the file', async () => {
     const { madeSecrets, childEnv } = await read(
-      { OPS_TOKEN: 'given-token', HMAC_SECRET: 'given-generic' },
+      {
+        OPS_TOKEN: 'given-token',
+        HMAC_SECRET: 'given-generic',
+        ...given('github', 'generic', 'alertmanager'),
+      },
       'webhook:\n  security:\n    signature_secrets:\n      github: given-in-the-file\n',
     )
     expect(madeSecrets).toEqual({})
@@ -39,7 +57,7 @@ describe('the settings of start', () => {
 
   it('make one for a file that only names the variable, and none for a tool that needs none', async () => {
     const { freshSecrets } = await read(
-      { OPS_TOKEN: 'given' },
+      { OPS_TOKEN: 'given', ...given('github', 'generic') },
       [
         'webhook:',
         '  tools: { generic: { enabled: false } }',
@@ -53,26 +71,21 @@ describe('the settings of start', () => {
     for (const name of ['NODE_ENV', 'WEIR_ENV']) {
       await expect(read({ [name]: 'production' })).rejects.toThrow(/OPS_TOKEN/)
     }
-    const { madeSecrets, unsignedTools } = await read({ NODE_ENV: 'production', OPS_TOKEN: 'given' })
+    const { madeSecrets } = await read({ NODE_ENV: 'production', OPS_TOKEN: 'given' })
     expect(madeSecrets).toEqual({})
-    expect(unsignedTools).toEqual([])
     expect(existsSync(join(root, '.weir'))).toBe(false)
   })
 
-  it('let the tools whose signatures do not exist yet in unsigned, unless the file says otherwise', async () => {
-    expect(await read()).toMatchObject({
-      unsignedTools: ['jira', 'gitlab', 'alertmanager'],
-      childEnv: {
-        JIRA_WEBHOOK_SIGNATURE: 'none',
-        GITLAB_WEBHOOK_SIGNATURE: 'none',
-        ALERTMANAGER_WEBHOOK_SIGNATURE: 'none',
-      },
-    })
-    const { unsignedTools } = await read(
-      {},
-      'webhook: { tools: { jira: { signature: auto }, gitlab: { enabled: false } } }',
-    )
-    expect(unsignedTools).toEqual(['alertmanager'])
+  it('make one for every tool, and none for those that are switched off or need none', async () => {
+    const tools = (freshSecrets: readonly string[]) =>
+      freshSecrets
+        .filter((name) => name.endsWith('_WEBHOOK_SECRET'))
+        .map((name) => name.split('_')[0]?.toLowerCase())
+    expect(tools((await read()).freshSecrets)).toEqual([...TOOLS])
+    const off = 'webhook: { tools: { jira: { signature: none }, gitlab: { enabled: false } } }'
+    rmSync(join(root, '.weir'), { recursive: true, force: true })
+    const others = TOOLS.filter((tool) => tool !== 'jira' && tool !== 'gitlab')
+    expect(tools((await read({}, off)).freshSecrets)).toEqual(others)
   })
 
   it('want a private Redis only when nothing says which one to use', async () => {

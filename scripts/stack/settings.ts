@@ -1,9 +1,8 @@
 /** What `pnpm start` runs, out of the environment and the configuration file. */
 import { join, resolve } from 'node:path'
-import { ADAPTERS } from '@weir/core/adapters/table'
 import { loadConfig } from '@weir/core/config/load'
 import type { Config } from '@weir/core/config/schema'
-import { TOOLS, type Tool } from '@weir/core/config/tools'
+import { TOOLS } from '@weir/core/config/tools'
 import { keepSecrets } from './secrets.ts'
 
 export interface StartSettings {
@@ -20,8 +19,6 @@ export interface StartSettings {
   readonly madeSecrets: Readonly<Record<string, string>>
   /** Those of them that were made now. */
   readonly freshSecrets: readonly string[]
-  /** Tools that cannot be verified yet and are accepted unsigned, from loopback only. */
-  readonly unsignedTools: readonly Tool[]
   /** The environment of the apps: what was given, and what was made up here. Without REDIS_URL of a private Redis. */
   readonly childEnv: Readonly<Record<string, string>>
 }
@@ -47,18 +44,9 @@ export async function readStartSettings({ env, root, cwd }: StartInput): Promise
   const development = !given.config.production
   const names = development ? missingSecrets(given.config) : []
   const made = keepSecrets(join(dataDirectory, 'secrets.json'), names)
-  const unsignedTools = development
-    ? TOOLS.filter(
-        (tool) =>
-          ADAPTERS.get(tool)?.signature === 'none' &&
-          given.config.webhook.tools[tool].enabled &&
-          !given.sources.has(`webhook.tools.${tool}.signature`),
-      )
-    : []
 
   const childEnv: Record<string, string> = { ...defined(env), ...made.values, WEIR_DATA_DIR: dataDirectory }
   if (configFile !== undefined) childEnv.CONFIG_FILE = configFile
-  for (const tool of unsignedTools) childEnv[`${tool.toUpperCase()}_WEBHOOK_SIGNATURE`] = 'none'
   const { config, privateRedis } = await loadConfig({ env: childEnv, file: configFile })
   return {
     config,
@@ -68,7 +56,6 @@ export async function readStartSettings({ env, root, cwd }: StartInput): Promise
     privateRedis,
     madeSecrets: made.values,
     freshSecrets: made.fresh,
-    unsignedTools,
     childEnv,
   }
 }
@@ -77,8 +64,7 @@ export async function readStartSettings({ env, root, cwd }: StartInput): Promise
 function missingSecrets(config: Config): string[] {
   const { tools, security, ops } = config.webhook
   const missing = TOOLS.filter((tool) => {
-    const scheme = ADAPTERS.get(tool)?.signature ?? 'none'
-    const wanted = tools[tool].enabled && tools[tool].signature === 'auto' && scheme !== 'none'
+    const wanted = tools[tool].enabled && tools[tool].signature === 'auto'
     return wanted && security.signature_secrets[tool] === null
   }).map((tool) => `${tool.toUpperCase()}_WEBHOOK_SECRET`)
   return ops.token === null ? [...missing, 'OPS_TOKEN'] : missing

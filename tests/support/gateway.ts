@@ -24,6 +24,8 @@ import { createLog } from '../../apps/ingest/src/log.ts'
 import { createMetrics, type GatewayMetrics } from '../../apps/ingest/src/metrics.ts'
 import { keepDictionaries } from '../../apps/ingest/src/packers.ts'
 import { enterOwner, NO_OWNERS } from '../../apps/ingest/src/report.ts'
+import { openSecrets } from '../../apps/ingest/src/secrets.ts'
+import { checkSecrets } from '../../apps/ingest/src/sender.ts'
 import { openSpool, type Spool } from '../../apps/ingest/src/spool/spool.ts'
 import { useRedis } from './redis.ts'
 
@@ -131,6 +133,12 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
     connect,
     spool,
     owners: spool === undefined ? NO_OWNERS : await enterOwner(spoolSettings.directory, name),
+    secrets: await openSecrets({
+      security: config.webhook.security,
+      check: checkSecrets(config),
+      clock: systemClock,
+      log,
+    }),
     dictionaries,
     name,
     clock: systemClock,

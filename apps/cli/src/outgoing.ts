@@ -7,8 +7,7 @@ import { ADAPTERS } from '@weir/core/adapters/table'
 import type { Config } from '@weir/core/config/schema'
 import type { Tool } from '@weir/core/config/tools'
 import { loadSamples } from '@weir/core/samples'
-import { signGeneric } from '@weir/security/generic'
-import { GITHUB_SIGNATURE_HEADER, signGithub } from '@weir/security/github'
+import { sign } from '@weir/security/schemes'
 import { CommandFailure } from './exit.ts'
 
 export interface Outgoing {
@@ -103,7 +102,10 @@ export function ownEvent(config: Config, tool: string, body: Buffer, event: stri
   return { tool, headers, deliveryIdHeader: deliveryIdHeaderOf(tool, config), body }
 }
 
-/** All headers of one sending: another delivery each time, unless the id is given. */
+/**
+ * All headers of one sending: another delivery each time, unless the id is given. Throws a CommandFailure for a secret
+ * that the tool cannot sign with.
+ */
 export function headersOf(
   outgoing: Outgoing,
   config: Config,
@@ -112,25 +114,27 @@ export function headersOf(
 ): Record<string, string> {
   const { tool, headers, deliveryIdHeader, body } = outgoing
   const all: Record<string, string> = { ...headers }
-  if (deliveryIdHeader !== undefined) all[deliveryIdHeader] = sending.deliveryId ?? randomUUID()
-  if (secret === undefined) return all
-  const { signature_header: signature, timestamp_header: timestamp } = config.webhook.security
+  const deliveryId = sending.deliveryId ?? randomUUID()
+  if (deliveryIdHeader !== undefined) all[deliveryIdHeader] = deliveryId
   const scheme = ADAPTERS.get(tool)?.signature
-  if (scheme === 'github') all[GITHUB_SIGNATURE_HEADER] = signGithub(Buffer.from(secret), body)
-  if (scheme === 'generic') {
-    const seconds = Math.floor(sending.nowMs / 1000)
-    all[timestamp] = String(seconds)
-    all[signature] = signGeneric(Buffer.from(secret), seconds, body)
+  if (secret === undefined || scheme === undefined) return all
+  const { signature_header: signatureHeader, timestamp_header: timestampHeader } = config.webhook.security
+  const timestampSeconds = Math.floor(sending.nowMs / 1000)
+  const options = { timestampSeconds, deliveryId, signatureHeader, timestampHeader }
+  try {
+    return { ...all, ...sign(scheme, Buffer.from(secret), body, options) }
+  } catch (error) {
+    // Not a secret, or no delivery id, of this sender.
+    if (error instanceof TypeError) throw new CommandFailure(`${error.message}.`)
+    throw error
   }
-  return all
 }
 
 /**
- * The secret to sign with: the configured one, else the one that `start` made. undefined for tools that sign nothing.
- * Throws a CommandFailure when the tool signs and there is none.
+ * The secret to sign with: the configured one, else the one that `start` made. Without one: undefined where the gateway
+ * is not to ask for signatures, else throws a CommandFailure.
  */
 export function secretFor(tool: string, config: Config, dataDirectory: string): string | undefined {
-  if ((ADAPTERS.get(tool)?.signature ?? 'none') === 'none') return undefined
   const { signature_secrets: secrets } = config.webhook.security
   const [configured] = secrets[tool as Tool] ?? []
   if (configured !== undefined) return configured
@@ -138,6 +142,7 @@ export function secretFor(tool: string, config: Config, dataDirectory: string): 
   const file = join(dataDirectory, 'secrets.json')
   const made = madeSecrets(file)[variable]
   if (typeof made === 'string' && made !== '') return made
+  if (config.webhook.tools[tool as Tool]?.signature === 'none') return undefined
   throw new CommandFailure(
     `there is no secret to sign with: pass --secret or set ${variable} (${file} has none either).`,
   )

@@ -103,7 +103,7 @@ describe('decode', () => {
   })
 
   it('does not know a tool without adapter: permanent, and says why', () => {
-    expect(() => decode({ tool: 'bitbucket' })).toThrow(/no adapter for tool bitbucket.*newer gateway/)
+    expect(() => decode({ tool: 'sourcehut' })).toThrow(/no adapter for tool sourcehut.*newer gateway/)
   })
 
   it('a missing dictionary is a fault, and none once it is known', () => {

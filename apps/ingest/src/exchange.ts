@@ -118,6 +118,11 @@ export function answerDuplicate(metrics: GatewayMetrics, exchange: Exchange, fir
   answer(metrics, exchange, 200, JSON_TYPE, `{"status":"duplicate","event_id":"${firstId}"}`)
 }
 
+/** 200 to a sender that asks whether the endpoint is ours: with the text that it sent, signed. */
+export function answerChallenge(metrics: GatewayMetrics, exchange: Exchange, challenge: string): void {
+  answer(metrics, exchange, 200, 'text/plain', challenge)
+}
+
 export function answerJson(metrics: GatewayMetrics, exchange: Exchange, status: number, body: unknown): void {
   answer(metrics, exchange, status, JSON_TYPE, JSON.stringify(body))
 }

@@ -24,9 +24,12 @@ import { createPlannedLanes, createSingleLane, type LaneContext, type Lanes } fr
 import { createLimits } from './limits.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { createPages } from './pages.ts'
+import { createAddressOf } from './peer.ts'
 import { createReadiness } from './readiness.ts'
 import { createReceiver } from './receive.ts'
+import { createReplaySuspects } from './replay-suspects.ts'
 import { type Owners, sharedOwners } from './report.ts'
+import type { Secrets } from './secrets.ts'
 import { createSenders } from './sender.ts'
 import { createHttpServer } from './server.ts'
 import type { Spool } from './spool/spool.ts'
@@ -42,6 +45,7 @@ export interface GatewayDeps {
   /** Those of the other partitions; needed on a Cluster with a spool. */
   readonly journals?: Pick<JournalsOptions, 'openOne' | 'left' | 'onJournals'>
   readonly owners: Owners
+  readonly secrets: Secrets
   readonly dictionaries: DictionarySet
   /** A name that no other gateway has or had. */
   readonly name: string
@@ -188,6 +192,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
     floodGuard,
     floodBlockMs: flood.block,
     admissions,
+    addressOf: createAddressOf(ingest.trusted_proxies),
+    suspects: suspectsOf(security),
     packerOf: (locator) => lanes.of(locator)?.packers.current ?? plain,
     clock,
     metrics,
@@ -206,7 +212,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     token: ops.token,
   })
   const dispatch = createDispatch({
-    senders: createSenders(config),
+    senders: createSenders(config, deps.secrets),
     receive,
     pages,
     genericHeader: security.signature_header,
@@ -231,6 +237,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
   async function end(): Promise<void> {
     await server.stop(ingest.shutdown_timeout)
+    await deps.secrets.stop()
     await Promise.all([...drains.values()].map((drain) => drain.stop()))
     await lanes.stop()
     await spool?.close()
@@ -250,10 +257,17 @@ export function createGateway(deps: GatewayDeps): Gateway {
       await lanes.ready(timeout)
       for (const drain of drains.values()) drain.start()
       lanes.start()
+      deps.secrets.start()
       return server.listen()
     },
     stop: () => (stop ??= end()),
   }
+}
+
+function suspectsOf({ replay_suspects: what, replay_memory: capacity }: Config['webhook']['security']) {
+  if (what === 'off') return undefined
+  const { isSuspect } = createReplaySuspects(capacity)
+  return { isSuspect, refuse: what === 'refuse' }
 }
 
 /** How long evidence may count after the last event of an epoch came to rest, ms: see plan-keeper.ts. */

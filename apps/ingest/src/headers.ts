@@ -44,7 +44,7 @@ export function keptHeaders(
   { byName }: RequestHeaders,
   keeps: readonly string[],
   requestId: string | undefined,
-): readonly Header[] {
+): Header[] {
   const kept: Header[] = []
   for (const name of keeps) {
     const value = byName[name]

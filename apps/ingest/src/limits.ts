@@ -2,7 +2,7 @@
  * The rate limits that one request counts against, and how a refusal tells of them
  * (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/).
  *
- * Addresses are those of the peer; what proxies claim in headers is anybody's word. Only a hash of the address is
+ * Addresses are those of the peer, or what a trusted proxy says (webhook.ingest.trusted_proxies). Only a hash of the address is
  * written anywhere.
  */
 import { createHash } from 'node:crypto'

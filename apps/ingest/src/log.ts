@@ -1,17 +1,9 @@
 /** The gateway's log: JSON, one wide line for each thing that happened, nothing secret in it. */
+import { CREDENTIAL_HEADERS } from '@weir/security/schemes'
 import { type DestinationStream, type Logger, pino } from 'pino'
 
 /** Never written, wherever an object that holds them is logged. The gateway logs no headers and no bodies. */
-const REDACTED = [
-  'authorization',
-  'secret',
-  'secrets',
-  'password',
-  'token',
-  'x-hub-signature-256',
-  'x-webhook-signature',
-  'x-gitlab-token',
-]
+const REDACTED = [...CREDENTIAL_HEADERS, 'secret', 'secrets', 'password', 'token']
 
 /** @param destination standard output where nothing is given */
 export function createLog(level: string, destination?: DestinationStream): Logger {

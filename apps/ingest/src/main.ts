@@ -16,6 +16,8 @@ import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { keepDictionaries } from './packers.ts'
 import { enterOwner, NO_OWNERS } from './report.ts'
+import { openSecrets } from './secrets.ts'
+import { checkSecrets } from './sender.ts'
 import { openSpool, type Spool } from './spool/spool.ts'
 
 async function main(): Promise<void> {
@@ -24,6 +26,12 @@ async function main(): Promise<void> {
   for (const notice of notices) log.info({ event: 'configuration', notice }, 'configuration')
 
   const name = `${hostname()}-${randomBytes(6).toString('hex')}`
+  const secrets = await openSecrets({
+    security: config.webhook.security,
+    check: checkSecrets(config),
+    clock: systemClock,
+    log,
+  })
   const metrics = createMetrics()
   collectDefaultMetrics({ register: metrics.registry })
   const { redis, ingest } = config.webhook
@@ -77,6 +85,7 @@ async function main(): Promise<void> {
       },
     },
     owners: spool === undefined ? NO_OWNERS : await enterOwner(directory, name),
+    secrets,
     dictionaries,
     name,
     clock: systemClock,

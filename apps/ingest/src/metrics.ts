@@ -41,6 +41,11 @@ export const GATEWAY_METRICS = {
     help: 'Requests whose signature was there and wrong',
     labels: ['tool'],
   },
+  webhook_replay_suspects_total: {
+    type: 'counter',
+    help: 'Events whose body came before under another delivery id',
+    labels: ['tool'],
+  },
   webhook_flood_refused_total: {
     type: 'counter',
     help: 'Requests refused unverified, because too many from the same address were badly signed',

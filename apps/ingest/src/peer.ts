@@ -1,7 +1,20 @@
 /**
- * Who sends, as far as can be known without believing anybody: the peer of the connection. What proxies claim in
- * X-Forwarded-For is anybody's word.
+ * Who sends, as far as can be known without believing anybody: the peer of the connection, or, where that is a proxy of our
+ * own, the client that it names (@weir/security/client-address). What others claim in X-Forwarded-For is anybody's word.
  */
+import type { IncomingMessage } from 'node:http'
+import { createAddressList } from '@weir/security/cidr'
+import { clientAddress } from '@weir/security/client-address'
+
+/** @param trusted networks of our own proxies */
+export function createAddressOf(
+  trusted: readonly string[],
+): (request: IncomingMessage) => string | undefined {
+  if (trusted.length === 0) return ({ socket }) => socket.remoteAddress
+  const proxies = createAddressList(trusted)
+  return ({ socket, headersDistinct }) =>
+    clientAddress(socket.remoteAddress, headersDistinct['x-forwarded-for'], proxies)
+}
 
 /** Groups of an IPv6 address that name a network; the rest of them its owner hands out as it likes. */
 const NETWORK_GROUPS = 4

@@ -83,6 +83,11 @@ export const PROBLEMS = {
     advice:
       'Send Authorization: Bearer with the value of OPS_TOKEN, or set observability.metrics.open: true.',
   },
+  ADDRESS_NOT_ALLOWED: {
+    status: 403,
+    title: 'This address may not send events of this tool',
+    advice: 'Send from an address that webhook.tools.<tool>.allow_from lists, or add this one to the list.',
+  },
   TOOL_UNKNOWN: {
     status: 404,
     title: 'There is no such tool',
@@ -102,6 +107,11 @@ export const PROBLEMS = {
     status: 408,
     title: 'The request took too long',
     advice: 'Send headers and body without pauses.',
+  },
+  REPLAY_SUSPECTED: {
+    status: 409,
+    title: 'This body came before under another delivery id',
+    advice: 'Redeliver the first delivery instead, or set webhook.security.replay_suspects: flag.',
   },
   BODY_TOO_LARGE: {
     status: 413,

@@ -8,11 +8,13 @@
  */
 
 import { hash } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import type { AdapterRequest } from '@weir/core/adapters/adapter'
 import { peek, text } from '@weir/core/adapters/peek'
 import type { Clock } from '@weir/core/clock'
 import {
   deriveEventId,
+  type Header,
   locatorOf,
   mintEventId,
   type OccurrenceKey,
@@ -26,13 +28,21 @@ import type { Logger } from 'pino'
 import type { Admissions } from './admission.ts'
 import { type BodyLimits, bodyProblem, readBody } from './body.ts'
 import { contentProblem, jsonOf } from './content.ts'
-import { answerAccepted, answerDuplicate, correlationId, type Exchange, refuse } from './exchange.ts'
+import {
+  answerAccepted,
+  answerChallenge,
+  answerDuplicate,
+  correlationId,
+  type Exchange,
+  refuse,
+} from './exchange.ts'
 import { type FloodGuard, floodProblem } from './flood-guard.ts'
 import { keptHeaders, type RequestHeaders, readHeaders, traceparentOf } from './headers.ts'
 import { limitedProblem } from './limits.ts'
 import type { GatewayMetrics, Outcome } from './metrics.ts'
 import { networkOf } from './peer.ts'
 import { type Problem, problem } from './problem.ts'
+import type { ReplaySuspects } from './replay-suspects.ts'
 import type { Sender } from './sender.ts'
 import { examine, type Untrusted, verify } from './trust.ts'
 import { createEndOfReading } from './turn.ts'
@@ -48,6 +58,10 @@ export interface ReceiverOptions {
   readonly admissions: Admissions
   /** The packer for an event with this locator, as of now. */
   packerOf(locator: Buffer): Packer
+  /** Where the request comes from: the peer, or what a trusted proxy says. */
+  addressOf(request: IncomingMessage): string | undefined
+  /** Undefined = bodies that come again under another id are not looked for. */
+  readonly suspects: (Pick<ReplaySuspects, 'isSuspect'> & { readonly refuse: boolean }) | undefined
   readonly clock: Clock
   readonly metrics: GatewayMetrics
   readonly log: Logger
@@ -56,6 +70,8 @@ export interface ReceiverOptions {
 /** Receives one webhook and answers it. Rejects only on a defect. */
 export type Receiver = (exchange: Exchange, sender: Sender, tenant: string) => Promise<void>
 
+/** Marks an event for its handlers; senders cannot set it. */
+const REPLAY_SUSPECT: Header = ['x-weir-replay-suspect', '1']
 /** When to come again after a 503, s. */
 const UNAVAILABLE_RETRY_S = 5
 /** An alert name as a label value; longer ones are no names. */
@@ -74,8 +90,14 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const declared = Number(headers.byName['content-length'] ?? -1)
     const early = earlyProblem(exchange, headers, declared)
     if (early !== undefined) return end(exchange, sender, tenant, 'refused', early, 0)
-    const claim = examine(sender.trust, headers, request.socket.remoteAddress)
-    const network = networkOf(request.socket.remoteAddress)
+    const address = options.addressOf(request)
+    if (sender.allowed?.has(address) === false) {
+      metrics.count('webhook_auth_failures_total', tool, 'address')
+      return end(exchange, sender, tenant, 'refused', problem('ADDRESS_NOT_ALLOWED'), 0)
+    }
+    const trust = sender.trustFor(tenant)
+    const claim = examine(trust, request, headers, address)
+    const network = networkOf(address)
     if (!claim.ok) return untrusted(exchange, sender, tenant, claim, network, 0)
     if (claim.signed !== undefined && !floodGuard.begin(network)) {
       metrics.count('webhook_flood_refused_total', tool)
@@ -104,7 +126,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const bodyAt = clock.monotonic()
     metrics.stage('body', bodyAt - exchange.startedAt)
 
-    const believed = verify(sender.trust, claim, body, receivedAt)
+    const believed = verify(trust, claim, body, receivedAt)
     if (!believed.ok) return untrusted(exchange, sender, tenant, believed, network, body.length)
     if (claim.signed !== undefined) floodGuard.believed(network)
     const verifiedAt = clock.monotonic()
@@ -117,6 +139,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       const read = await jsonOf(sender, headers, body, reading)
       if (!read.ok) return end(exchange, sender, tenant, 'refused', read.problem, body.length)
       json = read.json
+      const challenge = adapter.challenge?.(json)
+      if (challenge !== undefined) return answerChallenge(metrics, exchange, challenge)
     }
 
     const described: AdapterRequest = { headers: headers.byName, body, json }
@@ -124,6 +148,18 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const locator = locatorOf(tenant, tool, key)
     const derived = sender.derivesIds && key.kind === 'delivery-id'
     const kept = keptHeaders(headers, sender.keeps, exchange.requestId)
+    const signature = sender.bodySignature(headers)
+    if (signature !== undefined && options.suspects?.isSuspect(signature, locator)) {
+      metrics.count('webhook_replay_suspects_total', tool)
+      const request_id = correlationId(exchange)
+      log.warn(
+        { event: 'replay_suspect', request_id, tool, tenant, bytes: body.length },
+        'a body came again under another delivery id',
+      )
+      if (options.suspects.refuse)
+        return end(exchange, sender, tenant, 'refused', problem('REPLAY_SUSPECTED'), body.length)
+      kept.push(REPLAY_SUSPECT)
+    }
     const event: WebhookEvent = {
       id: derived ? deriveEventId(locator) : mintEventId(receivedAt),
       tenant,
@@ -150,7 +186,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       derived,
       fields: encodeRecord(event, packed),
       repeat: false,
-      limits: options.limits(sender, tenant, request.socket.remoteAddress),
+      limits: options.limits(sender, tenant, address),
     }
     const verdict = await admissions.admit(admission, sender.spools)
     const admittedAt = clock.monotonic()
@@ -211,6 +247,9 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     { byName }: RequestHeaders,
     declared: number,
   ): Problem | undefined {
+    if (request.httpVersionMajor !== 1) {
+      return problem('MALFORMED_REQUEST', 'Send the request as HTTP/1.1.')
+    }
     if (byName.host === undefined && request.httpVersionMinor === 1) {
       return problem('MALFORMED_REQUEST', 'Send a Host header; HTTP/1.1 needs one.')
     }

@@ -1,7 +1,7 @@
 /**
- * Bodies that come again under another delivery id. GitHub signs neither the id nor a time, so whoever captured one request
- * can send its body again under a new id, and the signature still holds. GitHub itself does that too (5 of its 329 published
- * examples say the same as an earlier one), so such a body is a suspect, not a culprit.
+ * Bodies that come again under another delivery id. GitHub (and Bitbucket, Jira, Shopify) sign neither the id nor a time, so
+ * whoever captured one request can send its body again under a new id, and the signature still holds. GitHub itself does that
+ * too (5 of its 329 published examples say the same as an earlier one), so such a body is a suspect, not a culprit.
  *
  * The signature stands for the body: both are the same as long as the secret is. Remembered are the last so many, each as 48
  * bits of it and 32 of the delivery's; of 65,536 one in 4 billion requests would be suspected without cause.

@@ -1,6 +1,7 @@
 /**
  * Is a request believed? In two steps, because the headers alone often say no, before a byte of the body was read.
  */
+import type { IncomingMessage } from 'node:http'
 import { isLoopback } from '@weir/security/loopback'
 import type { RefusalReason, Claim as Signed, Verdict, Verifier } from '@weir/security/verifier'
 import type { RequestHeaders } from './headers.ts'
@@ -59,12 +60,13 @@ const FORWARDED = [
 /** The step before the body. */
 export function examine(
   trust: Trust,
+  { method = '', url = '' }: IncomingMessage,
   headers: RequestHeaders,
   address: string | undefined,
 ): Claim | Untrusted {
   switch (trust.kind) {
     case 'signed': {
-      const claim = trust.verifier.examine(headers.byName)
+      const claim = trust.verifier.examine({ method, url, headers: headers.byName })
       return claim.ok ? { ok: true, signed: claim } : untrusted(claim)
     }
     case 'local':

@@ -48,6 +48,12 @@ export interface PartitionKeys {
   readonly learned: string
   /** string: a compression dictionary, by its id. */
   dictionary(id: string): string
+  /** stream: the audit trail, id `<n>-0`; of partition 0 alone, as are the next two (stream/audit-log.ts). */
+  readonly audit: string
+  /** hash: n, hash; floor_n, floor_hash; checkpoint_n, checkpoint_at. */
+  readonly auditHead: string
+  /** stream: its checkpoints, id `<n>-0`. */
+  readonly auditCheckpoints: string
 }
 
 export interface KeyNames {
@@ -85,5 +91,8 @@ export function partitionKeys(names: KeyNames, p = 0): PartitionKeys {
     learned: `${base}:learned`,
     breaker: (tool) => `${base}:breaker:${tool}`,
     dictionary: (id) => `${base}:dictionary:${id}`,
+    audit: `${base}:audit`,
+    auditHead: `${base}:audit:head`,
+    auditCheckpoints: `${base}:audit:checkpoints`,
   }
 }

@@ -7,6 +7,7 @@ import {
   GENERIC_TIMESTAMP_HEADER,
   signGeneric,
 } from './generic.ts'
+import { judge as judgeBy, requestWith } from './verifier.test-support.ts'
 import type { SignedHeaders, Verdict } from './verifier.ts'
 
 const SECRET = Buffer.from('a shared secret')
@@ -28,8 +29,7 @@ function judge(headers: SignedHeaders, given: Judged = {}): Verdict {
     timestampHeader: GENERIC_TIMESTAMP_HEADER,
     toleranceMs: given.toleranceMs ?? TOLERANCE_MS,
   })
-  const claim = verifier.examine(headers)
-  return claim.ok ? verifier.verify(claim, given.body ?? BODY, given.nowMs ?? NOW_S * 1000) : claim
+  return judgeBy(verifier, headers, { body: given.body ?? BODY, nowMs: given.nowMs ?? NOW_S * 1000 })
 }
 
 const signed = (timestamp: number | string, body = BODY, secret = SECRET): SignedHeaders => ({
@@ -127,17 +127,24 @@ describe('generic signatures', () => {
       timestampHeader: 'x-acme-time',
       toleranceMs: TOLERANCE_MS,
     })
-    const claim = verifier.examine({
+    const headers = {
       'x-acme-signature': signGeneric(SECRET, NOW_S, BODY),
       'x-acme-time': String(NOW_S),
-    })
-    expect(claim.ok && verifier.verify(claim, BODY, NOW_S * 1000)).toEqual({ ok: true })
-    expect(verifier.examine(signed(NOW_S))).toMatchObject({ reason: 'missing' })
+    }
+    expect(judgeBy(verifier, headers, { body: BODY })).toEqual({ ok: true })
+    expect(verifier.examine(requestWith(signed(NOW_S)))).toMatchObject({ reason: 'missing' })
   })
 
   it('are checked against every secret while one is being rotated', () => {
     const next = Buffer.from('the next secret')
     expect(judge(signed(NOW_S, BODY, next), { secrets: [SECRET, next] })).toEqual({ ok: true })
+  })
+
+  it('cannot be checked within a tolerance that is no duration', () => {
+    for (const toleranceMs of [Number.NaN, -1]) {
+      expect(() => judge({}, { toleranceMs })).toThrow(/milliseconds/)
+    }
+    expect(judge(signed(NOW_S), { nowMs: Number.NaN })).toMatchObject({ reason: 'stale' })
   })
 
   it('cannot be checked without a secret, or with an empty one', () => {

@@ -3,18 +3,15 @@
  *
  *   X-Webhook-Timestamp: <unix seconds>
  *   X-Webhook-Signature: sha256=<hex of HMAC-SHA256 over "<timestamp>.<raw body>">
- *
- * The signed time bounds how long a captured request can be sent again. It may lie `toleranceMs` in the past, but at
- * most 30 s in the future: tolerated in both directions a request would stay valid for twice the tolerance, longer
- * than the dedupe window remembers it.
  */
+import { createFreshness, soleTimestamp } from './freshness.ts'
 import {
   anyKeySigned,
   BELIEVED,
+  type Claim,
   hmac,
   parseSignature,
   refusal,
-  type SignedHeaders,
   signingKeys,
   soleHeader,
   type Verifier,
@@ -30,57 +27,37 @@ export interface GenericScheme {
   readonly toleranceMs: number
 }
 
+export interface GenericClaim extends Claim {
+  readonly signature: Buffer
+  /** As it was sent. */
+  readonly timestamp: string
+}
+
 export const GENERIC_SIGNATURE_HEADER = 'x-webhook-signature'
 export const GENERIC_TIMESTAMP_HEADER = 'x-webhook-timestamp'
 
-/** The clocks of honest senders are not further ahead than this. */
-const MAX_FUTURE_SKEW_MS = 30_000
-
-// Up to 12 digits are seconds until the year 33658; 13 would be milliseconds, a common mistake.
-const UNIX_SECONDS = /^(?:0|[1-9][0-9]{0,11})$/
+const WRONG = refusal(
+  'mismatch',
+  'the signature does not belong to "<timestamp>.<body>" and our secret; compare the secret on both sides, and sign the bytes as they are sent',
+)
 
 /** Throws a TypeError without a secret, or for an empty one. */
-export function createGenericVerifier(scheme: GenericScheme): Verifier {
-  const { signatureHeader, timestampHeader, toleranceMs } = scheme
+export function createGenericVerifier(scheme: GenericScheme): Verifier<GenericClaim> {
+  const { signatureHeader, timestampHeader } = scheme
   const keys = signingKeys(scheme.secrets)
-  const futureMs = Math.min(toleranceMs, MAX_FUTURE_SKEW_MS)
+  const freshness = createFreshness(scheme.toleranceMs)
   return {
-    examine(headers: SignedHeaders) {
+    examine({ headers }) {
       const value = soleHeader(headers, signatureHeader)
       if (typeof value !== 'string') return value
       const signature = parseSignature(value, signatureHeader)
       if (!Buffer.isBuffer(signature)) return signature
-      const timestamp = soleHeader(headers, timestampHeader)
-      if (typeof timestamp !== 'string') return timestamp
-      if (!UNIX_SECONDS.test(timestamp)) {
-        return refusal(
-          'malformed',
-          `the header ${timestampHeader} must be the time of signing in whole seconds since 1970 (not milliseconds)`,
-        )
-      }
-      return { ok: true, signature, timestamp }
+      const timestamp = soleTimestamp(headers, timestampHeader)
+      return timestamp.ok ? { ok: true, signature, timestamp: timestamp.text } : timestamp
     },
-    verify(claim, rawBody, nowMs) {
-      if (!anyKeySigned(keys, claim.signature, `${claim.timestamp}.`, rawBody)) {
-        return refusal(
-          'mismatch',
-          'the signature does not belong to "<timestamp>.<body>" and our secret; compare the secret on both sides, and sign the bytes as they are sent',
-        )
-      }
-      const ageMs = nowMs - Number(claim.timestamp) * 1000
-      if (ageMs > toleranceMs) {
-        return refusal(
-          'stale',
-          `the request was signed more than ${toleranceMs / 1000} s ago; sign each attempt anew and check the sender's clock`,
-        )
-      }
-      if (-ageMs > futureMs) {
-        return refusal(
-          'future',
-          `the request was signed more than ${futureMs / 1000} s in the future; check the sender's clock`,
-        )
-      }
-      return BELIEVED
+    verify({ signature, timestamp }, rawBody, nowMs) {
+      if (!anyKeySigned(keys, signature, `${timestamp}.`, rawBody)) return WRONG
+      return freshness.judge(Number(timestamp), nowMs) ?? BELIEVED
     },
   }
 }

@@ -18,7 +18,7 @@ export type Redactor = (text: string) => string
 export const REDACTED = '[redacted]'
 
 /** Names that are secret wherever they appear. */
-export const SECRET_FIELDS: readonly string[] = [
+const SECRET_FIELDS: readonly string[] = [
   'authorization',
   'proxy-authorization',
   'cookie',

@@ -1,6 +1,6 @@
 /**
- * What all signature schemes share: two looks at a request. The first needs only the headers, so that a request
- * without a usable signature is refused before its body is read; the second needs every byte.
+ * What all signature schemes share: two looks at a request. The first needs only the head, so that a request without
+ * a usable signature is refused before its body is read; the second needs every byte.
  *
  * Verification works on the raw bytes. Decoding them first would change some of them (invalid UTF-8), and then
  * what is verified is not what is stored.
@@ -13,6 +13,14 @@ import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'no
  */
 export type SignedHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
 
+/** The head of a request, as it was received. */
+export interface SignedRequest {
+  readonly method: string
+  /** Path and query. */
+  readonly url: string
+  readonly headers: SignedHeaders
+}
+
 export type RefusalReason = 'missing' | 'malformed' | 'duplicated' | 'mismatch' | 'stale' | 'future'
 
 /** Why a request is not believed. `detail` says what the sender can do, and repeats nothing that it sent. */
@@ -22,31 +30,45 @@ export interface Refusal {
   readonly detail: string
 }
 
-/** What the headers claim, well-formed but not yet believed. */
+/** What the head claims, well-formed but not yet believed. Each scheme adds what it needs to know. */
 export interface Claim {
   readonly ok: true
-  /** The signature, 32 bytes. */
-  readonly signature: Buffer
-  /** The signed timestamp as it was sent; '' where the scheme has none. */
-  readonly timestamp: string
 }
 
 export type Verdict = { readonly ok: true } | Refusal
 
-export interface Verifier {
+/** Outside of its scheme nobody looks into a claim; it goes back to the verifier that it came from. */
+export interface Verifier<Claimed extends Claim = Claim> {
   /** Presence and exact grammar of the signature headers. Never throws. */
-  examine(headers: SignedHeaders): Claim | Refusal
+  examine(request: SignedRequest): Claimed | Refusal
   /**
-   * Whether the claim holds for these bytes, in time that does not depend on how wrong it is.
+   * Whether the claim holds for these bytes, in time that does not depend on how wrong it is. Never throws.
    * @param nowMs wall clock, ms since the epoch
    */
-  verify(claim: Claim, rawBody: Buffer, nowMs: number): Verdict
+  verify(claim: Claimed, rawBody: Buffer, nowMs: number): Verdict
 }
 
 export const BELIEVED: Verdict = { ok: true }
 
+/** Of senders that are known by credentials or a token. */
+export const AUTHORIZATION_HEADER = 'authorization'
+
+/**
+ * How many signatures one request may carry. Senders send two while they rotate a secret; a list without end would be
+ * work without end.
+ */
+export const MAX_SIGNATURES = 8
+
 export function refusal(reason: RefusalReason, detail: string): Refusal {
   return { ok: false, reason, detail }
+}
+
+/** The refusal of a signature that is well-formed and wrong. */
+export function mismatch(signed: string): Refusal {
+  return refusal(
+    'mismatch',
+    `the signature does not belong to ${signed} and our secret; compare the secret on both sides, and let nothing on the way change the body`,
+  )
 }
 
 /** One header's value: a refusal when it is missing or repeated. */
@@ -61,19 +83,37 @@ export function soleHeader(headers: SignedHeaders, name: string): string | Refus
   return value[0] as string
 }
 
+/** Did the request come with this header at all? An empty one is there, and wrong. */
+export function hasHeader(headers: SignedHeaders, name: string): boolean {
+  const value = headers[name]
+  return typeof value === 'string' || (value !== undefined && value.length > 0)
+}
+
 // 64 hex digits are checked before decoding: Buffer.from('zz', 'hex') is empty, and empty equals empty.
-const SIGNATURE = /^sha256=([0-9a-fA-F]{64})$/
+const HEX_SHA256 = /^[0-9a-fA-F]{64}$/
+// 32 bytes: 43 characters and one `=`. The last character holds four bits; any other would be a second spelling.
+const BASE64_SHA256 = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/
+
+/** 64 hex digits in either case, as bytes; undefined for anything else. */
+export function hexDigest(digits: string): Buffer | undefined {
+  return HEX_SHA256.test(digits) ? Buffer.from(digits, 'hex') : undefined
+}
+
+/** 32 bytes in the one spelling that base64 has for them; undefined for anything else. */
+export function base64Digest(text: string): Buffer | undefined {
+  return BASE64_SHA256.test(text) ? Buffer.from(text, 'base64') : undefined
+}
 
 /** `sha256=` and 64 hex digits, in either case; a refusal for anything else. */
 export function parseSignature(value: string, header: string): Buffer | Refusal {
-  const match = SIGNATURE.exec(value)
-  if (match === null) {
-    return refusal(
+  const signature = value.startsWith('sha256=') ? hexDigest(value.slice(7)) : undefined
+  return (
+    signature ??
+    refusal(
       'malformed',
       `the header ${header} is not a signature; it must be sha256= followed by 64 hex digits`,
     )
-  }
-  return Buffer.from(match[1] as string, 'hex')
+  )
 }
 
 /**
@@ -81,31 +121,46 @@ export function parseSignature(value: string, header: string): Buffer | Refusal 
  * empty: Node accepts an empty HMAC key, and then anybody can sign.
  */
 export function signingKeys(secrets: readonly Uint8Array[]): readonly KeyObject[] {
-  if (secrets.length === 0) throw new TypeError('a verifier needs at least one secret')
-  return secrets.map((secret) => {
-    if (secret.length === 0)
-      throw new TypeError('a secret must not be empty: with an empty one anybody can sign')
-    return createSecretKey(secret)
-  })
+  return usableSecrets(secrets).map((secret) => createSecretKey(secret))
 }
 
-/** Does one of the keys give this signature over `prefix` and the body? */
+/** The secrets themselves. Throws a TypeError when there is none or one is empty. */
+export function usableSecrets(secrets: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (secrets.length === 0) throw new TypeError('a verifier needs at least one secret')
+  if (secrets.some((secret) => secret.length === 0))
+    throw new TypeError('a secret must not be empty: with an empty one anybody can sign')
+  return secrets
+}
+
+export type HmacAlgorithm = 'sha256' | 'sha384' | 'sha512'
+
+/** Does one of the keys give one of these signatures over `prefix` and the body? All are as long as the digest. */
 export function anyKeySigned(
   keys: readonly KeyObject[],
-  signature: Buffer,
+  signatures: Buffer | readonly Buffer[],
   prefix: string,
-  rawBody: Buffer,
+  rawBody: Uint8Array,
+  algorithm: HmacAlgorithm = 'sha256',
 ): boolean {
   for (const key of keys) {
+    const expected = hmac(key, prefix, rawBody, algorithm)
+    const same = Buffer.isBuffer(signatures)
+      ? timingSafeEqual(expected, signatures)
+      : signatures.some((signature) => timingSafeEqual(expected, signature))
     // Stopping at the first match tells an onlooker only which of our keys a valid sender uses.
-    if (timingSafeEqual(hmac(key, prefix, rawBody), signature)) return true
+    if (same) return true
   }
   return false
 }
 
-/** HMAC-SHA256 over `prefix` and the body, 32 bytes. */
-export function hmac(key: KeyObject | Uint8Array, prefix: string, rawBody: Uint8Array): Buffer {
-  const mac = createHmac('sha256', key)
+/** HMAC over `prefix` and the body; SHA-256, 32 bytes, unless told otherwise. */
+export function hmac(
+  key: KeyObject | Uint8Array,
+  prefix: string,
+  rawBody: Uint8Array,
+  algorithm: HmacAlgorithm = 'sha256',
+): Buffer {
+  const mac = createHmac(algorithm, key)
   if (prefix !== '') mac.update(prefix)
   return mac.update(rawBody).digest()
 }

@@ -4,8 +4,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createGenericVerifier } from '@weir/security/generic'
-import { createGithubVerifier } from '@weir/security/github'
+import { createVerifier, type SchemeName } from '@weir/security/schemes'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { run } from '../cli.test-support.ts'
 
@@ -47,18 +46,9 @@ afterEach(async () => {
 })
 
 /** As the gateway would judge it. */
-function believes(tool: string, secret: string, { headers, body }: Received): boolean {
-  const secrets = [Buffer.from(secret)]
-  const verifier =
-    tool === 'github'
-      ? createGithubVerifier(secrets)
-      : createGenericVerifier({
-          secrets,
-          signatureHeader: 'x-webhook-signature',
-          timestampHeader: 'x-webhook-timestamp',
-          toleranceMs: 60_000,
-        })
-  const claim = verifier.examine(headers)
+function believes(tool: string, secret: string, { url, headers, body }: Received): boolean {
+  const verifier = createVerifier(tool as SchemeName, [Buffer.from(secret)], { toleranceMs: 60_000 })
+  const claim = verifier.examine({ method: 'POST', url, headers })
   return claim.ok && verifier.verify(claim, body, Date.now()).ok
 }
 
@@ -110,7 +100,8 @@ describe('send', () => {
       ])
       expect({ tool, code, url: received[0]?.url }).toEqual({ tool, code: 0, url: `/webhooks/${tool}/acme` })
       expect(received[0]!.body.equals(received[1]!.body)).toBe(true)
-      if (tool === 'generic' || tool === 'github') expect(believes(tool, 's', received[1]!)).toBe(true)
+      expect(believes(tool, 's', received[1]!)).toBe(true)
+      expect(believes(tool, 'other', received[1]!)).toBe(false)
       const id = {
         github: 'x-github-delivery',
         jira: 'x-atlassian-webhook-identifier',
@@ -155,6 +146,12 @@ describe('send', () => {
     })
     expect({ code, sent: received.length }).toEqual({ code: 2, sent: 2 })
     expect(err).toContain('GENERIC_WEBHOOK_SECRET')
+  })
+
+  it('says what is wrong with a secret that the sender cannot sign with', async () => {
+    const { code, err } = await run(['send', '--tool', 'gitlab', '--url', url, '--secret', 'whsec_%'])
+    expect({ code, sent: received.length }).toEqual({ code: 2, sent: 0 })
+    expect(err).toContain('behind whsec_ must stand base64')
   })
 
   it('reads standard input', async () => {

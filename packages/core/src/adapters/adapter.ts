@@ -7,7 +7,18 @@ import type { OccurrenceKey } from '../event.ts'
 import type { RecurringNames } from '../folding/fold.ts'
 
 /** How requests of a tool prove where they come from; `@weir/security` holds the verifiers. */
-export type SignatureScheme = 'github' | 'generic' | 'none'
+export type SignatureScheme =
+  | 'github'
+  | 'gitlab'
+  | 'jira'
+  | 'bitbucket'
+  | 'stripe'
+  | 'slack'
+  | 'shopify'
+  | 'pagerduty'
+  | 'alertmanager'
+  | 'standard'
+  | 'generic'
 
 /** The parsed request as an adapter sees it. Header names are lower case; repeated headers never reach it. */
 export interface AdapterRequest {
@@ -29,7 +40,7 @@ export interface Subject {
 
 export interface Adapter {
   readonly tool: string
-  /** The scheme when a secret is configured. `none` = nothing to verify until the tool gets its scheme. */
+  /** How its requests are verified. */
   readonly signature: SignatureScheme
   /** Members whose values recur all over the payload; it packs better without them. */
   readonly recurringNames?: RecurringNames
@@ -39,7 +50,10 @@ export interface Adapter {
   readonly readsBody: boolean
   /** True when the sender's delivery id stays the same over redeliveries (then ids are derived, see event.ts). */
   readonly stableIds: boolean
-  /** Does the sender try again after a 5xx or a time-out? Decides what may be refused during an outage. */
+  /**
+   * Does the sender try again after a 5xx or a time-out? Decides what may be refused during an outage. `never` also where
+   * it is not sure to, or does it so soon that no outage ends in between.
+   */
   readonly retries: 'never' | 'by-itself'
   /** Status for "limited" and "cannot take it now": some senders retry 5xx only. */
   readonly limitedStatus: 429 | 503
@@ -58,4 +72,9 @@ export interface Adapter {
   readonly nameMembers: readonly string[]
   /** What the event is about; undefined when the payload does not say. Called by the consumer. */
   subject(type: string, json: unknown): Subject | undefined
+  /**
+   * For senders that ask once whether the address is really theirs (needs `readsBody`): the text that a 200 answers a
+   * verified request with, printable ASCII. undefined for an event.
+   */
+  challenge?(json: unknown): string | undefined
 }

@@ -42,7 +42,7 @@ function compareStates(a: AlertState, b: AlertState): number {
 
 export const alertmanager: Adapter = {
   tool: 'alertmanager',
-  signature: 'none',
+  signature: 'alertmanager',
   keptHeaders: ['user-agent'],
   readsBody: true,
   stableIds: false,

@@ -32,6 +32,13 @@ describe('the GitLab adapter', () => {
     })
   })
 
+  it('believes the webhook-id of a signing token first: it is signed, and has the same value', () => {
+    const sent = (key: string) =>
+      gitlab.occurrence(request({ 'webhook-id': 'f5e5f430', 'idempotency-key': key }))
+    expect(sent('another')).toEqual({ kind: 'delivery-id', value: 'f5e5f430' })
+    expect(gitlab.occurrence(request({ 'idempotency-key': 'f5e5f430' }))).toEqual(sent('another'))
+  })
+
   describe('on releases without Idempotency-Key', () => {
     const sent = (uuid: string, json: unknown) =>
       gitlab.occurrence(request({ 'x-gitlab-event-uuid': uuid }, json))

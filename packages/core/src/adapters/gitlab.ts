@@ -3,6 +3,8 @@
  *
  * - `Idempotency-Key` (since 17.4) stays the same when a request is sent again.
  *   https://docs.gitlab.com/user/project/integrations/webhooks/#delivery-headers
+ *   A hook with a signing token sends the same value as `webhook-id`, which is signed and therefore believed first.
+ *   https://gitlab.com/gitlab-org/gitlab/-/merge_requests/230944
  * - `X-Gitlab-Event-UUID` does *not* name one event: it is handed on to every hook that a hook's own API calls
  *   set off (that is how GitLab finds loops), so it is believed only together with the body.
  *   https://gitlab.com/gitlab-org/gitlab/-/merge_requests/75821
@@ -140,7 +142,7 @@ const ownerOf = (json: unknown): Subject | undefined =>
 
 export const gitlab: Adapter = {
   tool: 'gitlab',
-  signature: 'none',
+  signature: 'gitlab',
   // Never X-Gitlab-Token: it is the secret itself.
   keptHeaders: [
     'user-agent',
@@ -157,7 +159,7 @@ export const gitlab: Adapter = {
   mediaTypes: ['application/json'],
   type: ({ headers }) => gitlabType(headers['x-gitlab-event']),
   occurrence: ({ headers, body }) => {
-    const key = deliveryId(headers['idempotency-key'])
+    const key = deliveryId(headers['webhook-id']) ?? deliveryId(headers['idempotency-key'])
     if (key !== undefined) return { kind: 'delivery-id', value: key }
     const uuid = deliveryId(headers['x-gitlab-event-uuid'])
     if (uuid === undefined) return undefined

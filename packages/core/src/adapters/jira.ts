@@ -46,7 +46,7 @@ const OTHERS: readonly ((json: unknown) => Subject | undefined)[] = [
 
 export const jira: Adapter = {
   tool: 'jira',
-  signature: 'none',
+  signature: 'jira',
   keptHeaders: [
     'user-agent',
     'x-atlassian-webhook-identifier',

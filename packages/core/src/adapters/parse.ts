@@ -60,7 +60,9 @@ function typeOf({ mediaTypes }: Adapter, mediaType: string | undefined): string 
 export function essenceOf(mediaType: string | undefined): string {
   if (mediaType === undefined) return ''
   const end = mediaType.indexOf(';')
-  return (end < 0 ? mediaType : mediaType.slice(0, end)).trim().toLowerCase()
+  const essence = end < 0 ? mediaType : mediaType.slice(0, end)
+  // White space as HTTP has it, not as Unicode does (RFC 9110, 5.6.3).
+  return essence.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase()
 }
 
 function parseJson(body: Buffer, maxDepth: number): ParsedBody {

@@ -46,11 +46,18 @@ describe('the table of adapters', () => {
     expect(adapterFor(tool)).toBeUndefined()
   })
 
+  it('has a scheme of its own for each tool, and reads the body where a challenge stands in it', () => {
+    for (const [tool, adapter] of ADAPTERS) {
+      expect(adapter.signature).toBe(tool)
+      if (adapter.challenge !== undefined) expect(adapter.readsBody).toBe(true)
+    }
+  })
+
   it('keeps no header that proves or carries a secret', () => {
     for (const adapter of ADAPTERS.values()) {
       for (const header of adapter.keptHeaders) {
         expect(header).toBe(header.toLowerCase())
-        expect(header).not.toMatch(/signature|token|authorization|cookie|secret/)
+        expect(header).not.toMatch(/signature|hmac|token|authorization|cookie|secret/)
       }
     }
   })
@@ -102,6 +109,30 @@ const member = fc.oneof(
       'id',
     ],
     ...[
+      'event',
+      'event_id',
+      'event_type',
+      'type',
+      'subtype',
+      'challenge',
+      'team_id',
+      'channel',
+      'item',
+      'ts',
+    ],
+    ...['thread_ts', 'message', 'data', 'object', 'related_object', 'resource_type', 'incident', 'title'],
+    ...[
+      'order_id',
+      'admin_graphql_api_id',
+      'customer',
+      'pullrequest',
+      'pullRequest',
+      'links',
+      'html',
+      'href',
+    ],
+    ...['push', 'changes', 'new', 'old', 'name', 'commit_status', 'commit', 'hash', 'slug'],
+    ...[
       'webhookEvent',
       'fingerprint',
       'startsAt',
@@ -128,6 +159,10 @@ const hostileJson: fc.Arbitrary<unknown> = fc.oneof(
         'note',
         'build',
         'refs/heads/x',
+        'event_callback',
+        'url_verification',
+        'gid://shopify/Order/1',
+        'https://example.com/commit/0123456',
         'x'.repeat(5000),
       ),
       fc.string(),
@@ -145,6 +180,14 @@ const hostileJson: fc.Arbitrary<unknown> = fc.oneof(
 )
 const hostileType = fc.oneof(
   fc.constantFrom('pull_request', 'push', 'issues', 'team', 'system', 'pipeline', '__proto__', 'constructor'),
+  fc.constantFrom(
+    'orders.create',
+    'carts.update',
+    'message',
+    'contact.created',
+    'incident.triggered',
+    'repo:push',
+  ),
   fc.string(),
 )
 const hostileHeaders = fc.dictionary(
@@ -156,7 +199,8 @@ const hostileHeaders = fc.dictionary(
       'x-gitlab-event',
       'idempotency-key',
     ],
-    ...['x-gitlab-event-uuid', 'x-webhook-id', 'x-webhook-event'],
+    ...['x-gitlab-event-uuid', 'x-webhook-id', 'x-webhook-event', 'webhook-id'],
+    ...['x-event-key', 'x-request-uuid', 'x-shopify-topic', 'x-shopify-webhook-id'],
   ),
   fc.oneof(fc.string(), fc.string({ unit: 'binary', minLength: 200, maxLength: 400 })),
 )
@@ -178,6 +222,7 @@ describe.each([...ADAPTERS.values()])('whatever is sent, the adapter of $tool', 
           expect(subject.title?.length ?? 0).toBeLessThanOrEqual(TITLE_MAX)
           expect(subject.url ?? 'http://x').toMatch(/^https?:\/\//i)
         }
+        expect(adapter.challenge?.(json) ?? 'x').toMatch(/^[ -~]{1,1000}$/)
         expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false)
       }),
       { numRuns: 500 },

@@ -9,6 +9,7 @@ import { valueIn } from './outline.ts'
 import { configurationPage } from './page.ts'
 import { FIT, PRODUCTION } from './rules.ts'
 import { parseSize } from './size.ts'
+import { TOOLS } from './tools.ts'
 
 const fields = describeConfig()
 const byPath = new Map(fields.map((field) => [field.path, field]))
@@ -38,7 +39,7 @@ describe('the description of the configuration', () => {
   it('names the default that is really used', async () => {
     const { config } = await loadConfig({ env: {}, cores: 1 })
     // Worked out from other fields; their values are in the tests of loading.
-    const derived = /^(as |`spool`|a quarter|true, in|127\.0\.0\.1, in)/
+    const derived = /^(as |the longer of |`spool`|a quarter|true, in|127\.0\.0\.1, in)/
     for (const { path, type, default: text } of fields) {
       if (derived.test(text)) continue
       const value = valueIn(config, path.split('.'))
@@ -70,11 +71,7 @@ describe('the description of the configuration', () => {
     expect(fields.filter((field) => field.secret).map((field) => field.path)).toEqual([
       'webhook.redis.sentinel_password',
       'webhook.redis.password',
-      'webhook.security.signature_secrets.github',
-      'webhook.security.signature_secrets.jira',
-      'webhook.security.signature_secrets.gitlab',
-      'webhook.security.signature_secrets.alertmanager',
-      'webhook.security.signature_secrets.generic',
+      ...TOOLS.map((tool) => `webhook.security.signature_secrets.${tool}`),
       'webhook.security.tenant_secrets',
       'webhook.security.encryption_master_key',
       'webhook.ops.token',
@@ -100,11 +97,7 @@ describe('docs/configuration.md', () => {
       if (!/^(webhook|observability)/.test(name)) return []
       const keys = [...chapter.matchAll(/^\| `([^`]+)` \|/gm)].map((match) => `${name}.${match[1]}`)
       return keys.flatMap((path) =>
-        path.includes('<tool>')
-          ? ['github', 'jira', 'gitlab', 'alertmanager', 'generic'].map((tool) =>
-              path.replace('<tool>', tool),
-            )
-          : [path],
+        path.includes('<tool>') ? TOOLS.map((tool) => path.replace('<tool>', tool)) : [path],
       )
     })
     expect(documented.sort()).toEqual([...byPath.keys()].sort())
@@ -137,9 +130,9 @@ describe('a redacted configuration', () => {
     expect(config).toEqual(before)
     expect(redacted.webhook.redis.url).toBe('redis://***:***@redis:6379/0')
     expect(redacted.webhook.security.signature_secrets).toEqual({
+      ...Object.fromEntries(TOOLS.map((tool) => [tool, null])),
       github: ['***'],
       jira: ['***', '***'],
-      gitlab: null,
       alertmanager: ['***'],
       generic: ['***'],
     })

@@ -44,6 +44,12 @@ const VARIABLES: readonly (readonly [name: string, value: string, path: string, 
   ['GITLAB_WEBHOOK_SECRET', 's', 'webhook.security.signature_secrets.gitlab', ['s']],
   ['ALERTMANAGER_WEBHOOK_SECRET', 's', 'webhook.security.signature_secrets.alertmanager', ['s']],
   ['GENERIC_WEBHOOK_SECRET', 's', 'webhook.security.signature_secrets.generic', ['s']],
+  ['BITBUCKET_WEBHOOK_SECRET', 's', 'webhook.security.signature_secrets.bitbucket', ['s']],
+  ['STRIPE_WEBHOOK_SECRET', 'whsec_s', 'webhook.security.signature_secrets.stripe', ['whsec_s']],
+  ['SLACK_WEBHOOK_SECRET', 's', 'webhook.security.signature_secrets.slack', ['s']],
+  ['SHOPIFY_WEBHOOK_SECRET', 's', 'webhook.security.signature_secrets.shopify', ['s']],
+  ['PAGERDUTY_WEBHOOK_SECRET', 's', 'webhook.security.signature_secrets.pagerduty', ['s']],
+  ['STANDARD_WEBHOOK_SECRET', 'whsec_s', 'webhook.security.signature_secrets.standard', ['whsec_s']],
   ['HMAC_SECRET', 's', 'webhook.security.signature_secrets.generic', ['s']],
   ['HMAC_SECRET', 's', 'webhook.security.signature_secrets.alertmanager', ['s']],
   ['AI_EMBEDDING_PROVIDER', 'openai', 'webhook.ai.embedding.provider', 'openai'],
@@ -107,7 +113,7 @@ describe('the environment', () => {
     const env = {
       REDIS_ADRESSES: 'a:1',
       GITHUB_WEBHOOKS_SECRET: 'x',
-      STRIPE_WEBHOOK_SECRET: 'x',
+      TWILIO_WEBHOOK_SECRET: 'x',
       REDIS_PORT: 'tcp://10.0.0.1:6379',
       PATH: '/bin',
       OPS_HOST: 'x',
@@ -116,7 +122,7 @@ describe('the environment', () => {
     expect((await load({ env })).notices).toEqual([
       'GITHUB_WEBHOOKS_SECRET: not a variable of Weir, and ignored. Did you mean GITHUB_WEBHOOK_SECRET?',
       'REDIS_ADRESSES: not a variable of Weir, and ignored. Did you mean REDIS_ADDRESSES?',
-      'STRIPE_WEBHOOK_SECRET: ignored, as there is no such tool in this version',
+      'TWILIO_WEBHOOK_SECRET: ignored, as there is no such tool in this version',
     ])
   })
 })

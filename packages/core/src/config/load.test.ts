@@ -61,7 +61,12 @@ describe('an empty configuration', () => {
     expect(config.webhook.ingest.spool.directory).toBe('.weir/spool')
     expect(config.webhook.deduplication.window_configs.github).toEqual({ duration: 300_000, max_size: 1 })
     expect(config.webhook.deduplication.window_configs.jira).toEqual({ duration: 600_000, max_size: 3 })
-    expect(config.webhook.deduplication.window_configs.gitlab).toEqual({ duration: 300_000, max_size: 1 })
+    for (const tool of ['alertmanager', 'bitbucket', 'shopify', 'pagerduty'] as const) {
+      expect(config.webhook.deduplication.window_configs[tool]).toEqual({ duration: 300_000, max_size: 1 })
+    }
+    for (const tool of ['gitlab', 'generic', 'stripe', 'slack', 'standard'] as const) {
+      expect(config.webhook.deduplication.window_configs[tool]).toEqual({ duration: 600_000, max_size: 1 })
+    }
     expect(config.webhook.deduplication.refresh_interval).toBe(75_000)
     expect(config.webhook.security.signature_secrets.github).toBeNull()
     expect(config.webhook.consumer.num_workers).toBe(10)
@@ -199,7 +204,6 @@ describe("the guide's config.yaml with its environment", () => {
       'webhook.ai',
       'observability.tracing',
       'observability.metrics.push_gateway',
-      'webhook.security.enable_audit_logging',
     ]) {
       expect(notices.filter((notice) => notice.startsWith(`${path}: accepted`))).toHaveLength(1)
     }

@@ -57,17 +57,7 @@ export const IDLE: readonly Idle[] = [
   { path: 'observability.tracing', until: takesEffect('tracing is') },
   { path: 'observability.metrics.push_gateway', until: takesEffect('the push of metrics is') },
   { path: 'observability.metrics.push_interval', until: takesEffect('the push of metrics is') },
-  { path: 'webhook.security.enable_audit_logging', until: takesEffect('the audit log is') },
   { path: 'webhook.security.encryption_master_key', until: takesEffect('encryption of payloads is') },
-  { path: 'webhook.security.signature_secrets.jira', until: takesEffect('the signature scheme of jira is') },
-  {
-    path: 'webhook.security.signature_secrets.gitlab',
-    until: takesEffect('the signature scheme of gitlab is'),
-  },
-  {
-    path: 'webhook.security.signature_secrets.alertmanager',
-    until: takesEffect('the signature scheme of alertmanager is'),
-  },
 ]
 
 /** Settings of another runtime. These stay. */

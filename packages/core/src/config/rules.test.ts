@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { isFault } from '../faults.ts'
 import { type LoadInput, loadConfig } from './load.ts'
 import { REFUSED } from './not-yet.ts'
-import { TOOLS } from './tools.ts'
+import { TIMED_TOOLS, TOOLS } from './tools.ts'
 
 const load = (input: Partial<LoadInput> = {}) => loadConfig({ env: {}, cores: 1, ...input })
 
@@ -35,10 +35,6 @@ describe('fields that must fit together', () => {
     [
       { 'webhook.redis.stream': 'x', 'webhook.consumer.dead_letter_stream': 'x' },
       'webhook.consumer.dead_letter_stream (flag): found "x", which is webhook.redis.stream',
-    ],
-    [
-      { 'webhook.security.timestamp_tolerance': '301s' },
-      'webhook.deduplication.window_configs.generic.duration: found 10m; allowed: at least twice webhook.security.timestamp_tolerance (2 × 301s)',
     ],
     [
       {
@@ -85,13 +81,46 @@ describe('fields that must fit together', () => {
       'webhook.data_dir': '/data',
     }
     const { deduplication, ingest } = (await load({ flags })).config.webhook
-    expect(deduplication.window_configs.gitlab).toEqual({ duration: 120_000, max_size: 1 })
+    expect(deduplication.window_configs.bitbucket).toEqual({ duration: 120_000, max_size: 1 })
     expect(deduplication.window_configs.alertmanager).toEqual({ duration: 120_000, max_size: 7 })
     expect(deduplication.window_configs.github.duration).toBe(300_000)
     expect(deduplication.refresh_interval).toBe(30_000)
     expect(ingest.spool.directory).toBe('/data/spool')
     const spool = await load({ flags: { ...flags, 'webhook.ingest.spool.directory': '/spool' } })
     expect(spool.config.webhook.ingest.spool.directory).toBe('/spool')
+  })
+})
+
+describe('the windows of tools that sign a time', () => {
+  const windowsOf = async (flags: Record<string, unknown>) => {
+    const { window_configs: windows } = (await load({ flags })).config.webhook.deduplication
+    return Object.fromEntries(TIMED_TOOLS.map((tool) => [tool, windows[tool].duration]))
+  }
+  const all = (ms: number) => Object.fromEntries(TIMED_TOOLS.map((tool) => [tool, ms]))
+
+  it('last as long as a captured request stays valid, whatever the tolerance, and never less than others', async () => {
+    expect(await windowsOf({})).toEqual(all(600_000))
+    expect(await windowsOf({ 'webhook.security.timestamp_tolerance': '8m' })).toEqual(all(960_000))
+    expect(await windowsOf({ 'webhook.security.timestamp_tolerance': '10s' })).toEqual(all(300_000))
+    expect(await windowsOf({ 'webhook.deduplication.window_configs.default.duration': '1h' })).toEqual(
+      all(3_600_000),
+    )
+  })
+
+  it.each(TIMED_TOOLS)('must not be set shorter than that for %s', async (tool) => {
+    const path = `webhook.deduplication.window_configs.${tool}.duration`
+    expect(
+      await problemsOf({ flags: { 'webhook.security.timestamp_tolerance': '301s', [path]: '10m' } }),
+    ).toEqual([
+      `${path} (flag): found 10m; allowed: at least twice webhook.security.timestamp_tolerance (2 × 301s), as long as a captured request stays valid`,
+    ])
+  })
+
+  it('keep to what is set for one', async () => {
+    expect(await windowsOf({ 'webhook.deduplication.window_configs.slack.duration': '20m' })).toEqual({
+      ...all(600_000),
+      slack: 1_200_000,
+    })
   })
 })
 

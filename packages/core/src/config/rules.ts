@@ -6,7 +6,7 @@ import type { Problem, Source } from './problems.ts'
 import type { Config } from './schema.ts'
 import { shortestWindow } from './sections/consumer.ts'
 import { formatSize } from './size.ts'
-import { TOOLS, type Tool } from './tools.ts'
+import { TIMED_TOOLS, TOOLS, type Tool } from './tools.ts'
 
 /** A parsed configuration with what is known of how it came to be. */
 export interface Judged {
@@ -73,16 +73,21 @@ export const FIT: readonly Rule[] = [
         : undefined
     },
   },
-  {
-    about: ['webhook.deduplication.window_configs.generic.duration', 'webhook.security.timestamp_tolerance'],
-    says: 'at least twice `webhook.security.timestamp_tolerance`, as long as a captured request stays valid',
-    check({ config: { webhook } }) {
-      const window = webhook.deduplication.window_configs.generic.duration
-      const tolerance = webhook.security.timestamp_tolerance
-      if (window >= 2 * tolerance) return undefined
-      return `found ${text(window)}; allowed: at least twice webhook.security.timestamp_tolerance (2 × ${text(tolerance)}), as long as a captured request stays valid`
-    },
-  },
+  ...TIMED_TOOLS.map(
+    (tool): Rule => ({
+      about: [
+        `webhook.deduplication.window_configs.${tool}.duration`,
+        'webhook.security.timestamp_tolerance',
+      ],
+      says: 'at least twice `webhook.security.timestamp_tolerance`, as long as a captured request stays valid',
+      check({ config: { webhook } }) {
+        const window = webhook.deduplication.window_configs[tool].duration
+        const tolerance = webhook.security.timestamp_tolerance
+        if (window >= 2 * tolerance) return undefined
+        return `found ${text(window)}; allowed: at least twice webhook.security.timestamp_tolerance (2 × ${text(tolerance)}), as long as a captured request stays valid`
+      },
+    }),
+  ),
   {
     about: ['webhook.deduplication.refresh_interval', 'webhook.deduplication.window_configs'],
     says: 'at most half of the shortest window, so that nothing is forgotten between window and long memory',
@@ -237,6 +242,11 @@ export function noticesOf(judged: Judged): string[] {
   if (!security.enable_signature_verification) {
     notices.push(
       'webhook.security.enable_signature_verification: false, so every request is believed, whoever sends it',
+    )
+  }
+  if (security.enable_audit_logging && security.audit_signing_key_file === null) {
+    notices.push(
+      'webhook.security.enable_audit_logging: without audit_signing_key_file, so checkpoints of the audit trail are not signed, and whoever can write to Redis can write all of it anew',
     )
   }
   const { redis } = config.webhook

@@ -6,7 +6,13 @@ import { join } from 'node:path'
 import type { z } from 'zod'
 import { section } from './field.ts'
 import { duration, integer, text } from './fields.ts'
-import { consumerSection, deduplicationSection, opsSection, streamSection } from './sections/consumer.ts'
+import {
+  consumerSection,
+  deduplicationSection,
+  opsSection,
+  resolveWindows,
+  streamSection,
+} from './sections/consumer.ts'
 import { aiSection, contextLifecycleSection, migrationSection } from './sections/contexts.ts'
 import { ingestSection, toolsSection } from './sections/ingest.ts'
 import { observabilitySection } from './sections/observability.ts'
@@ -62,7 +68,11 @@ export function configSchema({ cores, production }: Surroundings) {
   }).transform((found) => {
     const { spool } = found.ingest
     const directory = spool.directory ?? join(found.data_dir, 'spool')
-    return { ...found, ingest: { ...found.ingest, spool: { ...spool, directory } } }
+    return {
+      ...found,
+      ingest: { ...found.ingest, spool: { ...spool, directory } },
+      deduplication: resolveWindows(found.deduplication, found.security.timestamp_tolerance),
+    }
   })
   return section('Weir.', { webhook, observability: observabilitySection(production) })
 }

@@ -46,6 +46,14 @@ describe('defineHandler', () => {
       },
     })
     defineHandler({
+      name: 'pages',
+      tool: 'pagerduty',
+      events: ['incident.triggered'],
+      run(event) {
+        expectTypeOf(event.payload.event.id).toEqualTypeOf<string>()
+      },
+    })
+    defineHandler({
       name: 'other',
       tool: 'generic',
       events: ['*'],

@@ -57,6 +57,61 @@ export interface GitlabPayload {
   readonly [field: string]: unknown
 }
 
+/** A snapshot (`data.object`) or a thin event (`related_object`): https://docs.stripe.com/api/events/object */
+export interface StripePayload {
+  readonly id: string
+  readonly object: string
+  readonly type: string
+  /** Seconds since 1970 in a snapshot, RFC 3339 in a thin event. */
+  readonly created: number | string
+  readonly livemode: boolean
+  /** The connected account, where it is about one. */
+  readonly account?: string
+  readonly data?: {
+    readonly object?: Readonly<Record<string, unknown>>
+    readonly previous_attributes?: Readonly<Record<string, unknown>>
+    readonly [field: string]: unknown
+  }
+  readonly related_object?: { readonly id: string; readonly type: string; readonly url: string } | null
+  readonly [field: string]: unknown
+}
+
+/** https://docs.slack.dev/apis/events-api/; `app_rate_limited` has no event and no id. */
+export interface SlackPayload {
+  readonly type: string
+  readonly team_id: string
+  readonly api_app_id: string
+  readonly event?: { readonly type: string; readonly subtype?: string; readonly [field: string]: unknown }
+  readonly event_id?: string
+  /** Seconds since 1970. */
+  readonly event_time?: number
+  readonly [field: string]: unknown
+}
+
+/** https://github.com/PagerDuty/developer-docs/blob/main/docs/webhooks/01-Overview.md */
+export interface PagerdutyPayload {
+  readonly event: {
+    readonly id: string
+    readonly event_type: string
+    readonly resource_type: string
+    /** RFC 3339 */
+    readonly occurred_at: string
+    readonly agent: Readonly<Record<string, unknown>> | null
+    readonly client: Readonly<Record<string, unknown>> | null
+    readonly data: Readonly<Record<string, unknown>>
+  }
+}
+
+/** Tools with one type for all their payloads. */
+interface PayloadTypes {
+  readonly alertmanager: AlertmanagerPayload
+  readonly gitlab: GitlabPayload
+  readonly jira: JiraPayload
+  readonly pagerduty: PagerdutyPayload
+  readonly slack: SlackPayload
+  readonly stripe: StripePayload
+}
+
 type GithubTypes = EventPayloadMap
 type GithubActions<Type extends keyof GithubTypes> = GithubTypes[Type] extends {
   action: infer Action extends string
@@ -83,10 +138,6 @@ export type Payload<Tool extends string, Name extends string> = Tool extends 'gi
   ? Name extends '*'
     ? GithubTypes[keyof GithubTypes]
     : GithubPayload<Name>
-  : Tool extends 'alertmanager'
-    ? AlertmanagerPayload
-    : Tool extends 'jira'
-      ? JiraPayload
-      : Tool extends 'gitlab'
-        ? GitlabPayload
-        : unknown
+  : Tool extends keyof PayloadTypes
+    ? PayloadTypes[Tool]
+    : unknown

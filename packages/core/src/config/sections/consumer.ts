@@ -1,6 +1,7 @@
+import type { z } from 'zod'
 import { section } from '../field.ts'
 import { duration, integer, integerOrAuto, redisName, secret, text } from '../fields.ts'
-import { perTool, TOOLS, type Tool } from '../tools.ts'
+import { perTool, TIMED_TOOLS, TOOLS, type Tool } from '../tools.ts'
 
 const WORKERS_PER_CORE = 3
 
@@ -137,9 +138,8 @@ interface Window {
 const TOOL_WINDOWS: Partial<Record<Tool, { duration: string; max_size: number }>> = {
   github: { duration: '5m', max_size: 1 },
   jira: { duration: '10m', max_size: 3 },
-  // A signed time ± 5m stays valid for 10m.
-  generic: { duration: '10m', max_size: 1 },
 }
+const DEFAULT_WINDOW = '`window_configs.default`'
 
 const WINDOW = { min: '1s', max: '30d' } as const
 const DURATION_MEANING = 'How long a delivery is remembered exactly.'
@@ -147,24 +147,27 @@ const SIZE_MEANING = 'How many times one delivery passes within the window.'
 
 function windowSection(tool: Tool) {
   const own = TOOL_WINDOWS[tool]
+  const durationText = TIMED_TOOLS.includes(tool)
+    ? `the longer of ${DEFAULT_WINDOW} and twice \`webhook.security.timestamp_tolerance\``
+    : `as ${DEFAULT_WINDOW}`
   return section(`Window of ${tool}.`, {
     duration: duration({
       meaning: DURATION_MEANING,
       default: own?.duration ?? null,
       ...WINDOW,
-      ...(own ? {} : { defaultText: 'as `window_configs.default`' }),
+      ...(own ? {} : { defaultText: durationText }),
     }),
     max_size: integer({
       meaning: SIZE_MEANING,
       default: own?.max_size ?? null,
       min: 1,
       max: 1000,
-      ...(own ? {} : { defaultText: 'as `window_configs.default`' }),
+      ...(own ? {} : { defaultText: `as ${DEFAULT_WINDOW}` }),
     }),
   })
 }
 
-/** `webhook.deduplication`: what counts as the same delivery, and for how long. */
+/** `webhook.deduplication`: what counts as the same delivery, and for how long; `resolveWindows` completes it. */
 export function deduplicationSection() {
   const windows = section('Within the window of its tool, a delivery is recognised exactly.', {
     default: section('For tools that have no window of their own.', {
@@ -172,13 +175,6 @@ export function deduplicationSection() {
       max_size: integer({ meaning: SIZE_MEANING, default: 1, min: 1, max: 1000 }),
     }),
     ...perTool(windowSection),
-  }).transform((found): Record<Tool | 'default', Window> => {
-    const fallback = found.default
-    const resolve = (tool: Tool): Window => ({
-      duration: found[tool].duration ?? fallback.duration,
-      max_size: found[tool].max_size ?? fallback.max_size,
-    })
-    return { default: fallback, ...perTool(resolve) }
   })
 
   return section('What counts as the same delivery, and for how long.', {
@@ -221,10 +217,28 @@ export function deduplicationSection() {
       min: 1,
       max: 65_536,
     }),
-  }).transform((found) => ({
+  })
+}
+
+/** The section with the defaults that follow from others filled in. */
+export function resolveWindows(
+  found: z.output<ReturnType<typeof deduplicationSection>>,
+  toleranceMs: number,
+) {
+  const { default: fallback, ...own } = found.window_configs
+  const windows: Record<Tool | 'default', Window> = {
+    default: fallback,
+    ...perTool((tool) => ({
+      duration:
+        own[tool].duration ?? Math.max(fallback.duration, TIMED_TOOLS.includes(tool) ? 2 * toleranceMs : 0),
+      max_size: own[tool].max_size ?? fallback.max_size,
+    })),
+  }
+  return {
     ...found,
-    refresh_interval: found.refresh_interval ?? Math.ceil(shortestWindow(found.window_configs) / 4),
-  }))
+    window_configs: windows,
+    refresh_interval: found.refresh_interval ?? Math.ceil(shortestWindow(windows) / 4),
+  }
 }
 
 /** The shortest window that any tool has, ms. */

@@ -178,6 +178,19 @@ function toolFields(tool: Tool) {
 export function toolsSection() {
   return section('The tools that send events.', {
     ...perTool((tool) => section(`Events of ${tool}.`, toolFields(tool))),
+    jira: section('Events of jira.', {
+      ...toolFields('jira'),
+      connect_issuers: list({
+        meaning:
+          'Client keys of the sites whose Connect tokens (JWT) are believed; empty = any that knows the secret.',
+        item: 'client keys',
+        accepts: (item) => /^[!-~]{1,256}$/.test(item),
+      }),
+      connect_base_path: text({
+        meaning: 'Path of the base URL of the Connect app, which its tokens do not sign.',
+        default: null,
+      }),
+    }),
     generic: section('Events of generic senders.', {
       ...toolFields('generic'),
       delivery_id_header: headerName({

@@ -40,7 +40,8 @@ export function securitySection() {
       default: 'X-Webhook-Timestamp',
     }),
     timestamp_tolerance: duration({
-      meaning: 'How far that time may be from ours, in both directions.',
+      meaning:
+        'How far the time that a request is signed with may be from ours, in both directions: for generic, gitlab, slack, standard and stripe.',
       default: '5m',
       min: '1s',
       max: '1d',
@@ -72,7 +73,7 @@ export function securitySection() {
     }),
     replay_suspects: choice({
       meaning:
-        'What becomes of a GitHub body that comes again under another delivery id (GitHub signs neither the id nor a time): `flag` = accepted, counted and marked; `refuse` = 409; `off` = not looked at. Each gateway knows what it saw itself.',
+        'What becomes of a body that comes again under another delivery id, of senders that sign neither the id nor a time (GitHub, Bitbucket, Jira, Shopify): `flag` = accepted, counted and marked; `refuse` = 409; `off` = not looked at. Each gateway knows what it saw itself.',
       words: ['flag', 'refuse', 'off'],
       default: 'flag',
     }),
@@ -126,8 +127,32 @@ export function securitySection() {
       accepts: (item) => /^[A-Za-z0-9_.-]{1,64}$/.test(item),
     }),
     enable_audit_logging: boolean({
-      meaning: 'Write an audit trail of what operators and senders did.',
+      meaning: 'Write an audit trail of what operators did, and of whom was not believed.',
       default: false,
+      env: 'WEBHOOK_AUDIT_LOGGING',
+    }),
+    audit_retention: duration({
+      meaning: 'How long entries of the audit trail are kept; older ones are removed up to a checkpoint.',
+      default: '90d',
+      min: '1h',
+      max: '3650d',
+    }),
+    audit_checkpoint_every: integer({
+      meaning: 'After how many entries a checkpoint of the audit trail is made.',
+      unit: 'entries',
+      default: 1000,
+      min: 1,
+      max: 1_000_000,
+    }),
+    audit_checkpoint_interval: duration({
+      meaning: 'After what time one is made, if there was an entry since the last one.',
+      default: '1h',
+      min: '1s',
+    }),
+    audit_signing_key_file: text({
+      meaning: 'PEM file with the Ed25519 private key that checkpoints are signed with.',
+      default: null,
+      env: 'WEBHOOK_AUDIT_SIGNING_KEY_FILE',
     }),
     encryption_enabled: boolean({
       meaning: 'Encrypt payloads (AES-256-GCM) before they reach Redis.',
