@@ -1,4 +1,5 @@
 /** What the gateway answers to webhooks, and to signatures that do not hold. */
+import { Agent } from 'node:http'
 import { signGeneric } from '@weir/security/generic'
 import { describe, expect, it } from 'vitest'
 import {
@@ -30,6 +31,31 @@ describe('a signed GitHub delivery', () => {
       expect(second.status).toBe(200)
       expect(second.json).toEqual({ status: 'duplicate', event_id: first.json.event_id })
     }))
+
+  it('keeps its connection, also when it is a duplicate or over a limit', () =>
+    gateway(
+      async ({ port }) => {
+        const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+        try {
+          for (const [delivery, status] of [
+            ['d-1', 202],
+            ['d-1', 200],
+            ['d-2', 429],
+            ['d-1', 200],
+          ] as const) {
+            const answer = await send(port, '/webhooks/github', {
+              headers: githubHeaders(body, delivery),
+              body,
+              agent,
+            })
+            expect([answer.status, answer.headers.connection]).toEqual([status, 'keep-alive'])
+          }
+        } finally {
+          agent.destroy()
+        }
+      },
+      { 'security.rate_limit_rpm': 1 },
+    ))
 
   it('is stored byte for byte, with the headers that tell what it is', () =>
     gateway(async ({ port }) => {

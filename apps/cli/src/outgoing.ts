@@ -31,14 +31,22 @@ const GENERIC_BODY = '{"type":"deploy.finished","service":"checkout","version":"
 const EVENT_HEADERS: Readonly<Record<string, string>> = {
   github: 'x-github-event',
   gitlab: 'x-gitlab-event',
+  bitbucket: 'x-event-key',
+  shopify: 'x-shopify-topic',
   generic: GENERIC_EVENT_HEADER,
 }
 
+/** Of the others the id stands in the body, or comes with signing. */
+const DELIVERY_ID_HEADERS: Readonly<Record<string, string>> = {
+  github: 'x-github-delivery',
+  gitlab: 'idempotency-key',
+  jira: 'x-atlassian-webhook-identifier',
+  bitbucket: 'x-request-uuid',
+  shopify: 'x-shopify-webhook-id',
+}
+
 function deliveryIdHeaderOf(tool: string, config: Config): string | undefined {
-  if (tool === 'github') return 'x-github-delivery'
-  if (tool === 'gitlab') return 'idempotency-key'
-  if (tool === 'jira') return 'x-atlassian-webhook-identifier'
-  return tool === 'generic' ? config.webhook.tools.generic.delivery_id_header : undefined
+  return tool === 'generic' ? config.webhook.tools.generic.delivery_id_header : DELIVERY_ID_HEADERS[tool]
 }
 
 export function sampleNames(directory: URL): SampleName[] {

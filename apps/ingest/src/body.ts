@@ -28,7 +28,11 @@ export function readBody(
     let first: Buffer | undefined
     let chunks: Buffer[] | undefined
     let timer: NodeJS.Timeout | undefined
+    let finished = false
     const finish = (result: Buffer | BodyFailure): void => {
+      // A request closes once it was read, which is no failure of its body.
+      if (finished) return
+      finished = true
       if (timer !== undefined) clearTimeout(timer)
       exchange.breakBody = undefined
       if (typeof result === 'string') {

@@ -82,6 +82,27 @@ describe('send', () => {
     expect(believes('github', 'other', received[0]!)).toBe(false)
   })
 
+  it.each([
+    ['bitbucket', 'x-event-key', 'x-request-uuid'],
+    ['shopify', 'x-shopify-topic', 'x-shopify-webhook-id'],
+    ['standard', undefined, 'webhook-id'],
+    ['stripe', undefined, undefined],
+    ['slack', undefined, undefined],
+    ['pagerduty', undefined, undefined],
+  ])('signs and names a file as %s would', async (tool, eventHeader, idHeader) => {
+    const file = join(directory, 'event.json')
+    writeFileSync(file, '{"id":"evt_1"}')
+    const secret = tool === 'standard' ? 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' : 's3cret'
+    const order = ['send', '--tool', tool, '--event', 'a:b', '--file', file, '--url', url, '--secret', secret]
+    expect((await run([...order, '--repeat', '2'])).code).toBe(0)
+    expect(received.every((each) => believes(tool, secret, each))).toBe(true)
+    if (eventHeader !== undefined) expect(received[0]!.headers[eventHeader]).toBe('a:b')
+    if (idHeader === undefined) return
+    const ids = received.map(({ headers }) => headers[idHeader])
+    expect(ids[0]).toMatch(/^\S{10,}$/)
+    expect(ids[1]).not.toBe(ids[0])
+  })
+
   it('sends a bundled event of any tool, to a tenant, under a new delivery each time', async () => {
     for (const tool of ['github', 'jira', 'gitlab', 'alertmanager', 'generic']) {
       received = []
