@@ -9,6 +9,12 @@ import { partitionKeys } from '../../packages/core/src/keys.ts'
 import { planText } from '../../packages/core/src/plan.ts'
 import type { RedisLink } from '../../packages/core/src/redis/link.ts'
 import {
+  appendAudit,
+  putAuditCheckpoint,
+  readAuditState,
+  trimAudit,
+} from '../../packages/core/src/stream/audit-log.ts'
+import {
   acquireProbe,
   readBreaker,
   releaseProbe,
@@ -139,6 +145,11 @@ it('all keys of every script are in one slot', async () => {
   }
   await spreadPlan({ link, keys }, await changePartitions({ link, keys }, 5))
   await drainedBefore({ link, keys }, 1)
+  const { head } = await readAuditState(link, keys)
+  const line = { n: 1, hash: 'a'.repeat(64), text: `{"n":1,"at":1,"hash":"${'a'.repeat(64)}"}` }
+  expect(await appendAudit(link, keys, head, [line], 1)).toMatchObject({ kind: 'appended' })
+  await putAuditCheckpoint(link, keys, 0, { n: 1, at: 1, text: line.text })
+  expect(await trimAudit(link, keys, 2)).toMatchObject({ kind: 'trimmed', removed: 1 })
   expect((await readLedger(link, keys)).ledger.unaccounted).toBe(0)
   const left = ((await link.call('KEYS', '*')) as Buffer[])
     .map(String)
@@ -150,6 +161,7 @@ it('all keys of every script are in one slot', async () => {
     'admit',
     'admit-any',
     'admit-fenced',
+    'append-audit',
     'change-plan',
     'claim-parked',
     'dead-letter',
@@ -159,6 +171,8 @@ it('all keys of every script are in one slot', async () => {
     'look',
     'park',
     'purge',
+    'put-audit-checkpoint',
+    'read-audit-state',
     'read-breaker',
     'read-ledger',
     'read-parked',
@@ -174,6 +188,7 @@ it('all keys of every script are in one slot', async () => {
     'spread-plan',
     'take-limits',
     'trim',
+    'trim-audit',
     'wake-parked',
   ])
 })

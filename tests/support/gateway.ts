@@ -8,6 +8,7 @@ import { type Agent, request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { auditLog, configuredAuditor } from '@weir/core/audit/configured'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
 import { keysOf, redisSettings } from '@weir/core/config/parts'
@@ -16,6 +17,7 @@ import { createDictionarySet, loadBundledDictionaries } from '@weir/core/diction
 import { createUnpacker, type UnpackedBody } from '@weir/core/packing'
 import { decodeRecord, type EventRecord } from '@weir/core/record'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
+import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { signGithub } from '@weir/security/github'
 import type { Redis } from 'ioredis'
 import { expect } from 'vitest'
@@ -133,6 +135,15 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
     connect,
     spool,
     owners: spool === undefined ? NO_OWNERS : await enterOwner(spoolSettings.directory, name),
+    auditor: configuredAuditor(config, {
+      partition: { link, keys: keysOf(config, 0) },
+      actor: name,
+      chainOf: (pem) => createAuditChain(createCheckpointSigner(pem)),
+      clock: systemClock,
+      random: Math.random,
+      tell: auditLog(log),
+    }),
+    auditKey: Buffer.alloc(32, 'k'),
     secrets: await openSecrets({
       security: config.webhook.security,
       check: checkSecrets(config),

@@ -39,6 +39,7 @@ export async function run(args: readonly string[], given: Partial<Io> = {}): Pro
     signal: given.signal ?? new AbortController().signal,
     env: given.env ?? {},
     cwd: given.cwd ?? fileURLToPath(new URL('.', import.meta.url)), // no config.yaml there
+    operator: given.operator ?? 'tester@test',
     samples: given.samples ?? new URL('../../../examples/events/', import.meta.url),
     clock: given.clock ?? systemClock,
   }

@@ -2,7 +2,9 @@
 import { isFault, messageOf } from '@weir/core/faults'
 import { Command, CommanderError } from 'commander'
 import type { Context } from './command.ts'
+import { auditExportCommand } from './commands/audit-export.ts'
 import { auditLedgerCommand } from './commands/audit-ledger.ts'
+import { auditVerifyCommand } from './commands/audit-verify.ts'
 import { breakersCommand } from './commands/breakers.ts'
 import { claimPendingCommand } from './commands/claim-pending.ts'
 import { configCheckCommand } from './commands/config-check.ts'
@@ -39,7 +41,15 @@ export function createProgram(context: Context): Command {
     .helpOption('-h, --help', 'show this help')
     .helpCommand(false)
     .addCommand(statusCommand(context))
-    .addCommand(group('audit', 'prove that nothing is missing', auditLedgerCommand(context)))
+    .addCommand(
+      group(
+        'audit',
+        'prove that nothing is missing, and that nobody changed what was recorded',
+        auditLedgerCommand(context),
+        auditVerifyCommand(context),
+        auditExportCommand(context),
+      ),
+    )
     .addCommand(tailCommand(context))
     .addCommand(group('events', 'single events', eventsGetCommand(context)))
     .addCommand(

@@ -21,6 +21,8 @@ export interface Io {
   readonly signal: AbortSignal
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
+  /** Who runs the command, for the audit trail: `user@host`. Claimed, not proven. */
+  readonly operator: string
   /** Directory of the sample events (examples/events), with a slash at its end. */
   readonly samples: URL
   readonly clock: Clock

@@ -39,6 +39,14 @@ export async function queryOf(filters: LetterFilters, now: number): Promise<Lett
   return { tool, tenant, reason, since: since?.at(now), until: until?.at(now), after }
 }
 
+/** The filters in words, for the audit trail. */
+export function queryText({ tool, tenant, reason, since, until, after }: LetterQuery): string {
+  const time = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString())
+  const given = { tool, tenant, reason, since: time(since), until: time(until), after }
+  const words = Object.entries(given).filter(([, value]) => value !== undefined)
+  return words.length === 0 ? 'all dead letters' : words.map(([name, value]) => `${name} ${value}`).join(', ')
+}
+
 /** Does anything narrow the choice down? */
 export function isFiltered({ tool, tenant, reason, since, until, after }: LetterFilters): boolean {
   return [tool, tenant, reason, since, until, after].some((filter) => filter !== undefined)

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** webhook-cli's process: argv, environment, streams and signals. */
+import { hostname, userInfo } from 'node:os'
 import { createInterface } from 'node:readline/promises'
 import { systemClock } from '@weir/core/clock'
 import { runCli } from './cli.ts'
@@ -34,6 +35,18 @@ async function readInput(): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
+/** The user whose process it is; behind sudo also who that was. In a container there may be a number and no name. */
+function operator(): string {
+  let user: string
+  try {
+    user = userInfo().username
+  } catch {
+    user = `uid-${process.getuid?.() ?? 'unknown'}`
+  }
+  const before = env.SUDO_USER ? ` (${env.SUDO_USER})` : ''
+  return `${user}${before}@${hostname()}`
+}
+
 const terminal = stdout.isTTY === true
 const io: Io = {
   out: (text) => void stdout.write(text),
@@ -48,6 +61,7 @@ const io: Io = {
   signal: stopping.signal,
   env,
   cwd: process.cwd(),
+  operator: operator(),
   samples: new URL('../../../examples/events/', import.meta.url),
   clock: systemClock,
 }

@@ -1,5 +1,7 @@
 /** What a command needs to work: the configuration, Redis, and the view of the pipeline. Loaded only when used. */
 import { resolve } from 'node:path'
+import type { Auditor, AuditorEvent } from '@weir/core/audit/auditor'
+import { configuredAuditor } from '@weir/core/audit/configured'
 import { type LoadedConfig, loadConfig } from '@weir/core/config/load'
 import { redisPlace } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
@@ -10,6 +12,7 @@ import { type PartitionPlan, SINGLE_PLAN } from '@weir/core/plan'
 import { placeText } from '@weir/core/redis/place'
 import { readPlan } from '@weir/core/stream/plans'
 import { pipelineViewOptions } from '@weir/core/view/options'
+import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { CommandFailure } from './exit.ts'
 import type { Io } from './io.ts'
 import type { GlobalOptions } from './options.ts'
@@ -22,6 +25,8 @@ export interface Session {
   /** undefined on a Cluster where nothing has ever been started. */
   readonly plan: PartitionPlan | undefined
   readonly view: PipelineView
+  /** Does nothing where auditing is off. */
+  readonly audit: Auditor
 }
 
 /** How long the first connection may take before the command gives up, ms. */
@@ -76,6 +81,16 @@ export async function withSession<T>(
   const connect = (partition: number) => connectPartition(config, partition, name, { onError: failed.reject })
   const partitions: [Partition, ...Partition[]] = [connect(0)]
   const shown = placeText(redisPlace(config))
+  const audit = configuredAuditor(config, {
+    partition: partitions[0],
+    actor: io.operator,
+    chainOf: (pem) => createAuditChain(createCheckpointSigner(pem)),
+    // Not every operator may read the key: then the apps make the checkpoints.
+    onUnreadableKey: () => createAuditChain(undefined),
+    clock: io.clock,
+    random: Math.random,
+    tell: (event) => tellAudit(event, io),
+  })
   try {
     const unreachable = (error: unknown) => {
       const where =
@@ -93,10 +108,17 @@ export async function withSession<T>(
       ...pipelineViewOptions(config, partitions, io.clock),
       plan: () => plan,
     })
-    return await use({ config, partitions, plan, view })
+    return await use({ config, partitions, plan, view, audit })
   } finally {
+    await audit.close()
     await Promise.all(partitions.map(({ link }) => link.close()))
   }
+}
+
+/** What a command must not keep to itself; that an entry could not be written, `audited` says. */
+function tellAudit(event: AuditorEvent, io: Io): void {
+  if (event.kind !== 'lost') return
+  io.err(`note: Redis lost audit entry ${event.point.n}, which it had acknowledged\n`)
 }
 
 /** Resolves when all links are up; rejects with the first error of the connection. */

@@ -37,6 +37,32 @@ describe('the process', () => {
     expect(app.output()).toContain('set OPS_TOKEN')
   })
 
+  it('writes to the audit trail what it did, and whom it refused', async () => {
+    const env = {
+      OPS_PORT: '0',
+      OPS_TOKEN: 'secret-token',
+      REDIS_URL: redis.url,
+      WEBHOOK_AUDIT_LOGGING: 'true',
+    }
+    const app = processes.start(MAIN, { env })
+    const { port } = JSON.parse((await app.waitForLine(/^\{.*"msg":"listening".*\}$/))[0]) as { port: number }
+    const url = `http://127.0.0.1:${port}/dlq/1-1/replay`
+    await fetch(url, { method: 'POST' })
+    await fetch(url, { method: 'POST', headers: { authorization: 'Bearer secret-token' } })
+    expect(await app.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+    const trail = (await redis.client().xrange('{webhook-events}:audit', '-', '+')).map(([, [, line]]) =>
+      JSON.parse(line ?? ''),
+    )
+    expect(trail.map(({ action, outcome }) => `${action}: ${outcome}`).sort()).toEqual([
+      'dlq.replay: absent',
+      'dlq.replay: intended',
+      'operations.access: refused',
+    ])
+    const keyless = processes.start(MAIN, { env: { ...env, WEBHOOK_AUDIT_SIGNING_KEY_FILE: '/nowhere.pem' } })
+    expect(await keyless.exit).toEqual({ code: 1, signal: null })
+    expect(keyless.output()).toContain('webhook.security.audit_signing_key_file')
+  })
+
   it('names every problem of a wrong configuration', async () => {
     const app = processes.start(MAIN, { env: { OPS_PORT: 'eighty', OPS_TOKEN: 'a b', REDIS_URL: redis.url } })
     expect(await app.exit).toEqual({ code: 1, signal: null })

@@ -1,4 +1,6 @@
 /** The operations API's process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
+import { hostname } from 'node:os'
+import { auditLog, configuredAuditor } from '@weir/core/audit/configured'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
 import { Fault, isFault, messageOf } from '@weir/core/faults'
@@ -8,6 +10,7 @@ import { SINGLE_PLAN } from '@weir/core/plan'
 import { createPlanKeeper } from '@weir/core/plan-keeper'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { pipelineViewOptions } from '@weir/core/view/options'
+import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { pino } from 'pino'
 import { createOpsServer } from './server.ts'
 
@@ -62,10 +65,19 @@ async function main(): Promise<void> {
     ...pipelineViewOptions(config, partitions, systemClock),
     plan: () => (redis.cluster_enabled ? plans?.plan : SINGLE_PLAN),
   })
+  const audit = configuredAuditor(config, {
+    partition: home,
+    actor: `console@${hostname()}`,
+    chainOf: (pem) => createAuditChain(createCheckpointSigner(pem)),
+    clock: systemClock,
+    random: Math.random,
+    tell: auditLog(log),
+  })
   const server = await createOpsServer({
     view,
     token,
     metricsOpen: config.observability.metrics.open,
+    audit,
     clock: systemClock,
     log,
   })
@@ -76,6 +88,7 @@ async function main(): Promise<void> {
     log.info({ signal }, 'stopping')
     await server.close()
     await plans?.stop()
+    await audit.close()
     await Promise.all(partitions.map(({ link }) => link.close()))
     log.info('stopped')
     process.exit(0)
@@ -84,6 +97,7 @@ async function main(): Promise<void> {
   process.on('SIGTERM', () => void stop('SIGTERM'))
 
   plans?.start()
+  audit.start()
   // The first questions come at once: a moment for the connection, but Redis need not be there.
   await Promise.race([
     Promise.all(partitions.map(({ link }) => link.ready())),

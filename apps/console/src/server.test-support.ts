@@ -1,4 +1,5 @@
 /** The operations API over a real socket, for tests. */
+import type { Auditor } from '@weir/core/audit/auditor'
 import { systemClock } from '@weir/core/clock'
 import type { PipelineView } from '@weir/core/pipeline-view'
 import { pino } from 'pino'
@@ -25,14 +26,24 @@ export interface Api {
 }
 
 /** Serves views; what was served is closed after the test. Call at the top of a file. */
-export function useApi(): (view: PipelineView, options?: { readonly metricsOpen?: boolean }) => Promise<Api> {
+export function useApi(): (
+  view: PipelineView,
+  options?: { readonly metricsOpen?: boolean; readonly audit?: Auditor },
+) => Promise<Api> {
   const closing: (() => Promise<unknown>)[] = []
   afterEach(async () => {
     await Promise.all(closing.splice(0).map((close) => close()))
   })
-  return async (view, { metricsOpen = false } = {}) => {
+  return async (view, { metricsOpen = false, audit } = {}) => {
     const log = pino({ level: 'silent' })
-    const server = await createOpsServer({ view, token: TOKEN, metricsOpen, clock: systemClock, log })
+    const server = await createOpsServer({
+      view,
+      token: TOKEN,
+      metricsOpen,
+      ...(audit === undefined ? {} : { audit }),
+      clock: systemClock,
+      log,
+    })
     closing.push(() => server.close())
     const base = await server.listen({ host: '127.0.0.1', port: 0 })
     const ask = (path: string, init: RequestInit = {}) => answerTo(`${base}${path}`, init)

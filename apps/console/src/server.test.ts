@@ -1,5 +1,7 @@
+import { type AuditNote, type Auditor, NO_AUDIT } from '@weir/core/audit/auditor'
 import { createDictionarySet, dictionaryOf } from '@weir/core/dictionaries'
 import { mintEventId } from '@weir/core/event'
+import { Fault } from '@weir/core/faults'
 import { reportGateway } from '@weir/core/stream/ledger'
 import { describe, expect, it } from 'vitest'
 import { type PipelineOptions, type TestPipeline, usePipeline } from '../../../tests/support/pipeline.ts'
@@ -12,7 +14,7 @@ const openPipeline = usePipeline(redis)
 const serve = useApi()
 
 /** The API on an empty pipeline. */
-async function open(options: PipelineOptions & { metricsOpen?: boolean } = {}) {
+async function open(options: PipelineOptions & { metricsOpen?: boolean; audit?: Auditor } = {}) {
   const pipeline = await openPipeline(options)
   return { pipeline, ...(await serve(pipeline.view, options)) }
 }
@@ -75,6 +77,60 @@ describe('access', () => {
   it('cannot be had with an empty token', () => {
     expect(() => bearerCheck('')).toThrow(TypeError)
     expect(bearerCheck('x')('Bearer ')).toBe(false)
+  })
+})
+
+describe('the audit trail', () => {
+  function listening(full = false) {
+    const told: AuditNote[] = []
+    const note = (entry: AuditNote) => void told.push(entry)
+    const record = async (entry: AuditNote) => {
+      if (full) throw new Fault('REDIS_OUT_OF_MEMORY', 'Redis refused append-audit')
+      return { n: told.push(entry), hash: '' }
+    }
+    return { told, audit: { ...NO_AUDIT, note, record } }
+  }
+
+  it('is told of a replay before and after', async () => {
+    const { told, audit } = listening()
+    const { ask, pipeline } = await open({ audit })
+    const { id } = await pipeline.kill()
+    const headers = { authorization: `Bearer ${TOKEN}` }
+    await ask(`/dlq/${id}/replay`, { method: 'POST', headers })
+    await ask(`/dlq/${id}/replay`, { method: 'POST', headers })
+    const entry = { actor: 'operator@127.0.0.1', action: 'dlq.replay', target: `letter ${id}` }
+    expect(told).toEqual([
+      { ...entry, outcome: 'intended' },
+      { ...entry, outcome: 'replayed', detail: { intended: 1 } },
+      { ...entry, outcome: 'intended' },
+      { ...entry, outcome: 'absent', detail: { intended: 3 } },
+    ])
+  })
+
+  it('that cannot be told is a reason not to replay', async () => {
+    const { ask, pipeline } = await open({ audit: listening(true).audit })
+    const { id } = await pipeline.kill()
+    const answer = await ask(`/dlq/${id}/replay`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}` },
+    })
+    expectProblem(answer, 'REDIS_OUT_OF_MEMORY')
+    expect(await pipeline.ledger()).toMatchObject({ dead: 1 })
+  })
+
+  it('is told who came without the token, how often, and never what was shown', async () => {
+    const { told, audit } = listening()
+    const { ask } = await open({ audit })
+    for (let i = 0; i < 20; i++) await ask('/ledger', { headers: { authorization: 'Bearer guess' } })
+    await ask('/dlq')
+    await ask('/ledger', { headers: { authorization: `Bearer ${TOKEN}` } })
+    await expect.poll(() => told.length).toBe(2)
+    const entry = { actor: '127.0.0.1', action: 'operations.access', outcome: 'refused' }
+    expect(told).toMatchObject([
+      { ...entry, detail: { shown: 'wrong', count: 20 } },
+      { ...entry, detail: { shown: 'missing', count: 1 } },
+    ])
+    expect(JSON.stringify(told)).not.toContain('guess')
   })
 })
 

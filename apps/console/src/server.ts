@@ -3,6 +3,7 @@
  * consumer may be down.
  */
 import swagger from '@fastify/swagger'
+import { type Auditor, NO_AUDIT } from '@weir/core/audit/auditor'
 import type { Clock } from '@weir/core/clock'
 import { isFault, messageOf } from '@weir/core/faults'
 import type { PipelineView } from '@weir/core/pipeline-view'
@@ -13,6 +14,7 @@ import {
   fastify,
   LogController,
 } from 'fastify'
+import { createAccessNotes } from './access-notes.ts'
 import { bearerCheck } from './bearer.ts'
 import { openapiOptions } from './openapi.ts'
 import { codeOfFault, type ProblemDocument, problemDocument, Refusal } from './problems.ts'
@@ -34,7 +36,9 @@ export interface OpsServerOptions {
   readonly token: string
   /** Serve /metrics and /stats without the token. */
   readonly metricsOpen: boolean
-  readonly clock: Pick<Clock, 'monotonic'>
+  /** Told of what operators change, and of requests without the token; default: nobody is. */
+  readonly audit?: Auditor
+  readonly clock: Pick<Clock, 'monotonic' | 'wait'>
   readonly log: FastifyBaseLogger
 }
 
@@ -50,8 +54,9 @@ const RETRY_AFTER_S = 1
  * harmless when repeated).
  */
 export async function createOpsServer(options: OpsServerOptions): Promise<FastifyInstance> {
-  const { view, token, metricsOpen, clock, log } = options
+  const { view, token, metricsOpen, audit = NO_AUDIT, clock, log } = options
   const shows = bearerCheck(token)
+  const notes = createAccessNotes(audit, clock)
   const app: FastifyInstance = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -66,6 +71,7 @@ export async function createOpsServer(options: OpsServerOptions): Promise<Fastif
   app.addHook('onRequest', async (request, reply) => {
     reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
     if (request.routeOptions.config.open === true || shows(request.headers.authorization)) return
+    notes.refused(request.ip, request.headers.authorization === undefined ? 'missing' : 'wrong')
     reply.header('www-authenticate', 'Bearer realm="weir"')
     throw new Refusal('TOKEN_REQUIRED')
   })
@@ -81,6 +87,7 @@ export async function createOpsServer(options: OpsServerOptions): Promise<Fastif
     }
     request.log.info(fields, 'answered')
   })
+  app.addHook('onClose', async () => notes.stop())
   app.setNotFoundHandler(() => {
     throw new Refusal('ROUTE_UNKNOWN')
   })
@@ -101,7 +108,7 @@ export async function createOpsServer(options: OpsServerOptions): Promise<Fastif
   await app.register(async (routes) => {
     eventRoutes(routes, view)
     overviewRoutes(routes, view, { metricsOpen })
-    deadLetterRoutes(routes, view)
+    deadLetterRoutes(routes, view, audit)
     healthRoutes(routes, view, clock)
     routes.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   })

@@ -4,6 +4,7 @@
  *   server ▸ route ▸ receive ──▶ admission ──▶ lane of its partition ──▶ Redis     (lanes.ts, lane.ts)
  *                                   └─ else ──▶ journal of its partition ──drain──▶ Redis, when that lane is back
  */
+import type { Auditor } from '@weir/core/audit/auditor'
 import type { Clock } from '@weir/core/clock'
 import { dedupeWindows, keysOf } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
@@ -15,6 +16,7 @@ import { checkSuitability } from '@weir/core/redis/suitability'
 import { createLimiter } from '@weir/core/stream/limiter'
 import type { Logger } from 'pino'
 import { createAdmissions } from './admission.ts'
+import { createRefusalNotes } from './audit.ts'
 import { createDispatch } from './dispatch.ts'
 import { createDrain, type Drain } from './drain.ts'
 import { createFloodGuard } from './flood-guard.ts'
@@ -46,6 +48,10 @@ export interface GatewayDeps {
   readonly journals?: Pick<JournalsOptions, 'openOne' | 'left' | 'onJournals'>
   readonly owners: Owners
   readonly secrets: Secrets
+  /** Not yet started. */
+  readonly auditor: Auditor
+  /** Random bytes: what the audit trail hashes addresses with. */
+  readonly auditKey: Uint8Array
   readonly dictionaries: DictionarySet
   /** A name that no other gateway has or had. */
   readonly name: string
@@ -69,6 +75,10 @@ export interface Gateway {
   stop(): Promise<void>
 }
 
+/** Refusals of a kind within this time are one entry of the audit trail, ms. */
+const AUDIT_INTERVAL_MS = 1000
+/** Kinds of them (tool, tenant, reason, network) that are told apart within it. */
+const AUDIT_KINDS = 20
 /** How long a start waits for Redis before it goes on without, ms. */
 const FIRST_CONNECT_MS = 2000
 
@@ -185,6 +195,12 @@ export function createGateway(deps: GatewayDeps): Gateway {
       log.warn({ event: 'flood', state, ...rest }, 'a flood of badly signed requests'),
   })
   metrics.gauge('webhook_flood_addresses', () => floodGuard.guarded)
+  const refusals = createRefusalNotes(deps.auditor, {
+    intervalMs: AUDIT_INTERVAL_MS,
+    maxKinds: AUDIT_KINDS,
+    clock,
+    hashKey: deps.auditKey,
+  })
   const receive = createReceiver({
     body: { maxBytes: security.max_payload_size, timeoutMs: ingest.body_timeout },
     maxJsonDepth: ingest.max_json_depth,
@@ -194,6 +210,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     admissions,
     addressOf: createAddressOf(ingest.trusted_proxies),
     suspects: suspectsOf(security),
+    refused: refusals.refused,
     packerOf: (locator) => lanes.of(locator)?.packers.current ?? plain,
     clock,
     metrics,
@@ -238,6 +255,9 @@ export function createGateway(deps: GatewayDeps): Gateway {
   async function end(): Promise<void> {
     await server.stop(ingest.shutdown_timeout)
     await deps.secrets.stop()
+    refusals.stop()
+    deps.auditor.note({ action: 'gateway.stop', target: deps.name, outcome: 'done' })
+    await deps.auditor.close()
     await Promise.all([...drains.values()].map((drain) => drain.stop()))
     await lanes.stop()
     await spool?.close()
@@ -258,6 +278,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
       for (const drain of drains.values()) drain.start()
       lanes.start()
       deps.secrets.start()
+      deps.auditor.start()
+      deps.auditor.note({ action: 'gateway.start', target: deps.name, outcome: 'done' })
       return server.listen()
     },
     stop: () => (stop ??= end()),

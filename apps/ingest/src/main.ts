@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { auditLog, configuredAuditor } from '@weir/core/audit/configured'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
 import { keysOf, redisSettings } from '@weir/core/config/parts'
@@ -9,6 +10,7 @@ import { createDictionarySet, loadBundledDictionaries } from '@weir/core/diction
 import { isFault } from '@weir/core/faults'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
+import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { collectDefaultMetrics } from 'prom-client'
 import { createGateway } from './gateway.ts'
 import { journalDirectory, journalsIn } from './journals.ts'
@@ -71,9 +73,18 @@ async function main(): Promise<void> {
     link.onConnect(errors.calm)
     return link
   }
+  const link = connect(0)
+  const auditor = configuredAuditor(config, {
+    partition: { link, keys: keysOf(config, 0) },
+    actor: `gateway ${name}`,
+    chainOf: (pem) => createAuditChain(createCheckpointSigner(pem)),
+    clock: systemClock,
+    random: Math.random,
+    tell: auditLog(log),
+  })
   const gateway = createGateway({
     config,
-    link: connect(0),
+    link,
     connect,
     spool,
     journals: {
@@ -86,6 +97,8 @@ async function main(): Promise<void> {
     },
     owners: spool === undefined ? NO_OWNERS : await enterOwner(directory, name),
     secrets,
+    auditor,
+    auditKey: randomBytes(32),
     dictionaries,
     name,
     clock: systemClock,

@@ -26,6 +26,7 @@ import type { Admission } from '@weir/core/stream/admit'
 import type { RateLimit } from '@weir/core/stream/limits'
 import type { Logger } from 'pino'
 import type { Admissions } from './admission.ts'
+import type { RefusedRequest } from './audit.ts'
 import { type BodyLimits, bodyProblem, readBody } from './body.ts'
 import { contentProblem, jsonOf } from './content.ts'
 import {
@@ -62,6 +63,8 @@ export interface ReceiverOptions {
   addressOf(request: IncomingMessage): string | undefined
   /** Undefined = bodies that come again under another id are not looked for. */
   readonly suspects: (Pick<ReplaySuspects, 'isSuspect'> & { readonly refuse: boolean }) | undefined
+  /** For the audit trail: a request that was not believed. */
+  refused(request: RefusedRequest): void
   readonly clock: Clock
   readonly metrics: GatewayMetrics
   readonly log: Logger
@@ -93,6 +96,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const address = options.addressOf(request)
     if (sender.allowed?.has(address) === false) {
       metrics.count('webhook_auth_failures_total', tool, 'address')
+      options.refused({ tool, tenant, reason: 'address', network: networkOf(address) })
       return end(exchange, sender, tenant, 'refused', problem('ADDRESS_NOT_ALLOWED'), 0)
     }
     const trust = sender.trustFor(tenant)
@@ -101,6 +105,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     if (!claim.ok) return untrusted(exchange, sender, tenant, claim, network, 0)
     if (claim.signed !== undefined && !floodGuard.begin(network)) {
       metrics.count('webhook_flood_refused_total', tool)
+      options.refused({ tool, tenant, reason: 'flood', network })
       const flood = floodProblem(options.floodBlockMs, adapter.limitedStatus)
       return end(exchange, sender, tenant, 'refused', flood, 0, 'debug')
     }
@@ -156,6 +161,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
         { event: 'replay_suspect', request_id, tool, tenant, bytes: body.length },
         'a body came again under another delivery id',
       )
+      const outcome = options.suspects.refuse ? 'refused' : 'flagged'
+      options.refused({ tool, tenant, reason: 'replay_suspect', network, outcome })
       if (options.suspects.refuse)
         return end(exchange, sender, tenant, 'refused', problem('REPLAY_SUSPECTED'), body.length)
       kept.push(REPLAY_SUSPECT)
@@ -265,6 +272,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     bytes: number,
   ): void {
     metrics.count('webhook_auth_failures_total', sender.tool, why.reason)
+    options.refused({ tool: sender.tool, tenant, reason: why.reason, network })
     if (why.signatureWrong) metrics.count('webhook_signature_failures_total', sender.tool)
     const flood = floodGuard.failed(network, bytes)
     end(exchange, sender, tenant, 'refused', why.problem, bytes, flood ? 'debug' : 'info')

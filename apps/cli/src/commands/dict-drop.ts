@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { audited } from '../audited.ts'
 import { type Context, commandOf } from '../command.ts'
 import { NEGATIVE, OK } from '../exit.ts'
 import { nameOption } from '../options.ts'
@@ -22,13 +23,17 @@ export function dictDropCommand(context: Context): Command {
       const { tenant } = options
       const tool = await knownTool(options.tool)
       const { withSession } = await import('../session.ts')
-      const dropped = await withSession(options, io, ({ view }) => view.dictionaries.drop(tenant, tool))
-      print.answer({ tenant, tool, dropped }, () =>
-        dropped
-          ? `${tenant}/${tool}: new events are packed with the starter again; the dictionary stays published for those that need it\n`
-          : `${tenant}/${tool}: there is no learned dictionary\n`,
+      return withSession(options, io, (session) =>
+        audited(session, { action: 'dictionary.drop', target: `${tenant}/${tool}` }, async () => {
+          const dropped = await session.view.dictionaries.drop(tenant, tool)
+          print.answer({ tenant, tool, dropped }, () =>
+            dropped
+              ? `${tenant}/${tool}: new events are packed with the starter again; the dictionary stays published for those that need it\n`
+              : `${tenant}/${tool}: there is no learned dictionary\n`,
+          )
+          return dropped ? { code: OK, outcome: 'done' } : { code: NEGATIVE, outcome: 'absent' }
+        }),
       )
-      return dropped ? OK : NEGATIVE
     },
   )
 }

@@ -1,6 +1,7 @@
 import { parseSize } from '@weir/core/config/size'
 import type { Training } from '@weir/core/training/train'
 import { type Command, InvalidArgumentError } from 'commander'
+import { audited } from '../audited.ts'
 import { type Context, commandOf, type Invocation } from '../command.ts'
 import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { integerOption, nameOption } from '../options.ts'
@@ -55,7 +56,8 @@ async function train({ options, io, print }: Invocation<Options>): Promise<ExitC
   const tool = await knownTool(options.tool)
   const maxBytes = options.size ?? (parseSize(SIZE) as number)
   const { withSession } = await import('../session.ts')
-  return withSession(options, io, async ({ view, config }): Promise<ExitCode> => {
+  return withSession(options, io, async (session): Promise<ExitCode> => {
+    const { view, config } = session
     const { level } = config.webhook.compression
     const request = { tenant, tool, events, level, maxBytes, random: Math.random, signal: io.signal }
     const training = await view.dictionaries.train(request)
@@ -71,7 +73,6 @@ async function train({ options, io, print }: Invocation<Options>): Promise<ExitC
     const gain = 100 * (1 - training.after.packedBytes / training.before.packedBytes)
     const worth = gain >= minGain
     const used = worth && !dryRun
-    if (used) await view.dictionaries.use(tenant, tool, training)
     const document = {
       tenant,
       tool,
@@ -85,15 +86,25 @@ async function train({ options, io, print }: Invocation<Options>): Promise<ExitC
       ratio_after: training.after.ratio,
       gain_percent: gain,
     }
-    print.answer(document, () => {
-      const verdict = used
-        ? 'in use: gateways pack with it within webhook.compression.refresh_interval'
-        : worth
-          ? 'not published (dry run)'
-          : `not used: less than --min-gain ${minGain} %`
-      return `${factsText(training, gain, print.style)}\n${verdict}\n`
+    const answer = () =>
+      print.answer(document, () => {
+        const verdict = used
+          ? 'in use: gateways pack with it within webhook.compression.refresh_interval'
+          : worth
+            ? 'not published (dry run)'
+            : `not used: less than --min-gain ${minGain} %`
+        return `${factsText(training, gain, print.style)}\n${verdict}\n`
+      })
+    if (!used) {
+      answer()
+      return worth ? OK : NEGATIVE
+    }
+    const detail = { dictionary: document.dictionary, bytes: document.bytes }
+    return audited(session, { action: 'dictionary.use', target: `${tenant}/${tool}`, detail }, async () => {
+      await view.dictionaries.use(tenant, tool, training)
+      answer()
+      return { code: OK, outcome: 'done' }
     })
-    return worth ? OK : NEGATIVE
   })
 }
 

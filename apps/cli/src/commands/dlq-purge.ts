@@ -1,11 +1,12 @@
 import type { BulkProgress, BulkResult } from '@weir/core/view/dead-letters'
 import type { Command } from 'commander'
+import { audited } from '../audited.ts'
 import { type Context, commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import type { Io } from '../io.ts'
-import { addLetterFilters, isFiltered, type LetterFilters, queryOf } from '../letter-filters.ts'
+import { addLetterFilters, isFiltered, type LetterFilters, queryOf, queryText } from '../letter-filters.ts'
 import { counted } from '../text.ts'
-import { bulkDocument, bulkText, howToGoOn } from './dlq-replay.ts'
+import { bulkDocument, bulkEnded, bulkText, howToGoOn, namedLetters } from './dlq-replay.ts'
 
 interface Options extends LetterFilters {
   readonly all?: true
@@ -34,13 +35,19 @@ async function purgeNamed({ options, args, io, print }: Invocation<Options>): Pr
     throw new CommandFailure('name letters, or choose them with filters, not both.')
   }
   const { withSession } = await import('../session.ts')
-  return withSession(options, io, async ({ view }): Promise<ExitCode> => {
+  return withSession(options, io, async (session): Promise<ExitCode> => {
     await confirm(io, options, args.length)
-    const results: { id: string; outcome: 'purged' | 'absent' }[] = []
-    for (const id of args)
-      results.push({ id, outcome: (await view.deadLetters.purgeOne(id)) ? 'purged' : 'absent' })
-    print.answer({ results }, () => results.map(({ id, outcome }) => `${id}  ${outcome}\n`).join(''))
-    return results.every(({ outcome }) => outcome === 'purged') ? OK : NEGATIVE
+    return audited(session, namedLetters('dlq.purge', args), async () => {
+      const results: { id: string; outcome: 'purged' | 'absent' }[] = []
+      for (const id of args) {
+        const outcome = (await session.view.deadLetters.purgeOne(id)) ? 'purged' : 'absent'
+        results.push({ id, outcome })
+        session.audit.note({ action: 'dlq.purge', target: `letter ${id}`, outcome })
+      }
+      print.answer({ results }, () => results.map(({ id, outcome }) => `${id}  ${outcome}\n`).join(''))
+      const done = results.filter(({ outcome }) => outcome === 'purged').length
+      return { code: done === args.length ? OK : NEGATIVE, outcome: 'done', detail: { done } }
+    })
   })
 }
 
@@ -52,7 +59,8 @@ async function purgeQuery({ options, io, print }: Invocation<Options>): Promise<
   }
   const query = await queryOf(options, io.clock.now())
   const { withSession } = await import('../session.ts')
-  return withSession(options, io, async ({ view }): Promise<ExitCode> => {
+  return withSession(options, io, async (session): Promise<ExitCode> => {
+    const { view } = session
     const matched =
       options.yes && !options.dryRun ? undefined : await view.deadLetters.count(query, io.signal)
     if (options.dryRun) {
@@ -63,21 +71,23 @@ async function purgeQuery({ options, io, print }: Invocation<Options>): Promise<
       return OK
     }
     if (matched !== undefined && matched > 0) await confirm(io, options, matched)
-    let progress: BulkProgress | undefined
-    const onProgress = (now: BulkProgress) => {
-      progress = now
-    }
-    let result: BulkResult
-    try {
-      result = await view.deadLetters.purge(query, { signal: io.signal, onProgress })
-    } catch (error) {
-      if (progress?.last)
-        io.err(`${bulkText('purged', progress)}; ${howToGoOn('purge', options, progress)}\n`)
-      throw error
-    }
-    print.answer(bulkDocument('purged', result), () => `${bulkText('purged', result)}\n`)
-    if (result.stopped) io.err(`stopped; ${howToGoOn('purge', options, result)}\n`)
-    return result.stopped ? NEGATIVE : OK
+    return audited(session, { action: 'dlq.purge', target: queryText(query) }, async () => {
+      let progress: BulkProgress | undefined
+      const onProgress = (now: BulkProgress) => {
+        progress = now
+      }
+      let result: BulkResult
+      try {
+        result = await view.deadLetters.purge(query, { signal: io.signal, onProgress })
+      } catch (error) {
+        if (progress?.last)
+          io.err(`${bulkText('purged', progress)}; ${howToGoOn('purge', options, progress)}\n`)
+        throw error
+      }
+      print.answer(bulkDocument('purged', result), () => `${bulkText('purged', result)}\n`)
+      if (result.stopped) io.err(`stopped; ${howToGoOn('purge', options, result)}\n`)
+      return bulkEnded(result)
+    })
   })
 }
 

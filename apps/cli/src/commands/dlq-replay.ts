@@ -1,8 +1,9 @@
 import type { BulkProgress, BulkResult, LetterQuery } from '@weir/core/view/dead-letters'
 import type { Command } from 'commander'
+import { audited, type Ended } from '../audited.ts'
 import { type Context, commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
-import { addLetterFilters, isFiltered, type LetterFilters, queryOf } from '../letter-filters.ts'
+import { addLetterFilters, isFiltered, type LetterFilters, queryOf, queryText } from '../letter-filters.ts'
 import { rateOption } from '../options.ts'
 import { counted } from '../text.ts'
 
@@ -37,13 +38,24 @@ async function replayNamed({ options, args, io, print }: Invocation<Options>): P
     throw new CommandFailure('name letters, or choose them with filters, not both.')
   }
   const { withSession } = await import('../session.ts')
-  const results = await withSession(options, io, async ({ view }) => {
-    const outcomes: { id: string; outcome: string }[] = []
-    for (const id of args) outcomes.push({ id, outcome: await view.deadLetters.replayOne(id) })
-    return outcomes
-  })
-  print.answer({ results }, () => results.map(({ id, outcome }) => `${id}  ${outcome}\n`).join(''))
-  return results.every(({ outcome }) => outcome === 'replayed' || outcome === 'superseded') ? OK : NEGATIVE
+  return withSession(options, io, (session) =>
+    audited(session, namedLetters('dlq.replay', args), async () => {
+      const results: { id: string; outcome: string }[] = []
+      for (const id of args) {
+        const outcome = await session.view.deadLetters.replayOne(id)
+        results.push({ id, outcome })
+        session.audit.note({ action: 'dlq.replay', target: `letter ${id}`, outcome })
+      }
+      print.answer({ results }, () => results.map(({ id, outcome }) => `${id}  ${outcome}\n`).join(''))
+      const done = results.filter(({ outcome }) => outcome === 'replayed' || outcome === 'superseded').length
+      return { code: done === args.length ? OK : NEGATIVE, outcome: 'done', detail: { done } }
+    }),
+  )
+}
+
+/** Letters that an operator names. The target has room for a dozen of them; what became of each is noted one by one. */
+export function namedLetters(action: string, ids: readonly string[]) {
+  return { action, target: `letter ${ids.join(' ')}`, detail: { letters: ids.length } }
 }
 
 async function replayQuery({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
@@ -54,7 +66,8 @@ async function replayQuery({ options, io, print }: Invocation<Options>): Promise
   }
   const query = await queryOf(options, io.clock.now())
   const { withSession } = await import('../session.ts')
-  return withSession(options, io, async ({ view }): Promise<ExitCode> => {
+  return withSession(options, io, async (session): Promise<ExitCode> => {
+    const { view } = session
     if (options.dryRun) {
       const matched = await view.deadLetters.count(query, io.signal)
       print.answer(
@@ -63,22 +76,34 @@ async function replayQuery({ options, io, print }: Invocation<Options>): Promise
       )
       return OK
     }
-    let progress: BulkProgress | undefined
-    const onProgress = (now: BulkProgress) => {
-      progress = now
-    }
-    let result: BulkResult
-    try {
-      result = await view.deadLetters.replay(query, { rate: options.rate, signal: io.signal, onProgress })
-    } catch (error) {
-      if (progress?.last)
-        io.err(`${bulkText('replayed', progress)}; ${howToGoOn('replay', options, progress)}\n`)
-      throw error
-    }
-    print.answer(bulkDocument('replayed', result), () => `${bulkText('replayed', result)}\n`)
-    if (result.stopped) io.err(`stopped; ${howToGoOn('replay', options, result)}\n`)
-    return result.unreadable > 0 || result.stopped ? NEGATIVE : OK
+    return audited(session, { action: 'dlq.replay', target: queryText(query) }, async () => {
+      let progress: BulkProgress | undefined
+      const onProgress = (now: BulkProgress) => {
+        progress = now
+      }
+      let result: BulkResult
+      try {
+        result = await view.deadLetters.replay(query, { rate: options.rate, signal: io.signal, onProgress })
+      } catch (error) {
+        if (progress?.last)
+          io.err(`${bulkText('replayed', progress)}; ${howToGoOn('replay', options, progress)}\n`)
+        throw error
+      }
+      print.answer(bulkDocument('replayed', result), () => `${bulkText('replayed', result)}\n`)
+      if (result.stopped) io.err(`stopped; ${howToGoOn('replay', options, result)}\n`)
+      return bulkEnded(result)
+    })
   })
+}
+
+/** How a bulk run ended, for the exit code and the audit trail. */
+export function bulkEnded(result: BulkResult): Ended {
+  const { matched, done, superseded, absent, unreadable, last, stopped } = result
+  return {
+    code: unreadable > 0 || stopped ? NEGATIVE : OK,
+    outcome: stopped ? 'stopped' : 'done',
+    detail: { matched, done, superseded, absent, unreadable, last },
+  }
 }
 
 /** What was done so far, in words. */

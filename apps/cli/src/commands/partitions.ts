@@ -1,6 +1,7 @@
 import type { Partition } from '@weir/core/partition'
 import type { PartitionDocument, PlanDocument } from '@weir/core/view/documents'
 import type { Command } from 'commander'
+import { audited } from '../audited.ts'
 import { type Context, commandOf } from '../command.ts'
 import { CommandFailure, type ExitCode, FAILED, OK } from '../exit.ts'
 import { integerOption } from '../options.ts'
@@ -45,21 +46,27 @@ export function partitionsSetCommand(context: Context): Command {
       const count = Number(args[0])
       const { withSession } = await import('../session.ts')
       const { changePartitions, spreadPlan } = await import('@weir/core/stream/plans')
-      return withSession(options, io, async ({ config, partitions }) => {
+      return withSession(options, io, async (session): Promise<ExitCode> => {
+        const { config, partitions } = session
         if (!config.webhook.redis.cluster_enabled) {
           throw new CommandFailure(
             'This Redis is no Cluster (webhook.redis.cluster_enabled): one partition is all it needs.',
             FAILED,
           )
         }
-        const plan = await changePartitions(partitions[0], count)
-        const told = await spread(partitions, (partition) => spreadPlan(partition, plan))
-        print.answer({ plan, told }, () =>
-          plan.partitions === count
-            ? `${counted(count, 'partition')} since epoch ${plan.epoch}; gateways and consumers follow within ${config.webhook.redis.partitions_refresh / 1000} s\n`
-            : `somebody else has just set ${plan.partitions}; nothing was changed\n`,
-        )
-        return plan.partitions === count ? OK : FAILED
+        const detail = { before: session.plan?.partitions ?? null }
+        return audited(session, { action: 'partitions.set', target: String(count), detail }, async () => {
+          const plan = await changePartitions(partitions[0], count)
+          const told = await spread(partitions, (partition) => spreadPlan(partition, plan))
+          print.answer({ plan, told }, () =>
+            plan.partitions === count
+              ? `${counted(count, 'partition')} since epoch ${plan.epoch}; gateways and consumers follow within ${config.webhook.redis.partitions_refresh / 1000} s\n`
+              : `somebody else has just set ${plan.partitions}; nothing was changed\n`,
+          )
+          const { epoch } = plan
+          if (plan.partitions !== count) return { code: FAILED, outcome: 'overtaken', detail: { epoch } }
+          return { code: OK, outcome: 'done', detail: { epoch, told } }
+        })
       })
     },
   )

@@ -92,7 +92,7 @@ describe('breakers and reset-circuit-breaker', () => {
       expect.stringMatching(/^(1m|5\d\.\ds)$/),
     ])
     expect((await cli(['breakers', '--json'])).json()).toMatchObject({
-      breakers: [{ tool: 'github', state: 'open' }, {}, {}, {}, {}],
+      breakers: expect.arrayContaining([expect.objectContaining({ tool: 'github', state: 'open' })]),
     })
     expect(await cli(['reset-circuit-breaker', '--tool', 'github'])).toMatchObject({
       code: 0,

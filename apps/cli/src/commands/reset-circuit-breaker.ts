@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { audited } from '../audited.ts'
 import { type Context, commandOf } from '../command.ts'
 import { OK } from '../exit.ts'
 import { nameOption } from '../options.ts'
@@ -18,13 +19,16 @@ export function resetCircuitBreakerCommand(context: Context): Command {
     async ({ options, io, print }) => {
       const tool = await knownTool(options.tool)
       const { withSession } = await import('../session.ts')
-      const { wasClosed, woken } = await withSession(options, io, ({ view }) => view.resetBreaker(tool))
-      const document = { tool, state: 'closed', was_closed: wasClosed, woken }
-      print.answer(document, () => {
-        const before = wasClosed ? 'was closed already' : 'is closed now'
-        return `${tool}: the breaker ${before}; ${counted(woken, 'waiting event')} due now\n`
-      })
-      return OK
+      return withSession(options, io, (session) =>
+        audited(session, { action: 'breaker.reset', target: tool }, async () => {
+          const { wasClosed, woken } = await session.view.resetBreaker(tool)
+          print.answer({ tool, state: 'closed', was_closed: wasClosed, woken }, () => {
+            const before = wasClosed ? 'was closed already' : 'is closed now'
+            return `${tool}: the breaker ${before}; ${counted(woken, 'waiting event')} due now\n`
+          })
+          return { code: OK, outcome: 'done', detail: { was_closed: wasClosed, woken } }
+        }),
+      )
     },
   )
 }

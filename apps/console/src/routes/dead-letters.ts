@@ -1,8 +1,10 @@
 /** Dead letters: page by page, and one taken up again. */
+import type { Auditor } from '@weir/core/audit/auditor'
 import { EVENT_ID_PATTERN } from '@weir/core/event'
 import type { PipelineView } from '@weir/core/pipeline-view'
 import { isLetterId } from '@weir/core/view/dead-letters'
 import type { FastifyInstance } from 'fastify'
+import { operatorAt } from '../access-notes.ts'
 import { problemResponses } from '../openapi.ts'
 import { Refusal } from '../problems.ts'
 import { deadLetterPageSchema, deadLetterQuery, letterIdParam, replaySchema } from '../schemas.ts'
@@ -23,7 +25,7 @@ interface ById {
   Params: { id: string }
 }
 
-export function deadLetterRoutes(app: FastifyInstance, view: PipelineView): void {
+export function deadLetterRoutes(app: FastifyInstance, view: PipelineView, audit: Auditor): void {
   app.get<List>(
     '/dlq',
     {
@@ -62,9 +64,17 @@ export function deadLetterRoutes(app: FastifyInstance, view: PipelineView): void
         },
       },
     },
-    async ({ params: { id }, log }) => {
+    async ({ params: { id }, ip, log }) => {
       if (!isLetterId(id) && !EVENT_ID_PATTERN.test(id)) throw new Refusal('LETTER_ID_MALFORMED')
-      const outcome = await view.deadLetters.replayOne(id)
+      const entry = { actor: operatorAt(ip), action: 'dlq.replay', target: `letter ${id}` }
+      // Nothing is done that the audit trail cannot be told of; what became of it may be told a little later.
+      const intended = (await audit.record({ ...entry, outcome: 'intended' }))?.n ?? null
+      const tell = (outcome: string) => audit.note({ ...entry, outcome, detail: { intended } })
+      const outcome = await view.deadLetters.replayOne(id).catch((error: unknown) => {
+        tell('failed')
+        throw error
+      })
+      tell(outcome)
       if (outcome === 'absent') throw new Refusal('LETTER_UNKNOWN')
       if (outcome === 'unreadable') throw new Refusal('LETTER_UNREADABLE')
       log.info({ letter: id, outcome }, 'dead letter replayed')
