@@ -73,6 +73,8 @@ export interface ReceiverOptions {
 /** Receives one webhook and answers it. Rejects only on a defect. */
 export type Receiver = (exchange: Exchange, sender: Sender, tenant: string) => Promise<void>
 
+/** Pause before the next suspect is told as a warning, ms. */
+const TELL_AGAIN_MS = 10_000
 /** Marks an event for its handlers; senders cannot set it. */
 const REPLAY_SUSPECT: Header = ['x-weir-replay-suspect', '1']
 /** When to come again after a 503, s. */
@@ -85,6 +87,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   const { maxBytes } = options.body
   const endOfReading = createEndOfReading()
   const reading = { maxBytes, maxDepth: options.maxJsonDepth }
+  let suspectToldAt = Number.NEGATIVE_INFINITY
 
   return async function receive(exchange, sender, tenant) {
     const { request, response } = exchange
@@ -153,18 +156,19 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const locator = locatorOf(tenant, tool, key)
     const derived = sender.derivesIds && key.kind === 'delivery-id'
     const kept = keptHeaders(headers, sender.keeps, exchange.requestId)
-    const signature = sender.bodySignature(headers)
+    const signature = claim.signed && sender.bodySignature(headers)
     if (signature !== undefined && options.suspects?.isSuspect(signature, locator)) {
+      const { refuse } = options.suspects
       metrics.count('webhook_replay_suspects_total', tool)
-      const request_id = correlationId(exchange)
-      log.warn(
-        { event: 'replay_suspect', request_id, tool, tenant, bytes: body.length },
-        'a body came again under another delivery id',
-      )
-      const outcome = options.suspects.refuse ? 'refused' : 'flagged'
-      options.refused({ tool, tenant, reason: 'replay_suspect', network, outcome })
-      if (options.suspects.refuse)
-        return end(exchange, sender, tenant, 'refused', problem('REPLAY_SUSPECTED'), body.length)
+      options.refused({
+        tool,
+        tenant,
+        reason: 'replay_suspect',
+        network,
+        outcome: refuse ? 'refused' : 'flagged',
+      })
+      tellSuspect(exchange, tool, tenant)
+      if (refuse) return end(exchange, sender, tenant, 'refused', problem('REPLAY_SUSPECTED'), body.length)
       kept.push(REPLAY_SUSPECT)
     }
     const event: WebhookEvent = {
@@ -247,6 +251,19 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       case 'unavailable':
         return end(exchange, sender, tenant, 'unavailable', unavailable(verdict.why), body.length)
     }
+  }
+
+  /** Some senders repeat a body all the time: the counter has each, the log one now and then. */
+  function tellSuspect(exchange: Exchange, tool: string, tenant: string): void {
+    const now = clock.monotonic()
+    const level = now - suspectToldAt < TELL_AGAIN_MS ? 'debug' : 'warn'
+    if (level === 'warn') suspectToldAt = now
+    if (!log.isLevelEnabled(level)) return
+    const request_id = correlationId(exchange)
+    log[level](
+      { event: 'replay_suspect', request_id, tool, tenant },
+      'a body came again under another delivery id',
+    )
   }
 
   function earlyProblem(
