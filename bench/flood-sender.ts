@@ -24,6 +24,7 @@ const request = Buffer.concat([
 
 let sent = 0
 let answered = 0
+let opened = 0
 const statuses: Record<string, number> = {}
 const sockets: (Socket | undefined)[] = Array.from({ length: CONNECTIONS }, () => undefined)
 const idle: number[] = sockets.map((_, i) => i)
@@ -33,6 +34,7 @@ function send(at: number): void {
   if (socket === undefined || socket.destroyed) {
     socket = connect({ port, host: '127.0.0.1', localAddress: FROM, noDelay: true })
     sockets[at] = socket
+    opened++
     socket.on('data', (chunk) => {
       // One request is under way on each connection.
       const status = chunk.toString('latin1', 9, 12)
@@ -59,6 +61,6 @@ const timer = setInterval(() => {
 }, TICK_MS)
 process.once('message', () => {
   clearInterval(timer)
-  process.send?.({ sent, answered, statuses }, undefined, {}, () => process.exit(0))
+  process.send?.({ sent, answered, opened, statuses }, undefined, {}, () => process.exit(0))
 })
 process.send?.('ready')

@@ -66,6 +66,8 @@ async function good(port: number): Promise<Float64Array> {
 interface Flooded {
   readonly sent: number
   readonly answered: number
+  /** Connections. */
+  readonly opened: number
   readonly statuses: Readonly<Record<string, number>>
 }
 
@@ -135,7 +137,7 @@ try {
   const sent = sum((flood) => flood.sent)
   console.log(`\np99 with the flood against without: ${ratio.toFixed(2)}× (goal: at most 2)`)
   console.log(
-    `flood: ${sent} sent, ${sum((flood) => flood.answered)} answered (${[...answers].map(([status, count]) => `${status}: ${count}`).join(', ')}), ${(((cpu.flood - cpu.quiet) / sent) * 1e6).toFixed(0)} µs of the gateway each; commands that Redis saw more than without: ${extra.join(', ')}`,
+    `flood: ${sent} sent over ${sum((flood) => flood.opened)} connections, ${sum((flood) => flood.answered)} answered (${[...answers].map(([status, count]) => `${status}: ${count}`).join(', ')}), ${(((cpu.flood - cpu.quiet) / sent) * 1e6).toFixed(0)} µs of the gateway each; commands that Redis saw more than without: ${extra.join(', ')}`,
   )
 } finally {
   await world.stop()
