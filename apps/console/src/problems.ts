@@ -73,6 +73,11 @@ export const PROBLEMS = {
     title: 'The dictionary that the event was packed with is missing',
     advice: 'Start a gateway of the version that packed it; it publishes its dictionaries.',
   },
+  RECORD_NEWER: {
+    status: 503,
+    title: 'The event was packed by a newer version',
+    advice: 'Upgrade this program to the version of the gateways.',
+  },
   REDIS_UNAVAILABLE: {
     status: 503,
     title: 'Redis does not answer',

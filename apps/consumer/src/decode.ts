@@ -23,7 +23,7 @@ export class MalformedEvent extends PermanentError {
 }
 
 export interface Decoder {
-  /** Throws Fault DICTIONARY_MISSING or RECORD_CORRUPT, or {@link MalformedEvent}. */
+  /** Throws Fault DICTIONARY_MISSING, RECORD_NEWER or RECORD_CORRUPT, or {@link MalformedEvent}. */
   decode(record: EventRecord, attempt: number): HandlerEvent
 }
 

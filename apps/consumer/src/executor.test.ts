@@ -225,6 +225,12 @@ describe('the outcome', () => {
       { kind: 'dead', reason: 'corrupt', attempts: 1 },
     ],
     [
+      'a body that a newer version packed: waits for it, without an attempt',
+      {},
+      { attempts: 2, record: { ...decodeRecord(makeEvent().fields), encoding: 'sealed' } },
+      { kind: 'park', reason: 'newer', attempts: 2, delayMs: 10_000 },
+    ],
+    [
       'a missing dictionary: waits, without an attempt',
       { dictionaries: createDictionarySet(new Map([['github', dictionaryOf(Buffer.alloc(500, 'ab'))]])) },
       { attempts: 2 },

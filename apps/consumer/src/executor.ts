@@ -8,7 +8,7 @@
  *   settled already under another entry (waited longer than its window) → superseded
  *   stages succeed                  → settled
  *   PermanentError, malformed       → dead
- *   dictionary missing              → parked, no attempt used, loud
+ *   dictionary missing, or packed by a newer version → parked, no attempt used, loud
  *   consumer stops                  → parked, due now, no attempt used
  *   anything else, or out of time   → parked with backoff; after max_retries → dead
  */
@@ -108,7 +108,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
       return { kind: 'dead', reason: 'permanent', attempts, error: message }
     if (isFault(error)) {
       const delayMs = options.dictionaryRetryMs
-      return { kind: 'park', reason: 'dictionary', delayMs, attempts: item.attempts, error: message }
+      const reason = isFault(error, 'RECORD_NEWER') ? 'newer' : 'dictionary'
+      return { kind: 'park', reason, delayMs, attempts: item.attempts, error: message }
     }
     return tryAgain(item, 'handler', message)
   }
@@ -288,7 +289,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const note = ({ item, event }: Run, outcome: Outcome, failure: unknown, seconds: number) => {
     const reason = outcome.kind === 'park' || outcome.kind === 'dead' ? outcome.reason : ''
     const { id, tool, tenant, type } = item.record
-    log[reason === 'dictionary' ? 'error' : 'warn'](
+    log[reason === 'dictionary' || reason === 'newer' ? 'error' : 'warn'](
       {
         event_id: id,
         request_id: event === undefined ? id : requestIdOf(event),

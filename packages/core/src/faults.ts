@@ -11,6 +11,7 @@ export const FAULTS = {
   DICTIONARY_MISSING:
     'A record names a compression dictionary that is neither bundled nor published in Redis.',
   RECORD_CORRUPT: 'A stored record cannot be decoded; its bytes are kept as they are.',
+  RECORD_NEWER: 'A record was packed in a way that only a newer version of Weir knows; it waits for one.',
   SPOOL_FULL: 'The local spool has reached its size or age limit.',
   SPOOL_IO: 'The local spool could not be written or synced.',
   HANDLER_INVALID: 'A handler module does not export what defineHandler makes.',

@@ -97,6 +97,15 @@ describe('packing', () => {
     expect(wrong(bomb)).toBe('opened')
   })
 
+  it('says of what a newer version packed that it is newer, not that it is broken', () => {
+    const packed = packer.pack('generic', [], Buffer.from('{}'))
+    const newer = record(packed, { encoding: 'sealed' } as never)
+    expect(() => unpacker.unpack(newer)).toThrow(expect.objectContaining({ code: 'RECORD_NEWER' }))
+    expect(() => unpacker.unpackInto(newer, Buffer.alloc(10))).toThrow(
+      /packed as sealed.*upgrade this program/,
+    )
+  })
+
   it('opens plain records', () => {
     const packed = { encoding: 'plain', dictionary: '', packed: Buffer.from('[["a","b"]]\n{}') } as const
     expect(unpacker.unpack(record(packed))).toEqual({ headers: [['a', 'b']], body: Buffer.from('{}') })

@@ -13,7 +13,7 @@ import binding, { type DCtx } from 'zstd-napi/binding.js'
 import { ADAPTERS } from './adapters/table.ts'
 import { type Dictionary, type DictionarySet, missingDictionary } from './dictionaries.ts'
 import { DEFAULT_TENANT, type Header } from './event.ts'
-import { Fault, messageOf } from './faults.ts'
+import { Fault, isFault, messageOf } from './faults.ts'
 import { createFolder, type Folder } from './folding/fold.ts'
 import type { EventRecord, PackedBody } from './record.ts'
 
@@ -32,7 +32,7 @@ type Packed = Pick<EventRecord, 'id' | 'encoding' | 'dictionary' | 'packed'>
 
 export interface Unpacker {
   /**
-   * Into memory of its own. Throws Fault DICTIONARY_MISSING (fetch it, then try again) or RECORD_CORRUPT.
+   * Into memory of its own. Throws Fault DICTIONARY_MISSING (fetch it, then try again), RECORD_NEWER or RECORD_CORRUPT.
    */
   unpack(record: Packed): UnpackedBody
   /**
@@ -43,6 +43,13 @@ export interface Unpacker {
     record: Packed,
     target: Buffer,
   ): { readonly headers: readonly Header[]; readonly start: number; readonly end: number } | undefined
+}
+
+/** Is this what an unpacker says of a record that it cannot open? */
+export function isUnreadable(error: unknown): error is Fault {
+  return (
+    isFault(error, 'DICTIONARY_MISSING') || isFault(error, 'RECORD_NEWER') || isFault(error, 'RECORD_CORRUPT')
+  )
 }
 
 /** Compressors and decompressors kept, each with the tables of its dictionary: a few hundred KB. */
@@ -137,6 +144,12 @@ export function createUnpacker(dictionaries: DictionarySet, maxBytes = 64 * 1024
   }
   const sizeOf = ({ id, encoding, packed }: Packed): number => {
     if (encoding === 'plain') return packed.length
+    if (encoding !== 'zstd' && encoding !== 'folded') {
+      throw new Fault(
+        'RECORD_NEWER',
+        `event ${id} is packed as ${encoding}, which this version does not know; upgrade this program, or go back with the gateways`,
+      )
+    }
     const size = frameContentSize(packed)
     if (size === undefined || size > maxBytes || !isOneFrame(packed)) {
       throw corrupt(id, `its body is not one zstd frame with a checksum of at most ${maxBytes} bytes`)

@@ -7,7 +7,7 @@
  *   tenant, tool, type
  *   at    received at the gateway, ms since the epoch
  *   k     evidence locator, 16 bytes; empty when it is the id's own bytes (derived ids)
- *   enc   'folded', 'zstd' or 'plain': how `body` is packed
+ *   enc   'folded', 'zstd' or 'plain': how `body` is packed; newer versions may know others
  *   dict  id of the zstd dictionary, or ''
  *   body  kept headers and raw body, packed together (see packing.ts and ADR 0002)
  *   tp    traceparent, or ''
@@ -30,7 +30,8 @@ export interface EventRecord {
   readonly receivedAt: number
   readonly locator: Buffer
   readonly derived: boolean
-  readonly encoding: Encoding
+  /** An {@link Encoding}, or one of a newer version. */
+  readonly encoding: string
   readonly dictionary: Dictionary['id'] | ''
   readonly packed: Buffer
   readonly traceparent: string
@@ -48,6 +49,7 @@ export interface PackedBody {
 
 const NO_LOCATOR = Buffer.alloc(0)
 const DICTIONARY_ID = /^(?:[0-9a-f]{16})?$/
+const ENCODING = /^[a-z][a-z0-9-]{0,15}$/
 /** Up to 15 digits: surely a safe integer. */
 const WHOLE_NUMBER = /^\d{1,15}$/
 
@@ -244,8 +246,7 @@ function checked(written: WrittenRecord): EventRecord {
     throw corrupt(`version ${JSON.stringify(version)}; this program reads ${RECORD_VERSION}`)
   if (!EVENT_ID_PATTERN.test(id)) throw corrupt('it has no event id')
   if (packed === undefined) throw corrupt(`${id} has no body`)
-  if (encoding !== 'folded' && encoding !== 'zstd' && encoding !== 'plain')
-    throw corrupt(`${id} has encoding ${JSON.stringify(encoding)}`)
+  if (!ENCODING.test(encoding)) throw corrupt(`${id} has encoding ${JSON.stringify(encoding)}`)
   // These become parts of keys, paths and labels: what is stored is not trusted more than what is sent.
   if (!NAME_PATTERN.test(tenant)) throw corrupt(`${id} has tenant ${JSON.stringify(tenant)}`)
   if (!NAME_PATTERN.test(tool)) throw corrupt(`${id} has tool ${JSON.stringify(tool)}`)

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { isFault, messageOf } from '@weir/core/faults'
+import { messageOf } from '@weir/core/faults'
 import type { UnpackedBody } from '@weir/core/packing'
 import type { DeadLetterDocument } from '@weir/core/view/documents'
 import type { Command } from 'commander'
@@ -47,7 +47,8 @@ export function dlqShowCommand(context: Context): Command {
         try {
           bytes = await view.rawLetter(id)
         } catch (error) {
-          if (!isFault(error, 'DICTIONARY_MISSING') && !isFault(error, 'RECORD_CORRUPT')) throw error
+          const { isUnreadable } = await import('@weir/core/packing')
+          if (!isUnreadable(error)) throw error
           problem = messageOf(error)
         }
         const headers = bytes === undefined ? null : Object.fromEntries(bytes.headers)

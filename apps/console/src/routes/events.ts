@@ -56,6 +56,7 @@ export function eventRoutes(app: FastifyInstance, view: PipelineView): void {
             'BYTES_GONE',
             'RECORD_CORRUPT',
             'DICTIONARY_MISSING',
+            'RECORD_NEWER',
           ),
         },
       },

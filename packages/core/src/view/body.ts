@@ -4,8 +4,8 @@ import type { Adapter, Subject } from '../adapters/adapter.ts'
 import { parseBody } from '../adapters/parse.ts'
 import { type DictionarySet, fetchDictionary } from '../dictionaries.ts'
 import type { Header } from '../event.ts'
-import { isFault, messageOf } from '../faults.ts'
-import { createUnpacker, type UnpackedBody } from '../packing.ts'
+import { messageOf } from '../faults.ts'
+import { createUnpacker, isUnreadable, type UnpackedBody } from '../packing.ts'
 import type { Partition } from '../partition.ts'
 import type { EventRecord } from '../record.ts'
 
@@ -21,7 +21,7 @@ export interface BodyFacts {
 }
 
 export interface BodyOpener {
-  /** Throws Fault DICTIONARY_MISSING or RECORD_CORRUPT. */
+  /** Throws what {@link isUnreadable} tells. */
   open(partition: Partition, record: EventRecord): Promise<UnpackedBody>
   /** What the bytes are about. Bytes that cannot be had are a fact, not a fault. */
   look(partition: Partition, record: EventRecord): Promise<BodyFacts>
@@ -51,7 +51,7 @@ export function createBodyOpener(options: BodyOpenerOptions): BodyOpener {
       try {
         unpacked = await open(partition, record)
       } catch (error) {
-        if (!isFault(error, 'DICTIONARY_MISSING') && !isFault(error, 'RECORD_CORRUPT')) throw error
+        if (!isUnreadable(error)) throw error
         return { size: null, contentType: null, event: null, subject: null, problem: messageOf(error) }
       }
       const { headers, body } = unpacked

@@ -7,8 +7,7 @@ import {
   readLearned,
   takeLearned,
 } from '../dictionaries.ts'
-import { isFault } from '../faults.ts'
-import { createContentMaker } from '../packing.ts'
+import { createContentMaker, isUnreadable } from '../packing.ts'
 import type { Partition } from '../partition.ts'
 import { decodeRecord, type EventRecord } from '../record.ts'
 import type { RedisReply } from '../redis/link.ts'
@@ -122,7 +121,7 @@ export function createDictionaries(options: DictionariesOptions): Dictionaries {
       return Buffer.from(contentOf(tool, headers, bytes).bytes)
     } catch (error) {
       // One that cannot be read has nothing to teach; consumers tell of it.
-      if (isFault(error, 'RECORD_CORRUPT') || isFault(error, 'DICTIONARY_MISSING')) return undefined
+      if (isUnreadable(error)) return undefined
       throw error
     }
   }
