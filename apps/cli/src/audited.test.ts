@@ -57,13 +57,22 @@ describe('an audited action', () => {
     })
   })
 
-  it('is recorded as failed when it fails, and fails as it did, told or not', async () => {
+  it('is recorded as failed when it fails, and fails as it did', async () => {
     const failure = new Fault('REDIS_UNAVAILABLE', 'gone')
     const fail = () => Promise.reject(failure)
     const { audit, recorded } = auditorThat()
     await expect(audited({ audit }, ACTION, fail)).rejects.toBe(failure)
     expect(recorded[1]).toMatchObject({ outcome: 'failed', detail: { intended: 41, error: 'gone' } })
-    await expect(audited(auditorThat(1), ACTION, fail)).rejects.toBe(failure)
+  })
+
+  it('says both when it fails and the trail cannot be told so, and ends as it would have', async () => {
+    const fail = () => Promise.reject(new CommandFailure('no such letter', NEGATIVE))
+    await expect(audited(auditorThat(1), ACTION, fail)).rejects.toMatchObject({
+      exitCode: NEGATIVE,
+      message: expect.stringMatching(
+        /^no such letter; nor could the audit trail be told that it failed \(full\)/,
+      ),
+    })
   })
 
   it('is done without auditing where that is off', async () => {

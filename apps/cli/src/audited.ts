@@ -44,8 +44,13 @@ export async function audited(
   try {
     ended = await run()
   } catch (error) {
-    // The entry that says what was intended is there; that this one may be missing is no reason to hide the error.
-    await tell('failed', { error: messageOf(error) }).catch(() => undefined)
+    await tell('failed', { error: messageOf(error) }).catch((untold: unknown) => {
+      throw new CommandFailure(
+        `${messageOf(error)}; nor could the audit trail be told that it failed (${messageOf(untold)}): it has only what was intended.`,
+        error instanceof CommandFailure ? error.exitCode : FAILED,
+        { cause: error },
+      )
+    })
     throw error
   }
   try {

@@ -1,3 +1,4 @@
+/** The audit trail as lines of JSON, for a place where nobody who reaches Redis can change it. It reads, and changes nothing. */
 import { open, rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { messageOf } from '@weir/core/faults'

@@ -1,3 +1,4 @@
+/** Checks the chain and its checkpoints, in Redis or in an export (audit-check.ts judges). It reads, and repairs nothing. */
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { messageOf } from '@weir/core/faults'

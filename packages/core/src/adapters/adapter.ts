@@ -6,7 +6,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { OccurrenceKey } from '../event.ts'
 import type { RecurringNames } from '../folding/fold.ts'
 
-/** How requests of a tool prove where they come from; `@weir/security` holds the verifiers. */
+/**
+ * How requests of a tool prove where they come from; `@weir/security` holds the verifiers. Neither package imports the other:
+ * where the gateway joins both, the compiler sees to it that each name here is one there.
+ */
 export type SignatureScheme =
   | 'github'
   | 'gitlab'

@@ -1,7 +1,7 @@
 import { type AuditNote, NO_AUDIT } from '@weir/core/audit/auditor'
 import { systemClock } from '@weir/core/clock'
 import { describe, expect, it } from 'vitest'
-import { createRefusalNotes } from './audit.ts'
+import { createRefusalNotes } from './refusal-notes.ts'
 
 function setUp(maxKinds = 50, hashKey: Uint8Array = Buffer.from('0123456789abcdef')) {
   const noted: AuditNote[] = []
