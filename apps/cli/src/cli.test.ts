@@ -132,6 +132,14 @@ describe('usage', () => {
     expect(err).not.toMatch(/\n\s+at /) // no stack
   })
 
+  it('says what to send where no event of a tool is bundled', async () => {
+    const { code, err } = await run(['send', '--tool', 'stripe', '--secret', 's'])
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: expect.stringContaining('send one of your own with --file'),
+    })
+  })
+
   it('says where it looked when Redis cannot be reached', async () => {
     const { code, out, err } = await run(['status'], {
       env: { REDIS_URL: 'redis://user:secret@127.0.0.1:1' },

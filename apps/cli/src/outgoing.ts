@@ -83,7 +83,7 @@ export function sampleEvent(
         name === wanted.event ||
         name.startsWith(`${wanted.event}.`)),
   )
-  if (sample === undefined) throw noSample(directory, tool, wanted.name ?? wanted.event ?? 'any')
+  if (sample === undefined) throw noSample(directory, tool, wanted.name ?? wanted.event)
   return {
     tool,
     headers: sample.headers,
@@ -92,8 +92,12 @@ export function sampleEvent(
   }
 }
 
-function noSample(directory: URL, tool: string, name: string): CommandFailure {
+function noSample(directory: URL, tool: string, name: string | undefined): CommandFailure {
   const names = sampleNames(directory).flatMap((sample) => (sample.tool === tool ? [sample.sample] : []))
+  if (names.length === 0)
+    return new CommandFailure(
+      `no events of ${tool} are bundled; send one of your own with --file (send --list shows what is bundled).`,
+    )
   return new CommandFailure(
     `there is no sample ${name} of ${tool}; there are ${names.join(', ')} (send --list shows all).`,
   )

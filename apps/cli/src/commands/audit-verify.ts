@@ -212,10 +212,12 @@ function documentOf({ source, anchor, check, keys }: Verified) {
   }
 }
 
+const NO_ENTRY = 'no entry (there are some where webhook.security.enable_audit_logging is true)'
+
 function textOf(verified: Verified, paint: Paint): string {
   const { anchor, check } = verified
   const { entries, head, problems } = check
-  const range = entries === 0 ? 'no entry' : `entries ${anchor.n + 1} to ${head.n}`
+  const range = entries === 0 ? NO_ENTRY : `entries ${anchor.n + 1} to ${head.n}`
   const lines = problems.map(({ n, kind, why }) => paint(`BROKEN at ${n}, ${kind}: ${oneLine(why)}`, 'red'))
   lines.push(problems.length === 0 ? paint(`intact: ${range}`, 'green') : `Holds: ${range}.`)
   if (entries > 0) lines.push(coverText(verified))
