@@ -5,10 +5,15 @@
  * A dictionary is published to Redis and read back before its first use, so that every consumer can open what
  * any gateway packed, whatever version either runs. A record whose dictionary is nowhere is a loud fault
  * (DICTIONARY_MISSING) that loses nothing: the event waits until the dictionary is back.
+ *
+ * A learned one holds pieces of its tenant's events. Where events are encrypted it is too, with that tenant's key, and
+ * belongs to that tenant and its own id.
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
+import { DEFAULT_TENANT } from './event.ts'
 import { Fault } from './faults.ts'
+import { NO_KEYRING, type Opener, type Sealing } from './keyring/keyring.ts'
 import type { PartitionKeys } from './keys.ts'
 import type { RedisLink, RedisReply } from './redis/link.ts'
 
@@ -16,7 +21,12 @@ export interface Dictionary {
   /** First 16 hex digits of the content's SHA-256. */
   readonly id: string
   readonly bytes: Buffer
+  /** What is published and copied in place of the bytes: sealed with the key of its tenant. */
+  readonly sealed?: Buffer
 }
+
+/** Whether what is sealed can go on to be used: its key may have been destroyed meanwhile. */
+export type IsCurrent = Sealing['isCurrent']
 
 export interface DictionarySet {
   /** The dictionary that new events are packed with: the one learned for this tenant and tool, else the tool's starter. */
@@ -42,14 +52,17 @@ export function dictionaryOf(bytes: Buffer): Dictionary {
   return { id: createHash('sha256').update(bytes).digest('hex').slice(0, 16), bytes }
 }
 
-export function createDictionarySet(starters: ReadonlyMap<string, Dictionary>): DictionarySet {
+export function createDictionarySet(
+  starters: ReadonlyMap<string, Dictionary>,
+  isCurrent: IsCurrent = () => true,
+): DictionarySet {
   const byId = new Map([...starters.values()].map((dictionary) => [dictionary.id, dictionary]))
   const own = new Map(byId)
   let learned: ReadonlyMap<string, Dictionary> = new Map()
   return {
     forEvent(tenant, tool) {
-      const starter = starters.get(tool)
-      return learned.size === 0 ? starter : (learned.get(ownerOf(tenant, tool)) ?? starter)
+      const own = learned.size === 0 ? undefined : usable(learned, tenant, tool, isCurrent)
+      return own ?? starters.get(tool)
     },
     known: (id) => byId.get(id),
     add: (dictionary) => void byId.set(dictionary.id, dictionary),
@@ -63,6 +76,44 @@ export function createDictionarySet(starters: ReadonlyMap<string, Dictionary>): 
       for (const dictionary of next.values()) byId.set(dictionary.id, dictionary)
     },
   }
+}
+
+/** The learned dictionary of this tenant and tool, unless its key is gone: nobody else could open it then. */
+export function usable(
+  learned: ReadonlyMap<string, Dictionary>,
+  tenant: string,
+  tool: string,
+  isCurrent: IsCurrent,
+): Dictionary | undefined {
+  const own = learned.get(ownerOf(tenant, tool))
+  return own?.sealed === undefined || isCurrent(tenant, own.sealed) ? own : undefined
+}
+
+function belongingOf(tenant: string, id: string): string {
+  return `dictionary\n${tenant}\n${id}`
+}
+
+/** The same dictionary, to be published sealed. Throws Fault KEY_MISSING where `sealing` is not ready for its tenant. */
+export function sealDictionary(sealing: Sealing, tenant: string, dictionary: Dictionary): Dictionary {
+  const sealed = sealing.seal(tenant, belongingOf(tenant, dictionary.id), dictionary.bytes)
+  return { ...dictionary, sealed }
+}
+
+/**
+ * The dictionary that these published or copied bytes are; undefined when they are another one, or damaged. Throws Fault
+ * KEY_MISSING or KEY_DESTROYED for a sealed one.
+ */
+export function readDictionary(
+  stored: Buffer,
+  id: string,
+  tenant: string,
+  opener: Opener,
+): Dictionary | undefined {
+  const plain = dictionaryOf(stored)
+  if (plain.id === id) return plain
+  const opened = opener.open(tenant, belongingOf(tenant, id), stored)
+  const dictionary = opened && dictionaryOf(opened)
+  return dictionary?.id === id ? { ...dictionary, sealed: stored } : undefined
 }
 
 /** The starters that come with Weir, one file per tool. */
@@ -89,16 +140,21 @@ export async function publishDictionaries(
   for (const dictionary of set.own()) await publishDictionary(link, keys, dictionary)
 }
 
-/** Publishes one dictionary and reads it back; throws as {@link publishDictionaries}. */
+/**
+ * Publishes one dictionary and reads it back; throws as {@link publishDictionaries}.
+ * @param instead of what is published under that id: the same dictionary, plain or sealed with another key
+ */
 export async function publishDictionary(
   link: RedisLink,
   keys: PartitionKeys,
   dictionary: Dictionary,
+  instead = false,
 ): Promise<void> {
   const key = keys.dictionary(dictionary.id)
-  await link.call('SET', key, dictionary.bytes, 'NX')
+  const bytes = dictionary.sealed ?? dictionary.bytes
+  await link.call('SET', key, bytes, ...(instead ? [] : ['NX']))
   const stored = await link.call('GET', key)
-  if (!Buffer.isBuffer(stored) || !stored.equals(dictionary.bytes)) {
+  if (!Buffer.isBuffer(stored) || !stored.equals(bytes)) {
     throw new Fault(
       'DICTIONARY_MISSING',
       `Redis key ${key} does not hold the bytes of dictionary ${dictionary.id}; delete that key, it is published again at the next start`,
@@ -106,24 +162,58 @@ export async function publishDictionary(
   }
 }
 
-/** Finds a dictionary in the set, else in Redis (checked against its id, then kept in the set). */
+/**
+ * Finds a dictionary in the set, else in Redis (checked against its id, then kept in the set). Throws Fault
+ * DICTIONARY_MISSING; for a sealed one also KEY_MISSING or KEY_DESTROYED.
+ * @param tenant whose events need it
+ */
 export async function fetchDictionary(
   link: RedisLink,
   keys: PartitionKeys,
   set: DictionarySet,
   id: string,
+  tenant = DEFAULT_TENANT,
+  opener: Opener = NO_KEYRING,
+): Promise<Dictionary> {
+  return set.known(id) ?? fetchPublished(link, keys, set, id, tenant, opener)
+}
+
+async function fetchPublished(
+  link: RedisLink,
+  keys: PartitionKeys,
+  set: DictionarySet,
+  id: string,
+  tenant: string,
+  opener: Opener,
+): Promise<Dictionary> {
+  const stored = await link.call('GET', keys.dictionary(id))
+  const dictionary = Buffer.isBuffer(stored) ? readDictionary(stored, id, tenant, opener) : undefined
+  if (dictionary === undefined) throw missingDictionary(id)
+  set.add(dictionary)
+  return dictionary
+}
+
+/** Sealed bytes begin with version, key and nonce: so much of them tells whether they were sealed anew. */
+const SEAL_HEAD_BYTES = 21
+
+/**
+ * A learned dictionary as it is published now: fetched again where its bytes were sealed with another key since, because
+ * what is known of it may be published again, or copied. Throws as `fetchDictionary`.
+ */
+export async function followDictionary(
+  link: RedisLink,
+  keys: PartitionKeys,
+  set: DictionarySet,
+  id: string,
+  tenant: string,
+  opener: Opener,
 ): Promise<Dictionary> {
   const known = set.known(id)
-  if (known !== undefined) return known
-  const stored = await link.call('GET', keys.dictionary(id))
-  if (Buffer.isBuffer(stored)) {
-    const dictionary = dictionaryOf(stored)
-    if (dictionary.id === id) {
-      set.add(dictionary)
-      return dictionary
-    }
-  }
-  throw missingDictionary(id)
+  if (known === undefined) return fetchPublished(link, keys, set, id, tenant, opener)
+  const head = await link.call('GETRANGE', keys.dictionary(id), 0, SEAL_HEAD_BYTES - 1)
+  const same =
+    Buffer.isBuffer(head) && head.equals((known.sealed ?? known.bytes).subarray(0, SEAL_HEAD_BYTES))
+  return same ? known : fetchPublished(link, keys, set, id, tenant, opener)
 }
 
 export function missingDictionary(id: string): Fault {
@@ -177,7 +267,7 @@ export async function giveLearned(
   dictionary: Dictionary,
   note: LearnedNote,
 ): Promise<void> {
-  for (const { link, keys } of partitions) await publishDictionary(link, keys, dictionary)
+  for (const { link, keys } of partitions) await publishDictionary(link, keys, dictionary, true)
   for (const { link, keys } of partitions) await link.call('HSET', keys.learned, owner, JSON.stringify(note))
 }
 

@@ -12,6 +12,12 @@ export const FAULTS = {
     'A record names a compression dictionary that is neither bundled nor published in Redis.',
   RECORD_CORRUPT: 'A stored record cannot be decoded; its bytes are kept as they are.',
   RECORD_NEWER: 'A record was packed in a way that only a newer version of Weir knows; it waits for one.',
+  KEY_MISSING:
+    'The key that something was encrypted with is not in the keyring, or its master key is not configured; it waits.',
+  KEY_DESTROYED:
+    'The key that something was encrypted with was destroyed on purpose; nobody can read it any more.',
+  KEYRING_UNAVAILABLE: 'The keyring could not be read or written.',
+  KEYRING_CORRUPT: 'An entry of the keyring is damaged; what was encrypted for its tenant waits.',
   SPOOL_FULL: 'The local spool has reached its size or age limit.',
   SPOOL_IO: 'The local spool could not be written or synced.',
   HANDLER_INVALID: 'A handler module does not export what defineHandler makes.',

@@ -29,7 +29,12 @@ const headers: fc.Arbitrary<readonly Header[]> = fc.array(
   { maxLength: 6 },
 )
 
-const record = (packed: PackedBody, changes: Partial<PackedBody> = {}) => ({ id: ID, ...packed, ...changes })
+const EVENT = { id: ID, tenant: 'acme', tool: 'github', type: 'push', receivedAt: 1 }
+const record = (packed: PackedBody, changes: Partial<PackedBody> = {}) => ({
+  ...EVENT,
+  ...packed,
+  ...changes,
+})
 
 /** The outcome as a word: the fault's code, or 'opened'. Anything else thrown fails the test. */
 function attempt(run: () => unknown): string {
@@ -82,9 +87,9 @@ describe('packing', () => {
   })
 
   it('refuses a folded body that no packer has made', () => {
-    const wrong = (content: Buffer, maxBytes?: number) =>
+    const wrong = (content: Buffer, maxBytes = 64 * 1024 * 1024) =>
       attempt(() =>
-        createUnpacker(dictionaries, maxBytes).unpack(
+        createUnpacker(dictionaries, { maxBytes }).unpack(
           record(packer.pack('generic', [], content), { encoding: 'folded' }),
         ),
       )
@@ -138,7 +143,7 @@ describe('packing', () => {
       ),
     )
     const plain = {
-      id: ID,
+      ...EVENT,
       encoding: 'plain',
       dictionary: '',
       packed: Buffer.from('[["a","b"]]\n{}'),
@@ -241,7 +246,7 @@ describe('what cannot be opened', () => {
   compressor.setParameters({ compressionLevel: 3, checksumFlag: true })
   const bomb = compressor.compress(Buffer.concat([Buffer.from('[]\n'), Buffer.alloc(8 * 1024 * 1024)]))
   const small = compressor.compress(Buffer.from('[]\nsmall'))
-  const limited = createUnpacker(dictionaries, 1024 * 1024)
+  const limited = createUnpacker(dictionaries, { maxBytes: 1024 * 1024 })
 
   it('is refused by its declared size before a byte of it is unpacked', () => {
     expect(bomb.length).toBeLessThan(1_000)

@@ -13,9 +13,11 @@ import binding, { type DCtx } from 'zstd-napi/binding.js'
 import { ADAPTERS } from './adapters/table.ts'
 import { type Dictionary, type DictionarySet, missingDictionary } from './dictionaries.ts'
 import { DEFAULT_TENANT, type Header } from './event.ts'
-import { Fault, isFault, messageOf } from './faults.ts'
+import { Fault, type FaultCode, isFault, messageOf } from './faults.ts'
 import { createFolder, type Folder } from './folding/fold.ts'
-import type { EventRecord, PackedBody } from './record.ts'
+import { NO_KEYRING, type Opener } from './keyring/keyring.ts'
+import type { EventRecord } from './record.ts'
+import { openBody, type UnsealedBody } from './sealing.ts'
 
 export interface UnpackedBody {
   readonly headers: readonly Header[]
@@ -24,15 +26,19 @@ export interface UnpackedBody {
 
 export interface Packer {
   /** Never throws for valid input. The frame's dictionary is that of tenant and tool, else the tool's, where there is one. */
-  pack(tool: string, headers: readonly Header[], body: Buffer, tenant?: string): PackedBody
+  pack(tool: string, headers: readonly Header[], body: Buffer, tenant?: string): UnsealedBody
 }
 
 /** What is unpacked of a record. */
-type Packed = Pick<EventRecord, 'id' | 'encoding' | 'dictionary' | 'packed'>
+export type Packed = Pick<
+  EventRecord,
+  'id' | 'tenant' | 'tool' | 'type' | 'receivedAt' | 'encoding' | 'dictionary' | 'packed'
+>
 
 export interface Unpacker {
   /**
-   * Into memory of its own. Throws Fault DICTIONARY_MISSING (fetch it, then try again), RECORD_NEWER or RECORD_CORRUPT.
+   * Into memory of its own. Throws Fault DICTIONARY_MISSING or KEY_MISSING (fetch it, then try again), KEY_DESTROYED,
+   * RECORD_NEWER or RECORD_CORRUPT.
    */
   unpack(record: Packed): UnpackedBody
   /**
@@ -47,10 +53,16 @@ export interface Unpacker {
 
 /** Is this what an unpacker says of a record that it cannot open? */
 export function isUnreadable(error: unknown): error is Fault {
-  return (
-    isFault(error, 'DICTIONARY_MISSING') || isFault(error, 'RECORD_NEWER') || isFault(error, 'RECORD_CORRUPT')
-  )
+  return isFault(error) && UNREADABLE.has(error.code)
 }
+
+const UNREADABLE: ReadonlySet<FaultCode> = new Set([
+  'DICTIONARY_MISSING',
+  'KEY_MISSING',
+  'KEY_DESTROYED',
+  'RECORD_NEWER',
+  'RECORD_CORRUPT',
+] as const)
 
 /** Compressors and decompressors kept, each with the tables of its dictionary: a few hundred KB. */
 const MAX_CONTEXTS = 256
@@ -125,8 +137,15 @@ export function createPacker(dictionaries: DictionarySet, level: number): Packer
   }
 }
 
-/** @param maxBytes the largest content that a frame may claim to hold */
-export function createUnpacker(dictionaries: DictionarySet, maxBytes = 64 * 1024 * 1024): Unpacker {
+export interface UnpackerOptions {
+  /** The largest content that a frame may claim to hold. */
+  readonly maxBytes?: number
+  /** For what is encrypted. */
+  readonly opener?: Opener
+}
+
+export function createUnpacker(dictionaries: DictionarySet, options: UnpackerOptions = {}): Unpacker {
+  const { maxBytes = 64 * 1024 * 1024, opener = NO_KEYRING } = options
   const contexts = new Map<string, DCtx>()
   const contextFor = (id: string): DCtx => {
     let context = contexts.get(id)
@@ -188,7 +207,8 @@ export function createUnpacker(dictionaries: DictionarySet, maxBytes = 64 * 1024
     return { headers, body }
   }
   return {
-    unpack(record) {
+    unpack(stored) {
+      const record = openBody(opener, stored)
       if (record.encoding === 'folded') {
         const { headers, body } = unfold(record)
         return { headers, body: Buffer.from(body) }
@@ -198,7 +218,8 @@ export function createUnpacker(dictionaries: DictionarySet, maxBytes = 64 * 1024
       const newline = content.indexOf(NEWLINE)
       return { headers: headersOf(record.id, content, newline), body: content.subarray(newline + 1) }
     },
-    unpackInto(record, target) {
+    unpackInto(stored, target) {
+      const record = openBody(opener, stored)
       if (record.encoding === 'folded') {
         const { headers, body } = unfold(record)
         if (body.length > target.length) return undefined

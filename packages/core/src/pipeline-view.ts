@@ -9,6 +9,7 @@ import type { Adapter } from './adapters/adapter.ts'
 import type { Clock } from './clock.ts'
 import type { Dictionary, DictionarySet } from './dictionaries.ts'
 import { type EventId, eventIdBytes } from './event.ts'
+import type { Opener, Sealing } from './keyring/keyring.ts'
 import type { PartitionKeys } from './keys.ts'
 import type { UnpackedBody } from './packing.ts'
 import type { Partition } from './partition.ts'
@@ -58,6 +59,10 @@ export interface PipelineViewOptions {
   /** Largest body, bytes. */
   readonly maxBodyBytes: number
   readonly clock: Clock
+  /** For what is encrypted. */
+  readonly opener?: Opener
+  /** Undefined = what is learned of events is not encrypted. */
+  readonly sealing?: Sealing | undefined
 }
 
 /** The bytes as sent; or `gone`: settled, and no longer held. */
@@ -74,7 +79,7 @@ export interface PipelineView {
   reports(): Promise<readonly ConsumerReport[]>
   /** undefined when nobody knows the event (or it was forgotten). Throws `RangeError` for what is not an event id. */
   find(id: EventId): Promise<EventDocument | undefined>
-  /** As `find`; also throws Fault DICTIONARY_MISSING or RECORD_CORRUPT when the bytes are there and cannot be read. */
+  /** As `find`; also throws what isUnreadable (packing.ts) tells when the bytes are there and cannot be read. */
   raw(id: EventId): Promise<RawEvent | undefined>
   /** The bytes that a dead letter carries, by letter id or event id; undefined when there is no readable one. */
   rawLetter(id: string): Promise<UnpackedBody | undefined>
@@ -192,6 +197,7 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
       partitions,
       body,
       starters: options.starters,
+      sealing: options.sealing,
     }),
     breakers,
     async resetBreaker(tool) {

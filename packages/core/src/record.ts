@@ -7,7 +7,8 @@
  *   tenant, tool, type
  *   at    received at the gateway, ms since the epoch
  *   k     evidence locator, 16 bytes; empty when it is the id's own bytes (derived ids)
- *   enc   'folded', 'zstd' or 'plain': how `body` is packed; newer versions may know others
+ *   enc   'folded', 'zstd' or 'plain': how `body` is packed; 'sealed-…': and then encrypted (sealing.ts); newer versions
+ *         may know others
  *   dict  id of the zstd dictionary, or ''
  *   body  kept headers and raw body, packed together (see packing.ts and ADR 0002)
  *   tp    traceparent, or ''
@@ -19,7 +20,8 @@ import { Fault, isFault } from './faults.ts'
 
 const RECORD_VERSION = '1'
 
-export type Encoding = 'folded' | 'zstd' | 'plain'
+export type Packing = 'folded' | 'zstd' | 'plain'
+export type Encoding = Packing | `sealed-${Packing}`
 
 export interface EventRecord {
   readonly id: EventId

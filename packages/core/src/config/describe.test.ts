@@ -74,6 +74,7 @@ describe('the description of the configuration', () => {
       ...TOOLS.map((tool) => `webhook.security.signature_secrets.${tool}`),
       'webhook.security.tenant_secrets',
       'webhook.security.encryption_master_key',
+      'webhook.security.encryption_previous_master_keys',
       'webhook.ops.token',
       'webhook.context_lifecycle.s3.access_key_id',
       'webhook.context_lifecycle.s3.secret_access_key',

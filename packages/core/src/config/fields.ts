@@ -365,13 +365,16 @@ function readSecrets(found: unknown, options: SecretOptions): string[] | Unreada
 }
 
 /** One secret, or a list of them while they are being rotated: any of them counts. Null when there is none. */
-export function secrets(options: Common): Field<string[] | null> {
+export function secrets(
+  options: Common & Pick<SecretOptions, 'minLength' | 'empty'>,
+): Field<string[] | null> {
+  const least = options.minLength === undefined ? '' : ` of at least ${options.minLength} characters`
   return field<string[] | null>({
     ...options,
     kind: 'secret',
     secret: true,
-    empty: 'refused',
-    allowed: 'text that is not empty, or a list of such texts while a secret is being rotated',
+    empty: options.empty ?? 'refused',
+    allowed: `text${least} that is not empty, or a list of such texts while a secret is being rotated`,
     range: 'one, or a list',
     fallback: null,
     read: (found) => readSecrets(found, options),

@@ -18,12 +18,6 @@ const MIGRATION = 'the migration from SQS'
 
 export const REFUSED: readonly Refused[] = [
   {
-    path: 'webhook.security.encryption_enabled',
-    when: isTrue,
-    comes: 'Encryption of payloads comes with the security layer',
-    until: 'leave it unset or set it to false',
-  },
-  {
     path: 'webhook.migration.backend',
     when: (value) => value !== 'redis',
     comes: `SQS comes with ${MIGRATION}`,
@@ -57,7 +51,6 @@ export const IDLE: readonly Idle[] = [
   { path: 'observability.tracing', until: takesEffect('tracing is') },
   { path: 'observability.metrics.push_gateway', until: takesEffect('the push of metrics is') },
   { path: 'observability.metrics.push_interval', until: takesEffect('the push of metrics is') },
-  { path: 'webhook.security.encryption_master_key', until: takesEffect('encryption of payloads is') },
 ]
 
 /** Settings of another runtime. These stay. */

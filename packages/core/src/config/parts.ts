@@ -50,14 +50,32 @@ export function redisPlace(config: Config, keys: PartitionKeys = keysOf(config))
   return { url: redis.url }
 }
 
+/** How to connect to the Redis server of the keyring. Throws Fault CONFIG_INVALID when a TLS file cannot be used. */
+export function keyringSettings(config: Config, url: string, name: string): RedisSettings {
+  const { redis } = config.webhook
+  return {
+    url,
+    tls: url.startsWith('rediss:') ? tlsFilesOf(config) : undefined,
+    commandTimeoutMs: redis.command_timeout,
+    connectTimeoutMs: redis.connect_timeout,
+    reconnectMaxDelayMs: redis.reconnect_max_delay,
+    name,
+  }
+}
+
 /** The files for TLS to Redis; undefined for plain TCP. Throws Fault CONFIG_INVALID when one cannot be used. */
-function tlsFiles({ webhook: { redis } }: Config): TlsFiles | undefined {
+function tlsFiles(config: Config): TlsFiles | undefined {
+  const { redis } = config.webhook
   if (
     !redis.tls_enabled &&
     (redis.cluster_enabled || redis.sentinel_enabled || !redis.url.startsWith('rediss:'))
   ) {
     return undefined
   }
+  return tlsFilesOf(config)
+}
+
+function tlsFilesOf({ webhook: { redis } }: Config): TlsFiles {
   const files: TlsFiles = {
     caFile: redis.tls_ca_file ?? undefined,
     certFile: redis.tls_cert_file ?? undefined,

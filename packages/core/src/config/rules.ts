@@ -166,10 +166,44 @@ export const FIT: readonly Rule[] = [
       return `a certificate and its key belong together; set webhook.redis.${key === null ? 'tls_key_file' : 'tls_cert_file'} too, or neither`
     },
   },
+  {
+    about: ['webhook.security.keyring_url', 'webhook.security.keyring_directory'],
+    says: 'not together with `keyring_directory`',
+    check({ config: { webhook } }) {
+      const { keyring_url: url, keyring_directory: directory } = webhook.security
+      return url === null || directory === null
+        ? undefined
+        : 'the keyring is in one place; set webhook.security.keyring_url or keyring_directory, not both'
+    },
+  },
 ]
 
 /** What production asks for. */
 export const PRODUCTION: readonly Rule[] = [
+  {
+    about: ['webhook.security.encryption_master_key', 'webhook.security.encryption_enabled'],
+    says: 'with `encryption_enabled`, must be set (ENCRYPTION_MASTER_KEY)',
+    check({ config: { webhook } }) {
+      const { encryption_enabled: enabled, encryption_master_key: master } = webhook.security
+      return enabled && master === null
+        ? 'production makes no master key; set ENCRYPTION_MASTER_KEY to what `openssl rand -base64 48` makes'
+        : undefined
+    },
+  },
+  {
+    about: [
+      'webhook.security.keyring_url',
+      'webhook.security.keyring_directory',
+      'webhook.security.encryption_enabled',
+    ],
+    says: 'with `encryption_enabled`, this or `keyring_directory` must be set',
+    check({ config: { webhook } }) {
+      const { keyring_url: url, keyring_directory: directory, encryption_enabled: enabled } = webhook.security
+      return enabled && url === null && directory === null
+        ? 'production encrypts only with a keyring in a place that was chosen, which every process sees and no long backup holds; set WEBHOOK_KEYRING_URL or WEBHOOK_KEYRING_DIRECTORY'
+        : undefined
+    },
+  },
   {
     about: ['webhook.ops.token'],
     says: 'must be set (OPS_TOKEN)',

@@ -69,7 +69,7 @@ export interface ParkRequest {
   /** ms from now (Redis' now) until it is due */
   readonly delayMs: number
   readonly attempts: number
-  readonly reason: 'retry' | 'breaker' | 'dictionary' | 'newer'
+  readonly reason: 'retry' | 'breaker' | 'dictionary' | 'key' | 'newer'
   readonly error: string
   readonly evidence: EvidencePlace
   /** Redis time, ms. */

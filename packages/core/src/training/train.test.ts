@@ -97,7 +97,7 @@ describe('packing with what was learned', () => {
     const set = createDictionarySet(new Map())
     set.learn(new Map([['acme/github', dictionary]]))
     const packed = createPacker(set, 3).pack('github', [['a', 'b']], body, 'acme')
-    const record = { id: 'evt_x', ...packed }
+    const record = { id: 'evt_x', tenant: 'acme', tool: 'github', type: 'push', receivedAt: 1, ...packed }
     expect(createUnpacker(set).unpack(record).body).toEqual(body)
   })
 })

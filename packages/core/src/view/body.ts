@@ -4,7 +4,8 @@ import type { Adapter, Subject } from '../adapters/adapter.ts'
 import { parseBody } from '../adapters/parse.ts'
 import { type DictionarySet, fetchDictionary } from '../dictionaries.ts'
 import type { Header } from '../event.ts'
-import { messageOf } from '../faults.ts'
+import { isFault, messageOf } from '../faults.ts'
+import { NO_KEYRING, type Opener } from '../keyring/keyring.ts'
 import { createUnpacker, isUnreadable, type UnpackedBody } from '../packing.ts'
 import type { Partition } from '../partition.ts'
 import type { EventRecord } from '../record.ts'
@@ -32,17 +33,29 @@ export interface BodyOpenerOptions {
   readonly adapters: ReadonlyMap<string, Adapter>
   /** Largest body, bytes. */
   readonly maxBodyBytes: number
+  /** For what is encrypted. */
+  readonly opener?: Opener
 }
 
 /** Headers stand beside the body in its frame; nobody sends more of them than this, bytes. */
 const HEADERS_ALLOWANCE = 1 << 20
 
 export function createBodyOpener(options: BodyOpenerOptions): BodyOpener {
-  const { dictionaries, adapters, maxBodyBytes } = options
-  const unpacker = createUnpacker(dictionaries, maxBodyBytes + HEADERS_ALLOWANCE)
-  const open = async ({ link, keys }: Partition, record: EventRecord): Promise<UnpackedBody> => {
-    if (record.dictionary !== '') await fetchDictionary(link, keys, dictionaries, record.dictionary)
+  const { dictionaries, adapters, maxBodyBytes, opener = NO_KEYRING } = options
+  const unpacker = createUnpacker(dictionaries, { maxBytes: maxBodyBytes + HEADERS_ALLOWANCE, opener })
+  const openNow = async ({ link, keys }: Partition, record: EventRecord): Promise<UnpackedBody> => {
+    const { dictionary, tenant } = record
+    if (dictionary !== '') await fetchDictionary(link, keys, dictionaries, dictionary, tenant, opener)
     return unpacker.unpack(record)
+  }
+  const open = async (partition: Partition, record: EventRecord): Promise<UnpackedBody> => {
+    try {
+      return await openNow(partition, record)
+    } catch (error) {
+      if (!isFault(error, 'KEY_MISSING')) throw error
+      await opener.lookAgain(record.tenant)
+      return openNow(partition, record)
+    }
   }
   return {
     open,

@@ -5,8 +5,10 @@ import {
   type LearnedNote,
   ownerOf,
   readLearned,
+  sealDictionary,
   takeLearned,
 } from '../dictionaries.ts'
+import type { Sealing } from '../keyring/keyring.ts'
 import { createContentMaker, isUnreadable } from '../packing.ts'
 import type { Partition } from '../partition.ts'
 import { decodeRecord, type EventRecord } from '../record.ts'
@@ -37,7 +39,10 @@ export interface Dictionaries {
   list(): Promise<readonly DictionaryDocument[]>
   /** Makes a dictionary out of events that the streams still hold. Nothing is changed. */
   train(request: TrainingRequest): Promise<Training>
-  /** Publishes a trained dictionary in every partition; gateways use it within webhook.compression.refresh_interval. */
+  /**
+   * Publishes a trained dictionary in every partition, sealed where events are; gateways use it within
+   * webhook.compression.refresh_interval. Throws as `Sealing.prepare`.
+   */
   use(tenant: string, tool: string, training: Extract<Training, { kind: 'trained' }>): Promise<void>
   /** New events are packed with the starter again; false when there was no learned one. The bytes stay published. */
   drop(tenant: string, tool: string): Promise<boolean>
@@ -48,6 +53,8 @@ export interface DictionariesOptions {
   readonly body: BodyOpener
   /** The bundled starters, by tool. */
   readonly starters: ReadonlyMap<string, Dictionary>
+  /** Undefined = events are not encrypted, and what is learned of them is not. */
+  readonly sealing?: Sealing | undefined
 }
 
 /** Entries read at once: some hundred KB. */
@@ -56,7 +63,7 @@ const PAGE = 200
 const SCAN_COUNT = 1_000
 
 export function createDictionaries(options: DictionariesOptions): Dictionaries {
-  const { partitions, body, starters } = options
+  const { partitions, body, starters, sealing } = options
   const contentOf = createContentMaker()
 
   /** Ids of the published dictionaries, with the number of partitions that have each. */
@@ -161,7 +168,9 @@ export function createDictionaries(options: DictionariesOptions): Dictionaries {
     async use(tenant, tool, { dictionary, learnedFrom, before, after }) {
       const [first] = partitions
       if (first === undefined) throw new TypeError('there is no partition')
-      await giveLearned(partitions, ownerOf(tenant, tool), dictionary, {
+      await sealing?.prepare(tenant)
+      const given = sealing === undefined ? dictionary : sealDictionary(sealing, tenant, dictionary)
+      await giveLearned(partitions, ownerOf(tenant, tool), given, {
         id: dictionary.id,
         at: await redisTime(first.link),
         bytes: dictionary.bytes.length,

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import { dedupeWindows, keysOf, longMemory } from '../config/parts.ts'
 import type { Config } from '../config/schema.ts'
 import { createDictionarySet, loadBundledDictionaries } from '../dictionaries.ts'
+import { NO_KEYRING, type Sealing } from '../keyring/keyring.ts'
 import type { Partition } from '../partition.ts'
 import type { PipelineViewOptions } from '../pipeline-view.ts'
 
@@ -15,6 +16,7 @@ export function pipelineViewOptions(
   config: Config,
   partitions: readonly Partition[],
   clock: Clock,
+  keyring?: Sealing,
 ): PipelineViewOptions {
   const { deduplication, security } = config.webhook
   const window = dedupeWindows(config)
@@ -31,5 +33,7 @@ export function pipelineViewOptions(
     adapters: ADAPTERS,
     maxBodyBytes: security.max_payload_size * DECOMPRESSED_FACTOR,
     clock,
+    opener: keyring ?? NO_KEYRING,
+    sealing: security.encryption_enabled ? keyring : undefined,
   }
 }

@@ -11,6 +11,7 @@ import {
   size,
   tenantSecrets,
   text,
+  url,
 } from '../fields.ts'
 import { perTool, TOOLS, type Tool } from '../tools.ts'
 
@@ -155,15 +156,53 @@ export function securitySection() {
       env: 'WEBHOOK_AUDIT_SIGNING_KEY_FILE',
     }),
     encryption_enabled: boolean({
-      meaning: 'Encrypt payloads (AES-256-GCM) before they reach Redis.',
+      meaning:
+        'Encrypt payloads (AES-256-GCM, a key for each tenant) before they reach Redis or the spool. What is encrypted stays readable while the master key is set, also when this is false again.',
       default: false,
       env: 'WEBHOOK_ENCRYPTION_ENABLED',
     }),
     encryption_master_key: secret({
-      meaning: 'Key that the keys of the tenants are derived from.',
-      allowed: 'at least 32 characters',
+      meaning:
+        'Key that the keys of the tenants are derived from, together with a salt of each in the keyring.',
+      allowed: 'at least 32 characters, as random as `openssl rand -base64 48` makes them',
       minLength: 32,
       env: 'ENCRYPTION_MASTER_KEY',
+    }),
+    encryption_previous_master_keys: secrets({
+      meaning:
+        'Earlier master keys, as long as something is encrypted that depends on them; new keys do not.',
+      minLength: 32,
+      empty: 'unset',
+      env: 'ENCRYPTION_PREVIOUS_MASTER_KEYS',
+    }),
+    keyring_directory: text({
+      meaning:
+        'Directory of the keyring, where every process of Weir sees it, and no backup of the events or of anything that is kept for long does; null = `keyring` in `webhook.data_dir`.',
+      default: null,
+      env: 'WEBHOOK_KEYRING_DIRECTORY',
+    }),
+    keyring_url: url({
+      meaning:
+        'A Redis server of its own for the keyring, in place of a directory: not the one that holds the events, whose backups would hold the keys too. With rediss:// the TLS files of `webhook.redis` are used.',
+      default: null,
+      schemes: ['redis:', 'rediss:'],
+      example: 'rediss://keyring:6379/0',
+      env: 'WEBHOOK_KEYRING_URL',
+    }),
+    keyring_refresh: duration({
+      meaning:
+        'How often the keyring is looked at: so long rotated keys take to be used, and destroyed ones to be forgotten.',
+      default: '10s',
+      min: '100ms',
+      max: '1h',
+    }),
+    keyring_max_tenants: integer({
+      meaning:
+        'For how many tenants keys are made at most, because whoever can sign for a tool can name tenants; events of further ones get 503.',
+      unit: 'tenants',
+      default: 10_000,
+      min: 1,
+      max: 1_000_000,
     }),
   })
 }
