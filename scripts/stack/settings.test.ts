@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TOOLS } from '@weir/core/config/tools'
+import { masterKeyProblem } from '@weir/security/master-key'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { appPlans } from './plan.ts'
 import { readStartSettings, type StartSettings } from './settings.ts'
@@ -65,6 +66,17 @@ describe('the settings of start', () => {
       ].join('\n'),
     )
     expect(freshSecrets).toEqual(['GITHUB_WEBHOOK_SECRET'])
+  })
+
+  it('make a master key where encryption is switched on, which may be read by its owner alone', async () => {
+    const env = { WEBHOOK_ENCRYPTION_ENABLED: 'true', OPS_TOKEN: 'given', ...given() }
+    const { madeSecrets, config } = await read(env)
+    expect(Object.keys(madeSecrets)).toEqual(['ENCRYPTION_MASTER_KEY'])
+    expect(masterKeyProblem(madeSecrets.ENCRYPTION_MASTER_KEY as string)).toBeUndefined()
+    expect(config.webhook.security.encryption_master_key).toBe(madeSecrets.ENCRYPTION_MASTER_KEY)
+    expect((await read(env)).madeSecrets).toEqual(madeSecrets)
+    const inFile = 'webhook: { security: { encryption_master_key: Zk3v0qXo9dT1uB7sYw5LmN8rHc2JfPgA } }'
+    expect((await read(env, inFile)).madeSecrets).toEqual({})
   })
 
   it('make none in production, which does not run without the token', async () => {

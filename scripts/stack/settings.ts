@@ -60,14 +60,17 @@ export async function readStartSettings({ env, root, cwd }: StartInput): Promise
   }
 }
 
-/** Variables of the secrets without which somebody would be refused: the signing tools', and the operators' token. */
+/** Variables of the secrets without which something would be refused: the signing tools', the operators', the master key. */
 function missingSecrets(config: Config): string[] {
   const { tools, security, ops } = config.webhook
-  const missing = TOOLS.filter((tool) => {
+  const missing: string[] = TOOLS.filter((tool) => {
     const wanted = tools[tool].enabled && tools[tool].signature === 'auto'
     return wanted && security.signature_secrets[tool] === null
   }).map((tool) => `${tool.toUpperCase()}_WEBHOOK_SECRET`)
-  return ops.token === null ? [...missing, 'OPS_TOKEN'] : missing
+  if (ops.token === null) missing.push('OPS_TOKEN')
+  if (security.encryption_enabled && security.encryption_master_key === null)
+    missing.push('ENCRYPTION_MASTER_KEY')
+  return missing
 }
 
 function defined(env: Readonly<Record<string, string | undefined>>): Record<string, string> {

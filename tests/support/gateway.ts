@@ -14,11 +14,14 @@ import { loadConfig } from '@weir/core/config/load'
 import { keysOf, redisSettings } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
+import { type Encryption, gatewayEncryption, keyringLog } from '@weir/core/keyring/configured'
+import type { Opener } from '@weir/core/keyring/keyring'
 import { createUnpacker, type UnpackedBody } from '@weir/core/packing'
 import { decodeRecord, type EventRecord } from '@weir/core/record'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { signGithub } from '@weir/security/github'
+import { createTenantCipher } from '@weir/security/tenant-cipher'
 import type { Redis } from 'ioredis'
 import { expect } from 'vitest'
 import { createGateway, type Gateway } from '../../apps/ingest/src/gateway.ts'
@@ -51,6 +54,7 @@ export interface TestGateway {
   readonly gateway: Gateway
   readonly link: RedisLink
   readonly spool: Spool | undefined
+  readonly encryption: Encryption | undefined
   readonly metrics: GatewayMetrics
   /** Lines of its log, parsed. */
   readonly log: readonly Readonly<Record<string, unknown>>[]
@@ -124,7 +128,17 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
         onFault: (fault) => log.error({ event: 'spool', code: fault.code }, fault.message),
       })
     : undefined
-  const dictionaries = createDictionarySet(loadBundledDictionaries())
+  const encryption = gatewayEncryption(config, {
+    cipherOf: createTenantCipher,
+    name: `weir-gateway-keyring:${name}`,
+    clock: systemClock,
+    tell: keyringLog(log),
+    onError: () => undefined,
+  })
+  const dictionaries = createDictionarySet(
+    loadBundledDictionaries(),
+    (tenant, sealed) => encryption?.keyring.isCurrent(tenant, sealed) === true,
+  )
   if (spool !== undefined) await keepDictionaries(dictionaries, spoolSettings.directory)
   const connect = (partition: number) =>
     connectRedis(redisSettings(config, keysOf(config, partition), `weir-gateway:${name}`))
@@ -134,6 +148,7 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
     link,
     connect,
     spool,
+    encryption,
     owners: spool === undefined ? NO_OWNERS : await enterOwner(spoolSettings.directory, name),
     auditor: configuredAuditor(config, {
       partition: { link, keys: keysOf(config, 0) },
@@ -165,6 +180,7 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
       gateway,
       link,
       spool,
+      encryption,
       metrics,
       log: lines,
       async counter(counter, labels = '') {
@@ -290,9 +306,9 @@ export interface StoredEvent extends EventRecord, UnpackedBody {
 }
 
 /** Every event of the stream, opened. */
-export async function storedEvents(redis: Redis): Promise<StoredEvent[]> {
+export async function storedEvents(redis: Redis, opener?: Opener): Promise<StoredEvent[]> {
   const dictionaries = createDictionarySet(loadBundledDictionaries())
-  const unpacker = createUnpacker(dictionaries)
+  const unpacker = createUnpacker(dictionaries, opener && { opener })
   const entries = await redis.xrangeBuffer('webhook-events', '-', '+')
   return entries.map(([streamId, fields]) => {
     const record = decodeRecord(fields)

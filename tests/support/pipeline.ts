@@ -25,11 +25,13 @@ import {
   locatorOf,
   mintEventId,
 } from '../../packages/core/src/event.ts'
+import type { Sealing } from '../../packages/core/src/keyring/keyring.ts'
 import type { PartitionKeys } from '../../packages/core/src/keys.ts'
 import { createPacker } from '../../packages/core/src/packing.ts'
 import { openPipelineView, type PipelineView } from '../../packages/core/src/pipeline-view.ts'
 import { decodeRecord, encodeRecord } from '../../packages/core/src/record.ts'
 import { connectRedis, type RedisLink, type RedisReply } from '../../packages/core/src/redis/link.ts'
+import { sealBody } from '../../packages/core/src/sealing.ts'
 import { createAdmitter } from '../../packages/core/src/stream/admit.ts'
 import { evidencePlace } from '../../packages/core/src/stream/evidence.ts'
 import { ensureGroup } from '../../packages/core/src/stream/group.ts'
@@ -86,6 +88,8 @@ export interface TestPipeline {
 export interface PipelineOptions {
   /** Dictionaries that events are packed with; default: the bundled ones. */
   readonly dictionaries?: DictionarySet
+  /** Events are encrypted with it; default: they are not. */
+  readonly sealing?: Sealing
 }
 
 const CONNECT_TIMEOUT_MS = 5_000
@@ -154,7 +158,10 @@ async function pipelineOn(link: RedisLink, options: PipelineOptions): Promise<Te
         body,
         traceparent: '',
       }
-      const fields = encodeRecord(event, packer.pack(tool, headers, body))
+      const packed = packer.pack(tool, headers, body, tenant)
+      await options.sealing?.prepare(tenant)
+      const stored = options.sealing === undefined ? packed : sealBody(options.sealing, event, packed)
+      const fields = encodeRecord(event, stored)
       const outcome = await admitter.admit(link, {
         id,
         tool,

@@ -4,6 +4,7 @@ import { auditLog, configuredAuditor } from '@weir/core/audit/configured'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
 import { Fault, isFault, messageOf } from '@weir/core/faults'
+import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
 import { connectPartition, type Partition } from '@weir/core/partition'
 import { openPipelineView } from '@weir/core/pipeline-view'
 import { SINGLE_PLAN } from '@weir/core/plan'
@@ -11,6 +12,7 @@ import { createPlanKeeper } from '@weir/core/plan-keeper'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
+import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { pino } from 'pino'
 import { createOpsServer } from './server.ts'
 
@@ -61,8 +63,15 @@ async function main(): Promise<void> {
         onError: (error) => log.error({ err: messageOf(error) }, 'the plan of partitions cannot be read'),
       })
     : undefined
+  const keyring = configuredKeyring(config, {
+    cipherOf: createTenantCipher,
+    name: `weir-console-keyring:${process.pid}`,
+    clock: systemClock,
+    tell: keyringLog(log),
+    onError: createErrorTeller(log).tell,
+  })?.keyring
   const view = openPipelineView({
-    ...pipelineViewOptions(config, partitions, systemClock),
+    ...pipelineViewOptions(config, partitions, systemClock, keyring),
     plan: () => (redis.cluster_enabled ? plans?.plan : SINGLE_PLAN),
   })
   const audit = configuredAuditor(config, {
@@ -89,6 +98,7 @@ async function main(): Promise<void> {
     await server.close()
     await plans?.stop()
     await audit.close()
+    await keyring?.stop()
     await Promise.all(partitions.map(({ link }) => link.close()))
     log.info('stopped')
     process.exit(0)
@@ -98,6 +108,7 @@ async function main(): Promise<void> {
 
   plans?.start()
   audit.start()
+  await keyring?.start()
   // The first questions come at once: a moment for the connection, but Redis need not be there.
   await Promise.race([
     Promise.all(partitions.map(({ link }) => link.ready())),

@@ -73,6 +73,16 @@ export const PROBLEMS = {
     title: 'The dictionary that the event was packed with is missing',
     advice: 'Start a gateway of the version that packed it; it publishes its dictionaries.',
   },
+  KEY_MISSING: {
+    status: 503,
+    title: 'The key that the event was encrypted with is missing',
+    advice: 'Give this program the master keys and the keyring that the gateways have.',
+  },
+  KEY_DESTROYED: {
+    status: 410,
+    title: 'The key that the event was encrypted with was destroyed',
+    advice: 'Nobody can read it any more.',
+  },
   RECORD_NEWER: {
     status: 503,
     title: 'The event was packed by a newer version',

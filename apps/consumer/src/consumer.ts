@@ -10,9 +10,11 @@ import type { Clock } from '@weir/core/clock'
 import { type DictionarySet, fetchDictionary, publishDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
 import type { Handler } from '@weir/core/handlers/handler'
+import { NO_KEYRING, type Opener } from '@weir/core/keyring/keyring'
 import type { PartitionKeys } from '@weir/core/keys'
 import { createUnpacker } from '@weir/core/packing'
 import type { RedisLink } from '@weir/core/redis/link'
+import { isSealed } from '@weir/core/sealing'
 import type { DedupeWindow } from '@weir/core/stream/admit'
 import { BREAKER_GAUGE } from '@weir/core/stream/breaker'
 import { evidencePlace } from '@weir/core/stream/evidence'
@@ -82,6 +84,8 @@ export interface ConsumerDeps {
   readonly adapters: ReadonlyMap<string, Adapter>
   readonly handlers: readonly Handler[]
   readonly dictionaries: DictionarySet
+  /** For what is encrypted. */
+  readonly opener?: Opener | undefined
   readonly memory: LongMemoryOptions
   readonly window: (tool: string) => DedupeWindow
   readonly evidenceShards: number
@@ -112,7 +116,7 @@ export interface Consumer {
 const TIMEOUT_CHECK_MS = 100
 const RETRY_POLL_MS = 500
 const BREAKER_REFRESH_MS = 1_000
-const DICTIONARY_RETRY_MS = 10_000
+const NEEDS_RETRY_MS = 10_000
 /** Pause before Redis, which did not answer a question, is asked again, ms. */
 const ASK_AGAIN_MS = 200
 /** Smallest limit of unpacked bodies, bytes: events accepted under a larger max_payload_size must stay readable. */
@@ -120,6 +124,7 @@ const MIN_UNPACKED_LIMIT = 64 * 1024 * 1024
 
 export function createConsumer(deps: ConsumerDeps): Consumer {
   const { name, link, blocking, keys, settings, adapters, memory, clock, log, metrics, dictionaries } = deps
+  const { opener = NO_KEYRING } = deps
   const leaseToken = name
   /** Aborted when nothing new is to be taken up. */
   const stopping = new AbortController()
@@ -138,7 +143,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     settings.backoff.maxMs,
     settings.breaker.openDurationMs,
     probeLeaseMs,
-    DICTIONARY_RETRY_MS,
+    NEEDS_RETRY_MS,
   )
   const redisClock = createRedisClock({
     link,
@@ -215,7 +220,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     settle: settler.settle,
     decoder: createDecoder(
       adapters,
-      createUnpacker(dictionaries, Math.max(MIN_UNPACKED_LIMIT, settings.maxBodyBytes)),
+      createUnpacker(dictionaries, { maxBytes: Math.max(MIN_UNPACKED_LIMIT, settings.maxBodyBytes), opener }),
       settings.maxBodyBytes,
     ),
     fanOut: createFanOut(deps.handlers),
@@ -237,8 +242,12 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     },
     wasSettled: async ({ record: { locator } }) =>
       (await wasSettled(link, memory, redisNow(), locator)) || (await deps.settledElsewhere(locator)),
-    fetchDictionary: (id) => fetchDictionary(link, keys, dictionaries, id),
-    dictionaryRetryMs: DICTIONARY_RETRY_MS,
+    async fetchNeeds(record) {
+      const { dictionary, tenant } = record
+      if (isSealed(record)) await opener.lookAgain(tenant)
+      if (dictionary !== '') await fetchDictionary(link, keys, dictionaries, dictionary, tenant, opener)
+    },
+    needsRetryMs: NEEDS_RETRY_MS,
     async redisAgain(signal) {
       await clock.wait(ASK_AGAIN_MS, signal)
       await background('wait for Redis', () => link.ready(signal))
@@ -248,7 +257,9 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
       const { tool } = item.record
       metrics.processing.observe(tool, seconds, outcome.kind)
       metrics.attempts.add(tool, outcome.kind, 1)
-      if (outcome.kind === 'park' && outcome.reason === 'dictionary') metrics.missingDictionary.inc()
+      if (outcome.kind !== 'park') return
+      if (outcome.reason === 'dictionary') metrics.missingDictionary.inc()
+      else if (outcome.reason === 'key') metrics.missingKey.inc()
     },
   })
 

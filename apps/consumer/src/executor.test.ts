@@ -89,10 +89,10 @@ function world(
     confirm: async () => true,
     mayBeSettled: () => false,
     wasSettled: async () => false,
-    fetchDictionary: async (id) => {
-      throw new Fault('DICTIONARY_MISSING', `no ${id}`)
+    fetchNeeds: async ({ dictionary }) => {
+      throw new Fault('DICTIONARY_MISSING', `no ${dictionary}`)
     },
-    dictionaryRetryMs: 10_000,
+    needsRetryMs: 10_000,
     redisAgain: (signal) => clock.wait(200, signal),
     redact: (text) => text.replaceAll('hunter2', '[redacted]'),
     onRun: () => undefined,
@@ -318,7 +318,7 @@ describe('time', () => {
       },
       {
         decoder: createDecoder(ADAPTERS, createUnpacker(known), 1_000),
-        fetchDictionary: async () => {
+        fetchNeeds: async () => {
           await fetched.promise
           known.add(dictionary)
         },

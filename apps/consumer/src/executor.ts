@@ -8,13 +8,15 @@
  *   settled already under another entry (waited longer than its window) → superseded
  *   stages succeed                  → settled
  *   PermanentError, malformed       → dead
- *   dictionary missing, or packed by a newer version → parked, no attempt used, loud
+ *   key or dictionary missing, or packed by a newer version → parked, no attempt used, loud
+ *   its key was destroyed           → dead
  *   consumer stops                  → parked, due now, no attempt used
  *   anything else, or out of time   → parked with backoff; after max_retries → dead
  */
 import type { Clock } from '@weir/core/clock'
-import { Fault, isFault, messageOf } from '@weir/core/faults'
+import { Fault, type FaultCode, isFault, messageOf } from '@weir/core/faults'
 import { type HandlerEvent, PermanentError } from '@weir/core/handlers/handler'
+import type { EventRecord } from '@weir/core/record'
 import type { Logger } from 'pino'
 import { type Backoff, retryDelay } from './backoff.ts'
 import type { Breakers } from './breakers.ts'
@@ -48,10 +50,10 @@ export interface ExecutorOptions {
   /** Might this event have been settled under another entry? Cheap and local; true asks Redis. */
   readonly mayBeSettled: (item: HeldItem) => boolean
   readonly wasSettled: (item: HeldItem) => Promise<boolean>
-  /** Fetches a dictionary from Redis; rejects with Fault DICTIONARY_MISSING. */
-  readonly fetchDictionary: (id: string) => Promise<unknown>
-  /** Delay until a missing dictionary is looked for again, ms. */
-  readonly dictionaryRetryMs: number
+  /** Fetches the key and the dictionary that a record needs; rejects with the Fault that says which is missing. */
+  readonly fetchNeeds: (record: EventRecord) => Promise<unknown>
+  /** Delay until what is missing is looked for again, ms. */
+  readonly needsRetryMs: number
   /** Resolves when Redis, which did not answer, is worth asking again; at once when the signal aborts. */
   readonly redisAgain: (signal: AbortSignal) => Promise<void>
   /** Takes secrets out of a message. */
@@ -85,13 +87,18 @@ interface Verdict {
   readonly judged: 'success' | 'failure' | 'nothing'
 }
 
+/** What an event waits for that cannot be read yet. */
+const WAITS: Partial<Record<FaultCode, 'key' | 'newer'>> = { KEY_MISSING: 'key', RECORD_NEWER: 'newer' }
+/** Somebody has to do something about these. */
+const LOUD: ReadonlySet<string> = new Set(['dictionary', 'key', 'newer'])
+
 const SETTLED: Outcome = { kind: 'settled' }
 const SUCCESS: Verdict = { outcome: SETTLED, failure: undefined, judged: 'success' }
 const NOT_WANTED: Verdict = { outcome: SETTLED, failure: undefined, judged: 'nothing' }
 
 export function createExecutor(options: ExecutorOptions): Executor {
   const { held, settle, decoder, fanOut, breakers, workers, clock, log, backoff } = options
-  /** Those that wait for something: a handler, a dictionary. */
+  /** Those that wait for something: a handler, a dictionary, a key. */
   const runs = new Set<Run>()
   const down = new AbortController()
   /** What people are told of an error: handlers' errors often quote a request, with its token. */
@@ -102,13 +109,15 @@ export function createExecutor(options: ExecutorOptions): Executor {
     const attempts = item.attempts + 1
     const message = told(error)
     if (isFault(error, 'RECORD_CORRUPT')) return { kind: 'dead', reason: 'corrupt', attempts, error: message }
+    if (isFault(error, 'KEY_DESTROYED'))
+      return { kind: 'dead', reason: 'key-destroyed', attempts, error: message }
     if (error instanceof MalformedEvent)
       return { kind: 'dead', reason: 'malformed', attempts, error: message }
     if (error instanceof PermanentError)
       return { kind: 'dead', reason: 'permanent', attempts, error: message }
     if (isFault(error)) {
-      const delayMs = options.dictionaryRetryMs
-      const reason = isFault(error, 'RECORD_NEWER') ? 'newer' : 'dictionary'
+      const delayMs = options.needsRetryMs
+      const reason = WAITS[error.code] ?? 'dictionary'
       return { kind: 'park', reason, delayMs, attempts: item.attempts, error: message }
     }
     return tryAgain(item, 'handler', message)
@@ -213,19 +222,19 @@ export function createExecutor(options: ExecutorOptions): Executor {
     try {
       event = decoder.decode(item.record, item.attempts + 1)
     } catch (error) {
-      if (isFault(error, 'DICTIONARY_MISSING')) decodeLater(run, conclude)
+      if (isFault(error, 'DICTIONARY_MISSING') || isFault(error, 'KEY_MISSING')) decodeLater(run, conclude)
       else conclude({ outcome: unreadable(item, error), failure: error, judged: 'nothing' })
       return
     }
     attempt(run, event, conclude)
   }
 
-  /** Decodes an event once its dictionary is fetched. */
+  /** Decodes an event once its key and dictionary are fetched. */
   const decodeLater = (run: Run, conclude: (verdict: Verdict) => void): void => {
     const { item } = run
     enroll(run)
     const work = options
-      .fetchDictionary(item.record.dictionary)
+      .fetchNeeds(item.record)
       .then(() => decoder.decode(item.record, item.attempts + 1))
       .then(
         (event) => attempt(run, event, conclude),
@@ -289,7 +298,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const note = ({ item, event }: Run, outcome: Outcome, failure: unknown, seconds: number) => {
     const reason = outcome.kind === 'park' || outcome.kind === 'dead' ? outcome.reason : ''
     const { id, tool, tenant, type } = item.record
-    log[reason === 'dictionary' || reason === 'newer' ? 'error' : 'warn'](
+    log[LOUD.has(reason) ? 'error' : 'warn'](
       {
         event_id: id,
         request_id: event === undefined ? id : requestIdOf(event),

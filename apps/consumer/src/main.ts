@@ -9,10 +9,12 @@ import { loadConfig } from '@weir/core/config/load'
 import { dedupeWindows, keysOf, longMemory, redisSettings } from '@weir/core/config/parts'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
+import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
 import { connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { wasSettled } from '@weir/core/stream/long-memory'
 import { createRedactor } from '@weir/security/redact'
+import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { pino } from 'pino'
 import { createConsumer } from './consumer.ts'
 import { type ConsumerPlace, createConsumers } from './consumers.ts'
@@ -60,6 +62,13 @@ async function main(): Promise<void> {
     return place
   }
 
+  const keyring = configuredKeyring(config, {
+    cipherOf: createTenantCipher,
+    name: `weir-consumer-keyring:${name}`,
+    clock: systemClock,
+    tell: keyringLog(log),
+    onError: createErrorTeller(log).tell,
+  })?.keyring
   const redact = createRedactor({ secrets: secretsIn(config), fields: security.redact_fields })
   const metrics = createConsumerMetrics()
   const workers = createWorkers(c.num_workers)
@@ -99,6 +108,7 @@ async function main(): Promise<void> {
         adapters: ADAPTERS,
         handlers,
         dictionaries,
+        opener: keyring,
         memory: longMemory(config, keys),
         window: dedupeWindows(config),
         evidenceShards: deduplication.evidence_shards,
@@ -118,6 +128,7 @@ async function main(): Promise<void> {
     clock: systemClock,
     log,
   })
+  await keyring?.start()
   await vetting.first()
   const started = systemClock.monotonic()
   const token = config.webhook.ops.token
@@ -147,6 +158,7 @@ async function main(): Promise<void> {
     stopping = true
     log.info({ signal }, 'stopping')
     await consumers.stop()
+    await keyring?.stop()
     await ops?.close()
     log.info('stopped')
     process.exit(0)

@@ -18,6 +18,7 @@ export interface ConsumerMetrics {
   readonly reclaimed: Counter<string>
   readonly ownershipLost: Counter<string>
   readonly missingDictionary: Counter<string>
+  readonly missingKey: Counter<string>
   readonly trimmed: Counter<string>
   readonly held: Gauge<string>
   readonly running: Gauge<string>
@@ -73,6 +74,11 @@ export function createConsumerMetrics(): ConsumerMetrics {
     missingDictionary: new Counter({
       name: 'webhook_dictionary_missing_total',
       help: 'Attempts that had to wait because a compression dictionary is missing',
+      registers,
+    }),
+    missingKey: new Counter({
+      name: 'webhook_key_missing_total',
+      help: 'Attempts that had to wait because the key that the event is encrypted with is missing',
       registers,
     }),
     trimmed: new Counter({

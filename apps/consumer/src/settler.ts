@@ -20,7 +20,7 @@ export type Outcome =
   | { readonly kind: 'superseded' }
   | {
       readonly kind: 'park'
-      readonly reason: 'retry' | 'breaker' | 'dictionary' | 'newer'
+      readonly reason: 'retry' | 'breaker' | 'dictionary' | 'key' | 'newer'
       readonly delayMs: number
       readonly attempts: number
       readonly error: string

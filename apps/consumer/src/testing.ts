@@ -18,10 +18,12 @@ import {
   type HandlerContext,
   type HandlerEvent,
 } from '@weir/core/handlers/handler'
+import type { Sealing } from '@weir/core/keyring/keyring'
 import { type PartitionKeys, partitionKeys } from '@weir/core/keys'
 import { createPacker } from '@weir/core/packing'
 import { encodeRecord, type FieldList } from '@weir/core/record'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
+import { sealBody } from '@weir/core/sealing'
 import { createAdmitter, type DedupeWindow } from '@weir/core/stream/admit'
 import { type DeadLetter, listDeadLetters } from '@weir/core/stream/dead-letters'
 import { type Ledger, readLedger } from '@weir/core/stream/ledger'
@@ -87,6 +89,8 @@ export interface TestEvent {
   readonly derived?: boolean
   /** Packs with this set instead of without a dictionary. */
   readonly dictionaries?: DictionarySet
+  /** Encrypts it; ready for its tenant. */
+  readonly sealing?: Sealing
   readonly receivedAt?: number
 }
 
@@ -323,20 +327,12 @@ export function makeEvent(event: TestEvent = {}): {
   const body = Buffer.from(event.body ?? JSON.stringify({ action: 'opened', delivery }))
   const headers = event.headers ?? [['content-type', 'application/json'] as const]
   const packer = createPacker(event.dictionaries ?? createDictionarySet(new Map()), 1)
+  const receivedAt = event.receivedAt ?? Date.now()
+  const whole = { id, tenant, tool, type, receivedAt, locator, derived, headers, body, traceparent: '' }
+  const packed = packer.pack(tool, headers, body, tenant)
   const fields = encodeRecord(
-    {
-      id,
-      tenant,
-      tool,
-      type,
-      receivedAt: event.receivedAt ?? Date.now(),
-      locator,
-      derived,
-      headers,
-      body,
-      traceparent: '',
-    },
-    packer.pack(tool, headers, body),
+    whole,
+    event.sealing === undefined ? packed : sealBody(event.sealing, whole, packed),
   )
   return { id, locator, body, fields }
 }

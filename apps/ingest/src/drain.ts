@@ -37,8 +37,8 @@ export interface DrainOptions {
   readonly partition: number
   /** Puts a record into the journal of another partition, which it has to wait for. */
   move(partition: number, record: Buffer): Promise<void>
-  /** Sees to it that Redis holds the dictionary with this id ('' = none), which a spooled record needs. */
-  readonly ensureDictionary: (lane: Lane, id: string) => Promise<void>
+  /** Sees to it that Redis holds the dictionary with this id ('' = none), which a spooled record of this tenant needs. */
+  readonly ensureDictionary: (lane: Lane, id: string, tenant: string) => Promise<void>
   /** Where the spool is; records that cannot be read are set aside there. */
   readonly directory: string
   readonly window: (tool: string) => DedupeWindow
@@ -60,14 +60,15 @@ interface Spooled {
   readonly receivedAt: number
   /** Id of the dictionary that it was packed with. */
   readonly dictionary: string
+  readonly tenant: string
 }
 
 /** Throws what decoding threw. */
 function readSpooled(record: Buffer): Spooled {
   const fields = thawFields(record)
-  const { id, tool, locator, derived, dictionary, receivedAt } = decodeRecord(fields)
+  const { id, tenant, tool, locator, derived, dictionary, receivedAt } = decodeRecord(fields)
   const admission = { id, tool, locator, derived, fields, repeat: true, limits: [] }
-  return { admission, receivedAt, dictionary }
+  return { admission, receivedAt, dictionary, tenant }
 }
 
 export function createDrain(options: DrainOptions): Drain {
@@ -164,7 +165,7 @@ export function createDrain(options: DrainOptions): Drain {
   }
 
   async function drainRecord(
-    { admission, receivedAt, dictionary }: Spooled,
+    { admission, receivedAt, dictionary, tenant }: Spooled,
     lane: Lane,
   ): Promise<Drained | undefined> {
     try {
@@ -174,7 +175,7 @@ export function createDrain(options: DrainOptions): Drain {
         const before = await lanes.confirm(admission.locator)
         if (before !== 'new') return before === 'settled' ? 'settled_before' : undefined
       }
-      await options.ensureDictionary(lane, dictionary)
+      await options.ensureDictionary(lane, dictionary, tenant)
       const { outcome, place } = await lanes.admit(admission)
       if (outcome.kind === 'limited') return undefined
       place.witness.saw(admission.fields, outcome.kind === 'accepted' ? outcome.streamId : '')

@@ -8,8 +8,16 @@ import type { Auditor } from '@weir/core/audit/auditor'
 import type { Clock } from '@weir/core/clock'
 import { dedupeWindows, keysOf } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
-import { createDictionarySet, type Dictionary, type DictionarySet, ownerOf } from '@weir/core/dictionaries'
-import { isFault } from '@weir/core/faults'
+import {
+  createDictionarySet,
+  type Dictionary,
+  type DictionarySet,
+  type IsCurrent,
+  usable,
+} from '@weir/core/dictionaries'
+import { Fault, isFault } from '@weir/core/faults'
+import type { Encryption } from '@weir/core/keyring/configured'
+import { NO_KEYRING } from '@weir/core/keyring/keyring'
 import { createPacker } from '@weir/core/packing'
 import type { RedisLink } from '@weir/core/redis/link'
 import { checkSuitability } from '@weir/core/redis/suitability'
@@ -48,6 +56,8 @@ export interface GatewayDeps {
   readonly journals?: Pick<JournalsOptions, 'openOne' | 'left' | 'onJournals'>
   readonly owners: Owners
   readonly secrets: Secrets
+  /** The keyring not yet started. Undefined without a master key. */
+  readonly encryption?: Encryption | undefined
   /** Not yet started. */
   readonly auditor: Auditor
   /** Random bytes: what the audit trail hashes addresses with. */
@@ -64,8 +74,9 @@ export interface GatewayDeps {
 
 export interface Gateway {
   /**
-   * Looks at Redis, then listens. Throws Fault REDIS_UNSUITABLE for a server that must not be used; without an answer
-   * from Redis it starts degraded.
+   * Looks at keyring and Redis, then listens. Throws Fault KEY_MISSING when there are keys of tenants, but the master key is
+   * another one (mistyped, perhaps); REDIS_UNSUITABLE for a server that must not be used. Without an answer from Redis it
+   * starts degraded.
    */
   start(): Promise<{ readonly host: string; readonly port: number }>
   /**
@@ -86,6 +97,9 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const { config, clock, metrics, log } = deps
   const { ingest, security, redis, compression, deduplication, ops } = config.webhook
   const spoolDirectory = deps.spool === undefined ? undefined : ingest.spool.directory
+  const keyring = deps.encryption?.keyring
+  const opener = keyring ?? NO_KEYRING
+  const isCurrent: IsCurrent = (tenant, sealed) => keyring?.isCurrent(tenant, sealed) === true
   const several = redis.cluster_enabled
   const owners = sharedOwners(deps.owners, several ? redis.partitions : 1)
 
@@ -93,7 +107,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
     createLane({
       partition: { keys: keysOf(config, partition), link: linkTo(partition) },
       config,
-      dictionaries: several ? laneDictionaries(deps.dictionaries) : deps.dictionaries,
+      dictionaries: several ? laneDictionaries(deps.dictionaries, isCurrent) : deps.dictionaries,
+      opener,
       spoolDirectory,
       gateway: deps.name,
       owners,
@@ -149,7 +164,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
       spool: journal,
       partition,
       move: (to, record) => (spool as Journals).append(to, record).then(() => drains.get(to)?.wake()),
-      ensureDictionary: ({ packers, link, keys }, id) => packers.ensure(link, keys, id),
+      ensureDictionary: ({ packers, link, keys }, id, tenant) => packers.ensure(link, keys, id, tenant),
       directory: ingest.spool.directory,
       window: dedupeWindows(config),
       batch: ingest.spool.drain_batch,
@@ -212,6 +227,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     suspects: suspectsOf(security),
     refused: refusals.refused,
     packerOf: (locator) => lanes.of(locator)?.packers.current ?? plain,
+    sealing: security.encryption_enabled ? keyring : undefined,
     clock,
     metrics,
     log,
@@ -249,6 +265,10 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
   showGauges({ lanes, spool, taking: takingSpool !== undefined, clock, metrics })
   metrics.gauge('webhook_long_memory_horizon_seconds', () => deduplication.horizon / 1000)
+  if (keyring !== undefined) {
+    metrics.gauge('webhook_keyring_tenants', () => keyring.facts.tenants)
+    metrics.gauge('webhook_keyring_age_seconds', () => (keyring.facts.ageMs ?? Number.NaN) / 1000)
+  }
 
   let stop: Promise<void> | undefined
 
@@ -258,6 +278,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     refusals.stop()
     deps.auditor.note({ action: 'gateway.stop', target: deps.name, outcome: 'done' })
     await deps.auditor.close()
+    await keyring?.stop()
     await Promise.all([...drains.values()].map((drain) => drain.stop()))
     await lanes.stop()
     await spool?.close()
@@ -265,10 +286,15 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
   return {
     async start() {
+      await keyring?.start()
+      for (const [tenant, why] of keyring?.closed ?? [])
+        throw new Fault('KEY_MISSING', `the keys of tenant ${tenant} are of no use here: ${why}`)
       const timeout = AbortSignal.timeout(FIRST_CONNECT_MS)
       try {
         await deps.link.ready(timeout)
         await checkSuitability(deps.link, config.production)
+        for (const warning of (await deps.encryption?.vet(deps.link)) ?? [])
+          log.warn({ event: 'keyring' }, warning)
       } catch (error) {
         if (!isFault(error, 'REDIS_UNAVAILABLE')) throw error
         log.warn({ event: 'redis', reason: error.message }, 'Redis does not answer; starting without it')
@@ -304,11 +330,11 @@ function evidenceMs({ webhook: { consumer, deduplication } }: Config): number {
 }
 
 /** Learned dictionaries are noted by partition: what one of them knows, another may not have yet. */
-function laneDictionaries(base: DictionarySet): DictionarySet {
+function laneDictionaries(base: DictionarySet, isCurrent: IsCurrent): DictionarySet {
   let learned: ReadonlyMap<string, Dictionary> = new Map()
   return {
     ...base,
-    forEvent: (tenant, tool) => learned.get(ownerOf(tenant, tool)) ?? base.forEvent(tenant, tool),
+    forEvent: (tenant, tool) => usable(learned, tenant, tool, isCurrent) ?? base.forEvent(tenant, tool),
     learn(next) {
       learned = next
       for (const dictionary of next.values()) base.add(dictionary)

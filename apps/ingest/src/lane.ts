@@ -8,6 +8,7 @@ import { dedupeWindows, longMemory } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
 import type { DictionarySet } from '@weir/core/dictionaries'
 import { isFault, messageOf } from '@weir/core/faults'
+import type { Opener } from '@weir/core/keyring/keyring'
 import type { Partition } from '@weir/core/partition'
 import { checkSuitability } from '@weir/core/redis/suitability'
 import { type Admission, type Admitter, createAdmitter } from '@weir/core/stream/admit'
@@ -40,6 +41,8 @@ export interface LaneOptions {
   readonly config: Config
   /** Of this lane alone: what it learns holds for its partition. */
   readonly dictionaries: DictionarySet
+  /** For learned dictionaries that are encrypted. */
+  readonly opener: Opener
   /** Where copies of dictionaries lie; undefined without a spool. */
   readonly spoolDirectory: string | undefined
   /** Name of this gateway. */
@@ -77,6 +80,7 @@ export function createLane(options: LaneOptions): Lane {
     level: compression.level,
     maxLearned: compression.learned_dictionaries,
     spoolDirectory: options.spoolDirectory,
+    opener: options.opener,
   })
   // Before the pulse, so that its listeners come first: the numbering and the distrust must precede any event.
   let connection = witness.nextConnection()

@@ -8,9 +8,11 @@ import { loadConfig } from '@weir/core/config/load'
 import { keysOf, redisSettings } from '@weir/core/config/parts'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
+import { gatewayEncryption, keyringLog } from '@weir/core/keyring/configured'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
+import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { collectDefaultMetrics } from 'prom-client'
 import { createGateway } from './gateway.ts'
 import { journalDirectory, journalsIn } from './journals.ts'
@@ -63,7 +65,17 @@ async function main(): Promise<void> {
   if (spool !== undefined) {
     for (const partition of journalsIn(directory)) left.set(partition, await openOne(partition))
   }
-  const dictionaries = createDictionarySet(loadBundledDictionaries())
+  const encryption = gatewayEncryption(config, {
+    cipherOf: createTenantCipher,
+    name: `weir-gateway-keyring:${name}`,
+    clock: systemClock,
+    tell: keyringLog(log),
+    onError: createErrorTeller(log).tell,
+  })
+  const dictionaries = createDictionarySet(
+    loadBundledDictionaries(),
+    (tenant, sealed) => encryption?.keyring.isCurrent(tenant, sealed) === true,
+  )
   if (spool !== undefined) await keepDictionaries(dictionaries, directory)
   const errors = createErrorTeller(log)
   const connect = (partition: number): RedisLink => {
@@ -97,6 +109,7 @@ async function main(): Promise<void> {
     },
     owners: spool === undefined ? NO_OWNERS : await enterOwner(directory, name),
     secrets,
+    encryption,
     auditor,
     auditKey: randomBytes(32),
     dictionaries,

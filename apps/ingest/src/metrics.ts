@@ -97,6 +97,11 @@ export const GATEWAY_METRICS = {
     help: 'Bytes of the same events packed',
     labels: ['tool'],
   },
+  webhook_keyring_tenants: { type: 'gauge', help: 'Tenants in the keyring, as this gateway knows it' },
+  webhook_keyring_age_seconds: {
+    type: 'gauge',
+    help: 'Since the keyring was last read; NaN when it never was',
+  },
   webhook_ingest_in_flight: { type: 'gauge', help: 'Events that wait for their admission' },
   webhook_admission_unknown_total: {
     type: 'counter',

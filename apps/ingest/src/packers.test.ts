@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -7,15 +7,20 @@ import {
   type DictionarySet,
   dictionaryOf,
   giveLearned,
+  sealDictionary,
   takeLearned,
 } from '@weir/core/dictionaries'
+import { forgetKeys, rotateKeys } from '@weir/core/keyring/changes'
 import { partitionKeys } from '@weir/core/keys'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
+import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { MASTER_KEY, useKeyrings } from '../../../tests/support/keyring.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
 import { createPackers, keepDictionaries } from './packers.ts'
 
 const redis = useRedis()
+const keyrings = useKeyrings()
 const keys = partitionKeys({ stream: 's', deadLetters: 'd', group: 'g', cluster: false })
 const dictionary = dictionaryOf(Buffer.from('"action":"opened","pull_request":{"number":'.repeat(20)))
 const setOf = (...all: Dictionary[]) =>
@@ -148,6 +153,46 @@ describe('learned dictionaries', () => {
     ])
   })
 
+  it('that were sealed anew are followed: what is copied, and would be published again, is the new one', async () => {
+    const keyring = keyrings.open()
+    await keyring.prepare('acme')
+    const mine = learned('mine')
+    const sealedNow = () => sealDictionary(keyring, 'acme', mine)
+    const publish = async (sealed: Dictionary) => {
+      const note = { id: mine.id, at: 1, bytes: 1, events: 1, ratioBefore: 1, ratioAfter: 2 }
+      await giveLearned([{ link, keys }], 'acme/github', sealed, note)
+    }
+    const set = createDictionarySet(new Map([['github', dictionary]]), keyring.isCurrent)
+    const packers = createPackers({
+      dictionaries: set,
+      level: 3,
+      maxLearned: 2,
+      spoolDirectory: directory,
+      opener: keyring,
+    })
+    const copy = () => readFileSync(join(directory, 'dictionaries', `${mine.id}.learned`))
+    const before = sealedNow()
+    await publish(before)
+    await packers.publish(link, keys)
+    expect(usedBy(packers, 'acme')).toBe(mine.id)
+    expect(copy()).toEqual(before.sealed)
+
+    await rotateKeys(keyrings.store, createTenantCipher([MASTER_KEY]), 'acme', 5)
+    await keyring.lookAgain('acme')
+    const after = sealedNow()
+    await publish(after)
+    await packers.refresh(link, keys)
+    expect(copy()).toEqual(after.sealed)
+    const old = (await keyrings.store.read('acme'))!.keys[0]!.id
+    await forgetKeys(keyrings.store, 'acme', new Set([old]), 6)
+    await keyring.lookAgain('acme')
+    expect(usedBy(packers, 'acme')).toBe(mine.id)
+    await link.call('FLUSHALL')
+    packers.distrust()
+    await packers.ensure(link, keys, mine.id, 'acme')
+    expect(await link.call('GET', keys.dictionary(mine.id))).toEqual(after.sealed)
+  })
+
   it('come back from beside the spool when Redis has lost them, for the spooled events that need them, and only then', async () => {
     const mine = learned('mine')
     const packers = packersWith(setOf(dictionary), directory)
@@ -157,9 +202,9 @@ describe('learned dictionaries', () => {
     const next = packersWith(setOf(dictionary), directory) // another process
     await next.publish(link, keys)
     expect(await link.call('EXISTS', keys.dictionary(mine.id))).toBe(0)
-    await next.ensure(link, keys, mine.id)
+    await next.ensure(link, keys, mine.id, 'acme')
     expect(await link.call('GET', keys.dictionary(mine.id))).toEqual(mine.bytes)
     expect(usedBy(next, 'acme')).toBe(dictionary.id)
-    await next.ensure(link, keys, 'ffffffffffffffff') // nowhere: the event will wait
+    await next.ensure(link, keys, 'ffffffffffffffff', 'acme') // nowhere: the event will wait
   })
 })

@@ -16,11 +16,14 @@ import {
   type Dictionary,
   type DictionarySet,
   dictionaryOf,
-  fetchDictionary,
+  followDictionary,
   publishDictionaries,
   publishDictionary,
+  readDictionary,
   readLearned,
 } from '@weir/core/dictionaries'
+import { isFault } from '@weir/core/faults'
+import { NO_KEYRING, type Opener } from '@weir/core/keyring/keyring'
 import type { PartitionKeys } from '@weir/core/keys'
 import { createPacker, type Packer } from '@weir/core/packing'
 import type { RedisLink } from '@weir/core/redis/link'
@@ -34,8 +37,8 @@ export interface Packers {
   refresh(link: RedisLink, keys: PartitionKeys): Promise<void>
   /** Packs without dictionaries until they are published again. */
   distrust(): void
-  /** Sees to it that Redis holds the dictionary of a spooled event. */
-  ensure(link: RedisLink, keys: PartitionKeys, id: string): Promise<void>
+  /** Sees to it that Redis holds the dictionary of a spooled event of this tenant. */
+  ensure(link: RedisLink, keys: PartitionKeys, id: string, tenant: string): Promise<void>
 }
 
 export interface PackersOptions {
@@ -46,10 +49,12 @@ export interface PackersOptions {
   readonly maxLearned: number
   /** Where copies lie; undefined without a spool. */
   readonly spoolDirectory: string | undefined
+  /** For learned ones that are encrypted. */
+  readonly opener?: Opener
 }
 
 export function createPackers(options: PackersOptions): Packers {
-  const { dictionaries, level, maxLearned, spoolDirectory } = options
+  const { dictionaries, level, maxLearned, spoolDirectory, opener = NO_KEYRING } = options
   const plain = createPacker(createDictionarySet(new Map()), level)
   const full = createPacker(dictionaries, level)
   let current = plain
@@ -63,11 +68,28 @@ export function createPackers(options: PackersOptions): Packers {
     const learned = new Map<string, Dictionary>()
     for (const [owner, { id }] of notes) {
       if ((await link.call('EXISTS', keys.dictionary(id))) !== 1) continue
-      const dictionary = await fetchDictionary(link, keys, dictionaries, id)
+      const tenant = owner.slice(0, owner.indexOf('/'))
+      const dictionary = await learnedOne(link, keys, id, tenant)
+      if (dictionary === undefined) continue
       if (spoolDirectory !== undefined) await keepLearned(dictionary, spoolDirectory)
       learned.set(owner, dictionary)
     }
     dictionaries.learn(learned)
+  }
+
+  /** Undefined when its key is not there (yet), or was destroyed: its tenant's events are packed with the starter. */
+  const learnedOne = async (
+    link: RedisLink,
+    keys: PartitionKeys,
+    id: string,
+    tenant: string,
+  ): Promise<Dictionary | undefined> => {
+    try {
+      return await followDictionary(link, keys, dictionaries, id, tenant, opener)
+    } catch (error) {
+      if (isFault(error, 'KEY_MISSING') || isFault(error, 'KEY_DESTROYED')) return undefined
+      throw error
+    }
   }
 
   return {
@@ -84,10 +106,10 @@ export function createPackers(options: PackersOptions): Packers {
       current = plain
       seen.clear()
     },
-    async ensure(link, keys, id) {
+    async ensure(link, keys, id, tenant) {
       if (id === '' || seen.has(id)) return
       if ((await link.call('EXISTS', keys.dictionary(id))) !== 1) {
-        const copy = dictionaries.known(id) ?? (await keptLearned(id, spoolDirectory))
+        const copy = dictionaries.known(id) ?? (await keptLearned(id, spoolDirectory, tenant, opener))
         // Without a copy the event goes on all the same: it waits, loudly, until somebody brings the dictionary back.
         if (copy === undefined) return
         await publishDictionary(link, keys, copy)
@@ -104,20 +126,36 @@ const FILE = /^([0-9a-f]{16})\.dict$/
 const learnedPath = (id: string, spoolDirectory: string): string =>
   join(spoolDirectory, FOLDER, `${id}.learned`)
 
-async function keepLearned({ id, bytes }: Dictionary, spoolDirectory: string): Promise<void> {
-  if ((await keptLearned(id, spoolDirectory)) !== undefined) return
+/** A copy of what is published: sealed, where that is. */
+async function keepLearned({ id, bytes, sealed }: Dictionary, spoolDirectory: string): Promise<void> {
   const path = learnedPath(id, spoolDirectory)
+  const published = sealed ?? bytes
+  if ((await contentOf(path))?.equals(published)) return
   await mkdir(join(spoolDirectory, FOLDER), { recursive: true, mode: 0o700 })
-  await writeFile(`${path}.part`, bytes, { mode: 0o600, flush: true })
+  await writeFile(`${path}.part`, published, { mode: 0o600, flush: true })
   await rename(`${path}.part`, path)
 }
 
-/** undefined when there is no copy, or a damaged one. */
-async function keptLearned(id: string, spoolDirectory: string | undefined): Promise<Dictionary | undefined> {
-  if (spoolDirectory === undefined) return undefined
+/** undefined when there is no copy, a damaged one, or one that nobody can open any more. */
+async function keptLearned(
+  id: string,
+  spoolDirectory: string | undefined,
+  tenant: string,
+  opener: Opener,
+): Promise<Dictionary | undefined> {
+  const copy = spoolDirectory === undefined ? undefined : await contentOf(learnedPath(id, spoolDirectory))
   try {
-    const dictionary = dictionaryOf(await readFile(learnedPath(id, spoolDirectory)))
-    return dictionary.id === id ? dictionary : undefined
+    return copy && readDictionary(copy, id, tenant, opener)
+  } catch (error) {
+    if (isFault(error, 'KEY_MISSING') || isFault(error, 'KEY_DESTROYED')) return undefined
+    throw error
+  }
+}
+
+/** undefined when there is no such file. */
+async function contentOf(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path)
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw error

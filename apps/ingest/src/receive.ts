@@ -1,7 +1,8 @@
 /**
  * The way of one webhook, in the order in which each step protects the next:
  *
- *   declared length ▸ signature headers ▸ flood guard ▸ body ▸ signature, time ▸ content ▸ identity ▸ pack ▸ admission ▸ answer
+ *   declared length ▸ signature headers ▸ flood guard ▸ body ▸ signature, time ▸ content ▸ identity ▸ pack ▸ encrypt ▸
+ *   admission ▸ answer
  *
  * Nothing is looked up for a request before its signature holds: neither limits nor duplicates may tell a stranger
  * anything, or be used up by one.
@@ -20,8 +21,11 @@ import {
   type OccurrenceKey,
   type WebhookEvent,
 } from '@weir/core/event'
+import { isFault, messageOf } from '@weir/core/faults'
+import type { Sealing } from '@weir/core/keyring/keyring'
 import type { Packer } from '@weir/core/packing'
 import { encodeRecord } from '@weir/core/record'
+import { sealBody } from '@weir/core/sealing'
 import type { Admission } from '@weir/core/stream/admit'
 import type { RateLimit } from '@weir/core/stream/limits'
 import type { Logger } from 'pino'
@@ -59,6 +63,8 @@ export interface ReceiverOptions {
   readonly admissions: Admissions
   /** The packer for an event with this locator, as of now. */
   packerOf(locator: Buffer): Packer
+  /** Undefined = payloads are not encrypted. */
+  readonly sealing: Sealing | undefined
   /** Where the request comes from: the peer, or what a trusted proxy says. */
   addressOf(request: IncomingMessage): string | undefined
   /** Undefined = bodies that come again under another id are not looked for. */
@@ -73,7 +79,7 @@ export interface ReceiverOptions {
 /** Receives one webhook and answers it. Rejects only on a defect. */
 export type Receiver = (exchange: Exchange, sender: Sender, tenant: string) => Promise<void>
 
-/** Pause before the next suspect is told as a warning, ms. */
+/** Pause before the next suspect is told as a warning, or the next tenant without a key, ms. */
 const TELL_AGAIN_MS = 10_000
 /** Marks an event for its handlers; senders cannot set it. */
 const REPLAY_SUSPECT: Header = ['x-weir-replay-suspect', '1']
@@ -83,11 +89,12 @@ const UNAVAILABLE_RETRY_S = 5
 const MAX_ALERT_NAME = 128
 
 export function createReceiver(options: ReceiverOptions): Receiver {
-  const { admissions, floodGuard, clock, metrics, log } = options
+  const { admissions, floodGuard, sealing, clock, metrics, log } = options
   const { maxBytes } = options.body
   const endOfReading = createEndOfReading()
   const reading = { maxBytes, maxDepth: options.maxJsonDepth }
   let suspectToldAt = Number.NEGATIVE_INFINITY
+  let keylessToldAt = Number.NEGATIVE_INFINITY
 
   return async function receive(exchange, sender, tenant) {
     const { request, response } = exchange
@@ -183,7 +190,12 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       body,
       traceparent: traceparentOf(headers),
     }
-    const packed = options.packerOf(locator).pack(tool, kept, body, tenant)
+    if (sealing?.ready(tenant) === false) {
+      const keyless = await prepareKey(sealing, tenant)
+      if (keyless !== undefined) return end(exchange, sender, tenant, 'unavailable', keyless, body.length)
+    }
+    const plain = options.packerOf(locator).pack(tool, kept, body, tenant)
+    const packed = sealing === undefined ? plain : sealBody(sealing, event, plain)
     const packedAt = clock.monotonic()
     metrics.stage('pack', packedAt - verifiedAt)
     metrics.count('webhook_ingest_body_bytes_total', tool, '', body.length)
@@ -250,6 +262,23 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       }
       case 'unavailable':
         return end(exchange, sender, tenant, 'unavailable', unavailable(verdict.why), body.length)
+    }
+  }
+
+  /** Why a tenant has no key to encrypt with; undefined when it has one now. */
+  async function prepareKey(keys: Sealing, tenant: string): Promise<Problem | undefined> {
+    try {
+      await keys.prepare(tenant)
+      return undefined
+    } catch (error) {
+      const code = isFault(error) ? error.code : 'UNEXPECTED'
+      metrics.count('webhook_faults_total', code)
+      const now = clock.monotonic()
+      if (now - keylessToldAt >= TELL_AGAIN_MS) {
+        keylessToldAt = now
+        log.error({ event: 'keyring', code, tenant, reason: messageOf(error) }, 'a tenant has no key')
+      }
+      return unavailable('it cannot be encrypted')
     }
   }
 

@@ -56,6 +56,8 @@ export function eventRoutes(app: FastifyInstance, view: PipelineView): void {
             'BYTES_GONE',
             'RECORD_CORRUPT',
             'DICTIONARY_MISSING',
+            'KEY_MISSING',
+            'KEY_DESTROYED',
             'RECORD_NEWER',
           ),
         },
