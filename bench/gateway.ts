@@ -1,6 +1,6 @@
 /**
  * CPU that a gateway spends on one accepted event: a bare node:http server with HMAC and one dedupe+XADD script, Weir with
- * everything on, Fastify with BullMQ's add. Also the CPU that Redis spends, by its own count.
+ * everything on, the same with encryption, Fastify with BullMQ's add. Also the CPU that Redis spends, by its own count.
  *
  * In every round each gateway is started anew and warmed up; then they take turns, a slice of each load at a time, so
  * that whatever else happens on the machine happens to all of them. A ratio compares slices of the same turn, and what is
@@ -9,6 +9,7 @@
  *     pnpm bench:gateway [--events 20000] [--rounds 5] [--connections 32] [--only weir] [--profile directory]
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -40,6 +41,7 @@ const secret = 'benchmark-secret'
 const LABEL = {
   bare: 'bare node:http + script',
   weir: 'Weir',
+  encrypted: 'Weir, encrypting',
   open: 'Weir, nothing verified or limited',
   bullmq: 'Fastify + BullMQ add',
 }
@@ -73,6 +75,11 @@ const CONFIG =
 /** What verification and limits cost: the same without them. */
 const OPEN = 'webhook: { security: { enable_signature_verification: false, enable_rate_limiting: false } }'
 
+const ENCRYPTION = {
+  WEBHOOK_ENCRYPTION_ENABLED: 'true',
+  ENCRYPTION_MASTER_KEY: randomBytes(36).toString('base64'),
+}
+
 async function start(kind: Kind, url: string): Promise<Contender> {
   const data = mkdtempSync(join(tmpdir(), 'weir-bench-'))
   writeFileSync(join(data, 'config.yaml'), kind === 'open' ? OPEN : CONFIG)
@@ -81,7 +88,7 @@ async function start(kind: Kind, url: string): Promise<Contender> {
       ? []
       : ['--cpu-prof', '--cpu-prof-interval', '200', '--cpu-prof-dir', values.profile]
   const program =
-    kind === 'weir' || kind === 'open'
+    kind !== 'bare' && kind !== 'bullmq'
       ? [here('../apps/ingest/src/main.ts')]
       : [here('gateway-peer.ts'), kind, url, secret]
   const child = spawn(process.execPath, [...profile, '--import', here('gateway-probe.ts'), ...program], {
@@ -93,6 +100,7 @@ async function start(kind: Kind, url: string): Promise<Contender> {
       REDIS_URL: url,
       WEIR_DATA_DIR: data,
       GITHUB_WEBHOOK_SECRET: secret,
+      ...(kind === 'encrypted' ? ENCRYPTION : {}),
     },
   })
   const orphan = () => child.kill('SIGKILL')
@@ -189,6 +197,11 @@ function quartiles(values: readonly number[], digits = 1): string {
 console.log(
   `${machine({ Redis: version })} · ${events} events of each load a round over ${connections} connections, ${rounds} rounds, interleaved by ${SLICE}; median (quartiles)`,
 )
+/** What is between two gateways, by how their events differ. */
+const STEPS: readonly (readonly [string, Kind, Kind])[] = [
+  ['verification and limits', 'open', 'weir'],
+  ['encryption', 'weir', 'encrypted'],
+]
 for (const name of Object.keys(LOADS)) {
   const floor = kinds.includes('bare') ? spentBy(name, 'bare') : []
   printTable(
@@ -202,6 +215,19 @@ for (const name of Object.keys(LOADS)) {
         quartiles(mine.map(({ gateway }) => gateway)),
         floor.length === 0 ? '' : quartiles(ratios, 2),
         quartiles(mine.map(({ redis }) => redis)),
+      ]
+    }),
+  )
+  const steps = STEPS.filter(([, without, with_]) => kinds.includes(without) && kinds.includes(with_))
+  if (steps.length === 0) continue
+  printTable(
+    `What it adds, differences within a turn: ${name}`,
+    ['', 'CPU µs'],
+    steps.map(([what, without, with_]) => {
+      const before = spentBy(name, without)
+      return [
+        what,
+        quartiles(spentBy(name, with_).map(({ gateway }, turn) => gateway - before[turn]!.gateway)),
       ]
     }),
   )

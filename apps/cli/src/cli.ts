@@ -17,6 +17,10 @@ import { dlqPurgeCommand } from './commands/dlq-purge.ts'
 import { dlqReplayCommand } from './commands/dlq-replay.ts'
 import { dlqShowCommand } from './commands/dlq-show.ts'
 import { eventsGetCommand } from './commands/events-get.ts'
+import { keysDestroyCommand } from './commands/keys-destroy.ts'
+import { keysForgetCommand } from './commands/keys-forget.ts'
+import { keysRotateCommand } from './commands/keys-rotate.ts'
+import { keysStatusCommand } from './commands/keys-status.ts'
 import { partitionsSetCommand, partitionsShowCommand } from './commands/partitions.ts'
 import { resetCircuitBreakerCommand } from './commands/reset-circuit-breaker.ts'
 import { sendCommand } from './commands/send.ts'
@@ -69,6 +73,16 @@ export function createProgram(context: Context): Command {
         dictListCommand(context),
         dictTrainCommand(context),
         dictDropCommand(context),
+      ),
+    )
+    .addCommand(
+      group(
+        'keys',
+        'encryption keys of the tenants',
+        keysStatusCommand(context),
+        keysRotateCommand(context),
+        keysForgetCommand(context),
+        keysDestroyCommand(context),
       ),
     )
     .addCommand(

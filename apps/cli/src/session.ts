@@ -6,6 +6,8 @@ import { type LoadedConfig, loadConfig } from '@weir/core/config/load'
 import { redisPlace } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
 import { isFault, messageOf } from '@weir/core/faults'
+import { configuredKeyring, type Encryption } from '@weir/core/keyring/configured'
+import { keyringText } from '@weir/core/keyring/keyring'
 import { connectPartition, type Partition } from '@weir/core/partition'
 import { openPipelineView, type PipelineView } from '@weir/core/pipeline-view'
 import { type PartitionPlan, SINGLE_PLAN } from '@weir/core/plan'
@@ -13,6 +15,7 @@ import { placeText } from '@weir/core/redis/place'
 import { readPlan } from '@weir/core/stream/plans'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
+import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { CommandFailure } from './exit.ts'
 import type { Io } from './io.ts'
 import type { GlobalOptions } from './options.ts'
@@ -25,6 +28,8 @@ export interface Session {
   /** undefined on a Cluster where nothing has ever been started. */
   readonly plan: PartitionPlan | undefined
   readonly view: PipelineView
+  /** For what is encrypted; undefined without a master key. Its keyring is not started: entries are read when they are needed. */
+  readonly encryption: Encryption | undefined
   /** Does nothing where auditing is off. */
   readonly audit: Auditor
 }
@@ -91,6 +96,15 @@ export async function withSession<T>(
     random: Math.random,
     tell: (event) => tellAudit(event, io),
   })
+  const encryption = configuredKeyring(config, {
+    cipherOf: createTenantCipher,
+    name: `${name}-keyring`,
+    clock: io.clock,
+    tell: (event) => {
+      if (event.kind === 'away' || event.kind === 'damaged') io.err(`note: ${keyringText(event).text}\n`)
+    },
+    onError: () => undefined, // what needs the keyring says why it cannot be read
+  })
   try {
     const unreachable = (error: unknown) => {
       const where =
@@ -105,12 +119,13 @@ export async function withSession<T>(
     for (let each = 1; each < (plan?.highest ?? configured); each++) partitions.push(connect(each))
     await connected(partitions, failed.promise, io.signal).catch(unreachable)
     const view = openPipelineView({
-      ...pipelineViewOptions(config, partitions, io.clock),
+      ...pipelineViewOptions(config, partitions, io.clock, encryption?.keyring),
       plan: () => plan,
     })
-    return await use({ config, partitions, plan, view, audit })
+    return await use({ config, partitions, plan, view, encryption, audit })
   } finally {
     await audit.close()
+    await encryption?.keyring.stop()
     await Promise.all(partitions.map(({ link }) => link.close()))
   }
 }

@@ -15,10 +15,11 @@ export function configCheckCommand(context: Context): Command {
       const { loadForServers } = await import('../session.ts')
       const config = args[0] === undefined ? options.config : resolve(io.cwd, args[0])
       try {
-        const { file, notices } = await loadForServers(
-          { ...options, ...(config === undefined ? {} : { config }) },
-          io,
-        )
+        const loaded = await loadForServers({ ...options, ...(config === undefined ? {} : { config }) }, io)
+        const { file, notices } = loaded
+        const { configuredCipher } = await import('@weir/core/keyring/configured')
+        const { createTenantCipher } = await import('@weir/security/tenant-cipher')
+        configuredCipher(loaded.config, createTenantCipher) // a weak master key is a problem too
         print.answer({ ok: true, file: file ?? null, problems: [], notices }, () => {
           const told = notices.map((notice) => `note: ${oneLine(notice)}\n`).join('')
           return `${told}${file ?? 'the configuration (no file)'}: ok\n`

@@ -37,6 +37,14 @@ describe('config', () => {
     })
   })
 
+  it('check says that a master key is weak, and not what it is', async () => {
+    const env = { ENCRYPTION_MASTER_KEY: 'hunter2'.repeat(5) }
+    const { code, out } = await run(['config', 'check'], { env })
+    expect(code).toBe(1)
+    expect(out).toMatch(/encryption_master_key.* only repeats 7 characters; make one with `openssl rand/)
+    expect(out).not.toContain('hunter2')
+  })
+
   it('check names every problem and ends with 1', async () => {
     const file = fileWith('webhook:\n  consumer:\n    num_wrkers: 3\n    batch_size: many\n')
     const { code, out } = await run(['config', 'check', file])

@@ -3,7 +3,7 @@ import type { Training } from '@weir/core/training/train'
 import { type Command, InvalidArgumentError } from 'commander'
 import { audited } from '../audited.ts'
 import { type Context, commandOf, type Invocation } from '../command.ts'
-import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
+import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
 import { integerOption, nameOption } from '../options.ts'
 import { counted, pairs, sizeText } from '../text.ts'
 import { knownTool } from '../tools.ts'
@@ -98,6 +98,12 @@ async function train({ options, io, print }: Invocation<Options>): Promise<ExitC
     if (!used) {
       answer()
       return worth ? OK : NEGATIVE
+    }
+    if (config.webhook.security.encryption_enabled && session.encryption === undefined) {
+      throw new CommandFailure(
+        'events are encrypted (webhook.security.encryption_enabled), so what is learned of them has to be, and no master key is configured here: set ENCRYPTION_MASTER_KEY.',
+        FAILED,
+      )
     }
     const detail = { dictionary: document.dictionary, bytes: document.bytes }
     return audited(session, { action: 'dictionary.use', target: `${tenant}/${tool}`, detail }, async () => {

@@ -1,11 +1,13 @@
 import { createDictionarySet, fetchDictionary, readLearned } from '@weir/core/dictionaries'
 import { describe, expect, it } from 'vitest'
+import { MASTER_KEY, useKeyrings } from '../../../../tests/support/keyring.ts'
 import { type TestPipeline, usePipeline } from '../../../../tests/support/pipeline.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { run } from '../cli.test-support.ts'
 
 const redis = useRedis({ appendfsync: 'no' })
 const open = usePipeline(redis)
+const keyrings = useKeyrings()
 const cli = (...args: string[]) => run(args, { env: { REDIS_URL: redis.url } })
 
 async function acceptMany(pipeline: TestPipeline, count: number, tenant = 'acme'): Promise<void> {
@@ -41,6 +43,31 @@ describe('dict train', () => {
     )
     expect(bytes.toString('latin1')).toContain('acme/warehouse-control')
     expect(bytes.toString('latin1')).not.toContain('other/warehouse-control')
+  })
+
+  it('encrypts what it publishes, where events are encrypted, and refuses without a master key', async () => {
+    const pipeline = await open()
+    await acceptMany(pipeline, 100)
+    const args = ['dict', 'train', '--tool', 'github', '--tenant', 'acme']
+    const env = {
+      REDIS_URL: redis.url,
+      WEBHOOK_ENCRYPTION_ENABLED: 'true',
+      WEBHOOK_KEYRING_DIRECTORY: keyrings.directory,
+    }
+    const refused = await run(args, { env })
+    expect(refused.code).toBe(2)
+    expect(refused.err).toContain('set ENCRYPTION_MASTER_KEY')
+    expect(await readLearned(pipeline.link, pipeline.keys)).toEqual(new Map())
+
+    expect(await run(args, { env: { ...env, ENCRYPTION_MASTER_KEY: MASTER_KEY } })).toMatchObject({ code: 0 })
+    const { id } = (await readLearned(pipeline.link, pipeline.keys)).get('acme/github')!
+    const published = (await pipeline.link.call('GET', pipeline.keys.dictionary(id))) as Buffer
+    expect(published.includes('warehouse-control')).toBe(false)
+    const keyring = keyrings.open()
+    await keyring.lookAgain('acme')
+    const set = createDictionarySet(new Map())
+    const { bytes } = await fetchDictionary(pipeline.link, pipeline.keys, set, id, 'acme', keyring)
+    expect(bytes.includes('warehouse-control')).toBe(true)
   })
 
   it('keeps what there is when events are few, or the gain is', async () => {

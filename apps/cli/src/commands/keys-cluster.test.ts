@@ -1,0 +1,95 @@
+/** The keys of tenants whose events are spread over the partitions of a Cluster. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '@weir/core/clock'
+import { loadConfig } from '@weir/core/config/load'
+import { dictionaryOf, giveLearned, readLearned, sealDictionary } from '@weir/core/dictionaries'
+import { createDirectoryStore } from '@weir/core/keyring/directory-store'
+import { createKeyring } from '@weir/core/keyring/keyring'
+import { connectPartition, type Partition } from '@weir/core/partition'
+import { reportGateway } from '@weir/core/stream/ledger'
+import { ensurePlan } from '@weir/core/stream/plans'
+import { createTenantCipher } from '@weir/security/tenant-cipher'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { useRedis } from '../../../../tests/support/redis.ts'
+import { run } from '../cli.test-support.ts'
+import { DAY_MS, later, MASTER } from './keys.test-support.ts'
+
+const redis = useRedis({ appendfsync: 'no', args: ['--cluster-enabled', 'yes'] })
+const opened: Partition[] = []
+const directories: string[] = []
+
+beforeEach(async () => {
+  const control = redis.client()
+  const state = async () => String(await control.call('CLUSTER', 'INFO'))
+  if ((await state()).includes('cluster_slots_assigned:0')) {
+    await control.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+  }
+  await expect.poll(state, { timeout: 10_000 }).toContain('cluster_state:ok')
+})
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map(({ link }) => link.close()))
+  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true })
+})
+
+async function partitionsOf(env: Readonly<Record<string, string>>): Promise<[Partition, Partition]> {
+  const { config } = await loadConfig({ env })
+  const connect = (number: number) => connectPartition(config, number, 'test')
+  const partitions: [Partition, Partition] = [connect(0), connect(1)]
+  opened.push(...partitions)
+  await Promise.all(partitions.map(({ link }) => link.ready(AbortSignal.timeout(5_000))))
+  await ensurePlan(partitions[0], 2)
+  return partitions
+}
+
+it('are rotated, forgotten and destroyed with what each partition has', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'weir-cli-keys-'))
+  directories.push(directory)
+  const env = {
+    REDIS_CLUSTER_ENABLED: 'true',
+    REDIS_ADDRESSES: `127.0.0.1:${redis.port}`,
+    REDIS_PARTITIONS: '2',
+    WEBHOOK_KEYRING_DIRECTORY: directory,
+    ENCRYPTION_MASTER_KEY: MASTER,
+  }
+  const partitions = await partitionsOf(env)
+  const store = createDirectoryStore(directory)
+  const cipher = createTenantCipher([MASTER])
+  const options = { store, cipher, maxTenants: 10, refreshMs: 60_000, clock: systemClock }
+  const keyring = createKeyring({ ...options, tell: () => undefined })
+  await keyring.prepare('acme')
+  const dictionary = sealDictionary(keyring, 'acme', dictionaryOf(Buffer.from('a dictionary of acme')))
+  const note = { id: dictionary.id, at: 1, bytes: 20, events: 64, ratioBefore: 2, ratioAfter: 3 }
+  await giveLearned(partitions, 'acme/github', dictionary, note)
+  const cli = (...args: string[]) => run(['keys', ...args], { env, ...later(2 * DAY_MS) })
+  const published = () =>
+    Promise.all(partitions.map(({ link, keys }) => link.call('GET', keys.dictionary(dictionary.id))))
+
+  // The same bytes everywhere, as gateways keep one copy for all partitions.
+  expect(await run(['keys', 'rotate'], { env })).toMatchObject({ code: 0, err: '' })
+  const [first, second] = (await published()) as Buffer[]
+  const newest = (await store.read('acme'))?.keys.at(-1)?.id
+  expect(first && cipher.keyOf(first)).toBe(newest)
+  expect(second).toEqual(first)
+  expect((await cli('status', '--count', '--json')).json()).toMatchObject({
+    tenants: [{ keys: [{ uses: { dictionaries: 0 } }, { uses: { dictionaries: 2 } }] }],
+  })
+
+  const [one, two] = partitions
+  const report = ({ link, keys }: Partition, spooled: number) =>
+    reportGateway(link, keys, 'gw-1', '', { spooled, at: Date.now() })
+  await report(one, 0)
+  expect((await cli('forget', '--yes')).out).toContain(
+    'gateway gw-1 does not report what it has spooled for partition 1',
+  )
+  await report(two, 4)
+  expect((await cli('forget', '--yes')).out).toContain('gateway gw-1 reports 4 spooled events in partition 1')
+  await report(two, 0)
+  expect(await cli('forget', '--yes')).toMatchObject({ code: 0, err: '' })
+  expect((await store.read('acme'))?.keys).toHaveLength(1)
+
+  expect(await cli('destroy', '--tenant', 'acme', '--yes')).toMatchObject({ code: 0, err: '' })
+  expect(await published()).toEqual([null, null])
+  for (const { link, keys } of partitions) expect((await readLearned(link, keys)).size).toBe(0)
+})

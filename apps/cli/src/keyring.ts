@@ -1,0 +1,169 @@
+/** What the commands about encryption keys share: reading the keyring, what its keys are good for here, and asking. */
+import type { Config } from '@weir/core/config/schema'
+import { messageOf } from '@weir/core/faults'
+import type { DestroyedKey, KeyNote, KeyStore, StoredKeys, TenantKeys } from '@weir/core/keyring/key-store'
+import type { KeyCipher } from '@weir/core/keyring/keyring'
+import type { TenantUses, Uses } from '@weir/core/view/sealed-counts'
+import { CommandFailure, FAILED, NEGATIVE } from './exit.ts'
+import type { Io } from './io.ts'
+import type { Session } from './session.ts'
+import { counted } from './text.ts'
+
+export interface OpenKeyring {
+  readonly store: KeyStore
+  /** undefined without a master key. */
+  readonly cipher: KeyCipher | undefined
+  /** As it was at the beginning. */
+  readonly stored: StoredKeys
+}
+
+/** Opens the keyring that is configured, runs `use`, and closes it. No Redis of events is needed. */
+export async function withKeyring<T>(config: Config, use: (keyring: OpenKeyring) => Promise<T>): Promise<T> {
+  const { configuredCipher, configuredStore } = await import('@weir/core/keyring/configured')
+  const { createTenantCipher } = await import('@weir/security/tenant-cipher')
+  const cipher = configuredCipher(config, createTenantCipher)
+  let problem: Error | undefined
+  const { store } = configuredStore(config, `webhook-cli:${process.pid}-keyring`, (error) => {
+    problem = error
+  })
+  try {
+    const stored = await store.readAll().catch((cause: unknown) => {
+      if (problem === undefined) throw cause
+      throw new CommandFailure(`${messageOf(cause)} (${problem.message})`, FAILED, { cause })
+    })
+    return await use({ store, cipher, stored })
+  } finally {
+    await store.close()
+  }
+}
+
+/** The keyring of a session, with notes about its place where that is not a good one. */
+export async function withSessionKeyring<T>(
+  { config, encryption, partitions }: Session,
+  io: Io,
+  use: (keyring: OpenKeyring) => Promise<T>,
+): Promise<T> {
+  if (encryption === undefined) return withKeyring(config, use)
+  const { store, cipher } = encryption
+  const stored = await store.readAll()
+  for (const warning of await encryption.vet(partitions[0].link)) io.err(`note: ${warning}\n`)
+  return use({ store, cipher, stored })
+}
+
+export interface KeyStanding extends KeyNote {
+  /** Whether its master key is configured here. */
+  readonly hasMaster: boolean
+  /** It is not the key that its id says. */
+  readonly damaged: boolean
+  /** New events are encrypted with it: the last one that can be derived here; without any master key, the last one. */
+  readonly writing: boolean
+}
+
+export interface TenantStanding {
+  readonly tenant: string
+  /** In the order in which they were made. */
+  readonly keys: readonly KeyStanding[]
+  readonly destroyed: readonly DestroyedKey[]
+  /** There are keys, and none that can be derived here. */
+  readonly closed: boolean
+}
+
+export function standingOf(
+  { tenant, keys, destroyed }: TenantKeys,
+  cipher: KeyCipher | undefined,
+): TenantStanding {
+  const found = keys.map((note) => {
+    const derived = cipher?.derive(tenant, note) ?? 'no-master'
+    return { ...note, hasMaster: derived !== 'no-master', damaged: derived === 'damaged' }
+  })
+  const usable = found.findLastIndex(({ hasMaster, damaged }) => hasMaster && !damaged)
+  const writing = cipher === undefined ? found.length - 1 : usable
+  return {
+    tenant,
+    keys: found.map((key, at) => ({ ...key, writing: at === writing })),
+    destroyed,
+    closed: found.length > 0 && usable === -1,
+  }
+}
+
+/** The entries to work on, by tenant's name. Throws a CommandFailure when the one that is asked for is not there, or its Fault. */
+export function chosenEntries(
+  { store, stored }: OpenKeyring,
+  tenant: string | undefined,
+): readonly TenantKeys[] {
+  if (tenant === undefined) return [...stored.tenants.values()].sort((a, b) => (a.tenant < b.tenant ? -1 : 1))
+  const damaged = stored.damaged.get(tenant)
+  if (damaged !== undefined) throw damaged
+  const entry = stored.tenants.get(tenant)
+  if (entry === undefined)
+    throw new CommandFailure(
+      `tenant ${tenant} is not in the keyring ${store.place}: nothing was ever encrypted for it.`,
+      NEGATIVE,
+    )
+  return [entry]
+}
+
+/** How many keys depend on each configured master key, the one for new keys first. */
+export interface MasterDocument {
+  readonly id: string
+  readonly for_new_keys: boolean
+  readonly keys: number
+}
+
+export function masterDocuments(stored: StoredKeys, cipher: KeyCipher | undefined): MasterDocument[] {
+  const keys = [...stored.tenants.values()].flatMap((entry) => entry.keys)
+  return (cipher?.masters ?? []).map((id, at) => ({
+    id,
+    for_new_keys: at === 0,
+    keys: keys.filter(({ master }) => master === id).length,
+  }))
+}
+
+export interface UsesDocument {
+  readonly entries: number
+  readonly parked: number
+  readonly dead_letters: number
+  readonly dictionaries: number
+}
+
+export function usesDocument({ entries, parked, deadLetters, dictionaries }: Uses): UsesDocument {
+  return { entries, parked, dead_letters: deadLetters, dictionaries }
+}
+
+/** `2 stream entries, 1 parked event`; '' for none. */
+export function usesText({ entries, parked, dead_letters: dead, dictionaries }: UsesDocument): string {
+  const parts = [
+    entries > 0 && `${entries} stream ${entries === 1 ? 'entry' : 'entries'}`,
+    parked > 0 && counted(parked, 'parked event'),
+    dead > 0 && counted(dead, 'dead letter'),
+    dictionaries > 0 && `${dictionaries} ${dictionaries === 1 ? 'dictionary' : 'dictionaries'}`,
+  ]
+  return parts.filter((part) => part !== false).join(', ')
+}
+
+/** What is encrypted with each key. Rejects with a CommandFailure when it was stopped before the end. */
+export async function countedUses(
+  { partitions }: Pick<Session, 'partitions'>,
+  { signal }: Io,
+): Promise<readonly TenantUses[]> {
+  const { countSealed } = await import('@weir/core/view/sealed-counts')
+  const { sealedWith } = await import('@weir/security/envelope')
+  const { uses, complete } = await countSealed(partitions, sealedWith, signal)
+  if (!complete)
+    throw new CommandFailure('stopped before everything was counted; nothing was changed.', NEGATIVE)
+  return uses
+}
+
+/** Throws a CommandFailure unless the user types the word. */
+export async function confirmed(io: Io, what: string, word: string, yes: boolean): Promise<void> {
+  if (yes) return
+  if (io.ask === undefined)
+    throw new CommandFailure(`this destroys ${what}: pass --yes where nobody can be asked.`)
+  let answer = ''
+  try {
+    answer = await io.ask(`Destroy ${what}? Type ${word}: `)
+  } catch (error) {
+    if (!io.signal.aborted) throw error // Ctrl-C is an answer too
+  }
+  if (answer.trim().toLowerCase() !== word) throw new CommandFailure('nothing was destroyed.', NEGATIVE)
+}
