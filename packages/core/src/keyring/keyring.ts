@@ -327,9 +327,13 @@ export function createKeyring(options: KeyringOptions): Keyring {
   return keyring
 }
 
+/** What sealed bytes begin with: the version of the envelope. */
+const SEALED = 1
+
 /** For a process that has no master key: it opens nothing, and says why. */
 export const NO_KEYRING: Opener = {
-  open(tenant) {
+  open(tenant, _belongs, sealed) {
+    if (sealed[0] !== SEALED) return undefined
     throw new Fault(
       'KEY_MISSING',
       `something of tenant ${tenant} is encrypted, and this process has no master key; set ENCRYPTION_MASTER_KEY; until then it waits`,
