@@ -143,6 +143,10 @@ it('all keys of every script are in one slot', async () => {
     expect(accepted).toMatchObject({ kind: 'accepted' })
     expect(await world.admitter().look(link, event, standing)).not.toMatchObject({ occurrences: 0 })
   }
+  const admitter = world.admitter()
+  const pair = () => [world.admission(), world.admission()]
+  await Promise.all(pair().map((event) => admitter.admit(link, event)))
+  await Promise.all(pair().map((event) => admitter.admitUnder(link, event, standing)))
   await spreadPlan({ link, keys }, await changePartitions({ link, keys }, 5))
   await drainedBefore({ link, keys }, 1)
   const { head } = await readAuditState(link, keys)
@@ -161,6 +165,8 @@ it('all keys of every script are in one slot', async () => {
     'admit',
     'admit-any',
     'admit-fenced',
+    'admit-together',
+    'admit-together-fenced',
     'append-audit',
     'change-plan',
     'claim-parked',

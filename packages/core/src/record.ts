@@ -81,7 +81,7 @@ export function encodeRecord(event: WebhookEvent, body: PackedBody): FieldList {
     'tp',
     event.traceparent,
     'n',
-    '0',
+    FIRST_VALUES.n,
   ]
 }
 
@@ -100,6 +100,25 @@ export const FIELD_NAMES = [
   'tp',
   'n',
 ] as const
+
+/** What stands in the records of all events with derived ids that no attempt was made at yet. */
+export const FIRST_VALUES = { v: RECORD_VERSION, k: '', n: '0' } as const
+
+type ValuesOf<Names extends readonly string[]> = { readonly [Place in keyof Names]: string | Buffer }
+/** The values of a record, in the order of {@link FIELD_NAMES}. */
+export type RecordValues = ValuesOf<typeof FIELD_NAMES>
+
+/** The values of a record whose fields are the usual ones in the usual order; undefined for any other. */
+export function usualValues(fields: FieldList): RecordValues | undefined {
+  if (fields.length !== 2 * FIELD_NAMES.length) return undefined
+  const values: (string | Buffer)[] = []
+  for (let i = 0; i < FIELD_NAMES.length; i++) {
+    const name = fields[2 * i] as string | Buffer
+    if ((typeof name === 'string' ? name : name.toString('latin1')) !== FIELD_NAMES[i]) return undefined
+    values.push(fields[2 * i + 1] as string | Buffer)
+  }
+  return values as unknown as RecordValues
+}
 
 /** A record's values as they were written. */
 interface WrittenRecord {

@@ -12,12 +12,15 @@
  *
  * With a derived id the own id *is* the occurrence, so a first attempt that finds it is a duplicate and a repeat
  * after an unknown outcome is known; only the caller can tell which, hence `repeat`.
+ *
+ * Usual events of one turn of the event loop share a call (admit-together.ts); here is what is asked for one event alone.
  */
 import { type EventId, eventIdBytes, eventIdFromBytes } from '../event.ts'
 import type { PartitionKeys } from '../keys.ts'
-import { FIELD_NAMES, type FieldList } from '../record.ts'
+import { FIELD_NAMES, type FieldList, usualValues } from '../record.ts'
 import type { RedisArg, RedisLink, RedisReply } from '../redis/link.ts'
 import { defineScript, type Script } from '../redis/script.ts'
+import { createTogether, valuesForTogether } from './admit-together.ts'
 import { type EvidencePlace, evidencePlace } from './evidence.ts'
 import { FENCE } from './fence.ts'
 import { COUNT_LIMITS, type Limited, limitKey, type RateLimit } from './limits.ts'
@@ -245,18 +248,6 @@ return {2, count, first or ''}
 `,
 )
 
-/** The values of a record whose fields are the usual ones in the usual order; undefined for any other. */
-function usualValues(fields: FieldList): RedisArg[] | undefined {
-  if (fields.length !== 2 * FIELD_NAMES.length) return undefined
-  const values: RedisArg[] = []
-  for (let i = 0; i < FIELD_NAMES.length; i++) {
-    const name = fields[2 * i] as string | Buffer
-    if ((typeof name === 'string' ? name : name.toString('latin1')) !== FIELD_NAMES[i]) return undefined
-    values.push(fields[2 * i + 1] as string | Buffer)
-  }
-  return values
-}
-
 /** Script and arguments of an admission; the first argument, the start of the slice, is left to be filled in. */
 function arranged(
   { derived, id, fields, limits }: Admission,
@@ -301,7 +292,29 @@ export function createAdmitter(options: AdmitterOptions): Admitter {
     skewMs = redisMs - options.now()
   }
 
+  const together = createTogether({ keys: options.keys, redisNow, resliced })
+
   async function admit(
+    link: RedisLink,
+    admission: Admission,
+    standing: Standing | undefined,
+  ): Promise<AdmissionOutcome | Moved> {
+    const { derived, repeat, limits, fields, id, tool, locator } = admission
+    const values = derived && !repeat && limits.length === 0 ? valuesForTogether(fields) : undefined
+    if (values === undefined) return admitAlone(link, admission, standing)
+    const place = layoutOf(tool).place(locator)
+    const outcome = await together.admit(link, { place, values, epoch: standing?.epoch })
+    switch (outcome.kind) {
+      case 'seen':
+        return { kind: 'duplicate', firstId: id }
+      case 'alone':
+        return admitAlone(link, { ...admission, repeat: outcome.repeat }, standing)
+      default:
+        return outcome
+    }
+  }
+
+  async function admitAlone(
     link: RedisLink,
     admission: Admission,
     standing: Standing | undefined,
