@@ -2,6 +2,8 @@
  * One consumer under test in a process of its own: `bare`, `weir` and its variants, or `bullmq`. Drains what is in Redis,
  * then prints one line of JSON: events, wall and CPU seconds from the first event to the last.
  */
+import { contextKeys } from '@weir/context-lifecycle/context-keys'
+import { createContexts } from '@weir/context-lifecycle/contexts'
 import { ADAPTERS } from '@weir/core/adapters/table'
 import { systemClock } from '@weir/core/clock'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
@@ -63,8 +65,11 @@ async function bare(): Promise<void> {
   redis.disconnect()
 }
 
-/** @param run what the handler does with each event */
-async function weir(run: Handler['run']): Promise<void> {
+/**
+ * @param run what the handler does with each event
+ * @param remembers whether events come into their contexts first
+ */
+async function weir(run: Handler['run'], remembers: 'remembers' | 'forgets' = 'forgets'): Promise<void> {
   const settings = {
     url,
     commandTimeoutMs: 5000,
@@ -76,6 +81,13 @@ async function weir(run: Handler['run']): Promise<void> {
   const blocking = connectRedis(settings, { blocking: true })
   await Promise.all([link.ready(), blocking.ready()])
   const metrics = createConsumerMetrics()
+  const place = { link, keys: contextKeys(names.stream, false, 0) }
+  const contexts = createContexts({
+    places: [place],
+    placeOf: () => place,
+    keyring: undefined,
+    encrypts: false,
+  })
   const consumer = createConsumer({
     name: 'bench',
     link,
@@ -111,6 +123,7 @@ async function weir(run: Handler['run']): Promise<void> {
     random: Math.random,
     redact: (text) => text,
     settledElsewhere: async () => false,
+    remember: remembers === 'remembers' ? contexts.append : undefined,
     log: pino({ level: 'warn' }),
     metrics,
   })
@@ -159,6 +172,10 @@ const kinds: Record<string, () => Promise<void>> = {
     weir(async (event) => {
       if (event.payload !== null) read++
     }),
+  'weir-remembers': () =>
+    weir((event) => {
+      if (event.payload !== null) read++
+    }, 'remembers'),
   bullmq,
 }
 await kinds[kind]?.()

@@ -1,7 +1,7 @@
 /**
  * How many events per second one consumer process settles, and what CPU each costs: a bare XREADGROUP/XACK loop that
- * parses JSON; Weir with a handler that does nothing, one that reads the payload, and one that does so in an async
- * function; a BullMQ worker (concurrency 100). Interleaved rounds, medians.
+ * parses JSON; Weir without contexts, with a handler that does nothing, one that reads the payload, and one that does so in an
+ * async function, and with contexts; a BullMQ worker (concurrency 100). Interleaved rounds, medians.
  *
  *     pnpm bench:consumer [--events 20000] [--rounds 3] [--only weir,bullmq]
  */
@@ -33,6 +33,7 @@ const KINDS = new Map([
   ['weir', 'Weir, no-op'],
   ['weir-reads', 'Weir, reads payload'],
   ['weir-async', 'Weir, async, reads payload'],
+  ['weir-remembers', 'Weir, contexts, reads payload'],
   ['bullmq', 'BullMQ, no-op'],
 ])
 const kinds = [...KINDS.keys()].filter((kind) => values.only?.split(',').includes(kind) ?? true)

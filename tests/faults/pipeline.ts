@@ -9,12 +9,16 @@ import { Agent } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { configuredContexts } from '@weir/context-lifecycle/configured'
+import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
+import { configuredKeyring } from '@weir/core/keyring/configured'
 import { connectPartition, connectPartitions, type Partition } from '@weir/core/partition'
 import { type DeadLetter, listDeadLetters } from '@weir/core/stream/dead-letters'
 import { type Ledger, type LedgerReading, readLedger, sumLedgers } from '@weir/core/stream/ledger'
 import { readPlan } from '@weir/core/stream/plans'
 import { listPending } from '@weir/core/stream/reclaim'
+import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { expect } from 'vitest'
 import { freePort } from '../../scripts/free-port.ts'
 import { type RedisServer, startRedis } from '../../scripts/private-redis.ts'
@@ -135,6 +139,7 @@ export async function withPipelineOn(
     RECORD_DIRECTORY: records,
     PORT: String(port),
     OPS_TOKEN: 'a-token-for-tests',
+    CONTEXTS_ENABLED: 'true',
   }
   const { config } = await loadConfig({ env })
   const partitions = connectPartitions(config, 'test')
@@ -160,6 +165,24 @@ export async function withPipelineOn(
       headers: { authorization: `Bearer ${env.OPS_TOKEN}` },
     })
     return ((await answer.json()) as { spool: { records: number } }).spool.records
+  }
+  /** Events in contexts: each is in one, once. */
+  const remembered = async () => {
+    const keyring = configuredKeyring(config, {
+      cipherOf: createTenantCipher,
+      name: 'test',
+      clock: systemClock,
+      tell: () => undefined,
+      onError: () => undefined,
+    })?.keyring
+    const { contexts, close } = configuredContexts(config, { home: home.link, keyring, name: 'test' })
+    try {
+      const all = await contexts.list({ limit: 1_000 })
+      return all.reduce((sum, { events }) => sum + events, 0)
+    } finally {
+      await close()
+      await keyring?.stop()
+    }
   }
   const pipeline: FaultPipeline = {
     sender,
@@ -212,6 +235,8 @@ export async function withPipelineOn(
       const rest = { unread: 0, pending: 0, parked: 0, spooled: 0, unaccounted: 0, dead: dead.length }
       await expect.poll(() => quietly(pipeline.ledger), { timeout: REST_TIMEOUT_MS }).toMatchObject(rest)
       for (const { lost } of await pipeline.readings()) expect(lost).toBe(false)
+      const { settled, dead: buried } = await pipeline.ledger()
+      await expect.poll(() => quietly(remembered), { timeout: REST_TIMEOUT_MS }).toBe(settled + buried)
       const effects = pipeline.effects()
       const missing = [...sender.accepted].filter(([id]) => !effects.has(id) && !dead.includes(id))
       expect(missing, 'accepted, without effect').toEqual([])

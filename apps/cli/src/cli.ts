@@ -9,6 +9,8 @@ import { breakersCommand } from './commands/breakers.ts'
 import { claimPendingCommand } from './commands/claim-pending.ts'
 import { configCheckCommand } from './commands/config-check.ts'
 import { configShowCommand } from './commands/config-show.ts'
+import { contextListCommand } from './commands/context-list.ts'
+import { contextShowCommand } from './commands/context-show.ts'
 import { dictDropCommand } from './commands/dict-drop.ts'
 import { dictListCommand } from './commands/dict-list.ts'
 import { dictTrainCommand } from './commands/dict-train.ts'
@@ -56,6 +58,14 @@ export function createProgram(context: Context): Command {
     )
     .addCommand(tailCommand(context))
     .addCommand(group('events', 'single events', eventsGetCommand(context)))
+    .addCommand(
+      group(
+        'context',
+        'what happened around a pull request, a ticket, an alert',
+        contextListCommand(context),
+        contextShowCommand(context),
+      ),
+    )
     .addCommand(
       group(
         'dlq',

@@ -3,7 +3,7 @@ import type { Config } from '@weir/core/config/schema'
 import { messageOf } from '@weir/core/faults'
 import type { DestroyedKey, KeyNote, KeyStore, StoredKeys, TenantKeys } from '@weir/core/keyring/key-store'
 import type { KeyCipher } from '@weir/core/keyring/keyring'
-import type { TenantUses, Uses } from '@weir/core/view/sealed-counts'
+import type { TenantUses } from '@weir/core/view/sealed-counts'
 import { CommandFailure, FAILED, NEGATIVE } from './exit.ts'
 import type { Io } from './io.ts'
 import type { Session } from './session.ts'
@@ -119,39 +119,72 @@ export function masterDocuments(stored: StoredKeys, cipher: KeyCipher | undefine
   }))
 }
 
+/** What one key, or none, is used for by one tenant. */
+export interface KeyUses extends TenantUses {
+  /** Contexts in which something is encrypted with it. */
+  readonly contexts: number
+}
+
 export interface UsesDocument {
   readonly entries: number
   readonly parked: number
   readonly dead_letters: number
   readonly dictionaries: number
+  readonly contexts: number
 }
 
-export function usesDocument({ entries, parked, deadLetters, dictionaries }: Uses): UsesDocument {
-  return { entries, parked, dead_letters: deadLetters, dictionaries }
+/** What these have in common, as one. A context that several keys are needed for counts once for each. */
+export function usesDocument(uses: readonly KeyUses[]): UsesDocument {
+  const sum = (what: (each: KeyUses) => number) => uses.reduce((total, each) => total + what(each), 0)
+  return {
+    entries: sum(({ entries }) => entries),
+    parked: sum(({ parked }) => parked),
+    dead_letters: sum(({ deadLetters }) => deadLetters),
+    dictionaries: sum(({ dictionaries }) => dictionaries),
+    contexts: sum(({ contexts }) => contexts),
+  }
 }
 
 /** `2 stream entries, 1 parked event`; '' for none. */
-export function usesText({ entries, parked, dead_letters: dead, dictionaries }: UsesDocument): string {
+export function usesText(uses: UsesDocument): string {
+  const { entries, parked, dead_letters: dead, dictionaries, contexts } = uses
   const parts = [
     entries > 0 && `${entries} stream ${entries === 1 ? 'entry' : 'entries'}`,
     parked > 0 && counted(parked, 'parked event'),
     dead > 0 && counted(dead, 'dead letter'),
     dictionaries > 0 && `${dictionaries} ${dictionaries === 1 ? 'dictionary' : 'dictionaries'}`,
+    contexts > 0 && counted(contexts, 'context'),
   ]
   return parts.filter((part) => part !== false).join(', ')
 }
 
-/** What is encrypted with each key. Rejects with a CommandFailure when it was stopped before the end. */
+/**
+ * What is encrypted with each key. Rejects with a CommandFailure when it was stopped before the end.
+ * @param asOne keys that count as the first of them
+ */
 export async function countedUses(
-  { partitions }: Pick<Session, 'partitions'>,
+  { partitions, contexts }: Pick<Session, 'partitions' | 'contexts'>,
   { signal }: Io,
-): Promise<readonly TenantUses[]> {
+  asOne: readonly string[] = [],
+): Promise<readonly KeyUses[]> {
   const { countSealed } = await import('@weir/core/view/sealed-counts')
+  const { countSealedContexts } = await import('@weir/context-lifecycle/sealed-uses')
   const { sealedWith } = await import('@weir/security/envelope')
-  const { uses, complete } = await countSealed(partitions, sealedWith, signal)
-  if (!complete)
+  const keyOf = (sealed: Buffer): string | undefined => {
+    const key = sealedWith(sealed)
+    return key !== undefined && asOne.includes(key) ? asOne[0] : key
+  }
+  const { places } = await contexts()
+  const records = await countSealed(partitions, keyOf, signal)
+  // After the streams, the way that events go: one that comes into its context meanwhile is counted twice, not missed.
+  const remembered = await countSealedContexts(places, keyOf, signal)
+  if (!records.complete || !remembered.complete)
     throw new CommandFailure('stopped before everything was counted; nothing was changed.', NEGATIVE)
-  return uses
+  const none = { entries: 0, parked: 0, deadLetters: 0, dictionaries: 0 }
+  return [
+    ...records.uses.map((each) => ({ ...each, contexts: 0 })),
+    ...remembered.uses.map((each) => ({ ...none, ...each })),
+  ]
 }
 
 /** Throws a CommandFailure unless the user types the word. */

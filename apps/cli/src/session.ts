@@ -1,5 +1,6 @@
 /** What a command needs to work: the configuration, Redis, and the view of the pipeline. Loaded only when used. */
 import { resolve } from 'node:path'
+import { type ConfiguredContexts, configuredContexts } from '@weir/context-lifecycle/configured'
 import type { Auditor, AuditorEvent } from '@weir/core/audit/auditor'
 import { configuredAuditor } from '@weir/core/audit/configured'
 import { type LoadedConfig, loadConfig } from '@weir/core/config/load'
@@ -30,6 +31,11 @@ export interface Session {
   readonly view: PipelineView
   /** For what is encrypted; undefined without a master key. Its keyring is not started: entries are read when they are needed. */
   readonly encryption: Encryption | undefined
+  /**
+   * What is remembered, also where new events are not any more. Opened when it is first asked for: on a Cluster contexts have
+   * connections of their own. Throws a CommandFailure when they cannot be reached.
+   */
+  contexts(): Promise<Omit<ConfiguredContexts, 'close'>>
   /** Does nothing where auditing is off. */
   readonly audit: Auditor
 }
@@ -96,6 +102,7 @@ export async function withSession<T>(
     random: Math.random,
     tell: (event) => tellAudit(event, io),
   })
+  let remembered: ConfiguredContexts | undefined
   const encryption = configuredKeyring(config, {
     cipherOf: createTenantCipher,
     name: `${name}-keyring`,
@@ -122,9 +129,23 @@ export async function withSession<T>(
       ...pipelineViewOptions(config, partitions, io.clock, encryption?.keyring),
       plan: () => plan,
     })
-    return await use({ config, partitions, plan, view, encryption, audit })
+    const contexts = async () => {
+      if (remembered !== undefined) return remembered
+      const away = Promise.withResolvers<never>()
+      away.promise.catch(() => undefined) // looked at only while connecting
+      remembered = configuredContexts(config, {
+        home: partitions[0].link,
+        keyring: encryption?.keyring,
+        name: `${name}-contexts`,
+        link: { onError: away.reject },
+      })
+      await connected(remembered.places, away.promise, io.signal).catch(unreachable)
+      return remembered
+    }
+    return await use({ config, partitions, plan, view, encryption, contexts, audit })
   } finally {
     await audit.close()
+    await remembered?.close()
     await encryption?.keyring.stop()
     await Promise.all(partitions.map(({ link }) => link.close()))
   }
@@ -138,13 +159,13 @@ function tellAudit(event: AuditorEvent, io: Io): void {
 
 /** Resolves when all links are up; rejects with the first error of the connection. */
 async function connected(
-  partitions: readonly Partition[],
+  places: readonly Pick<Partition, 'link'>[],
   failed: Promise<never>,
   signal: AbortSignal,
 ): Promise<void> {
   const limit = AbortSignal.timeout(CONNECT_LIMIT_MS)
   const either = AbortSignal.any([signal, limit])
-  const ready = Promise.all(partitions.map(({ link }) => link.ready(either))).catch((error: unknown) => {
+  const ready = Promise.all(places.map(({ link }) => link.ready(either))).catch((error: unknown) => {
     if (limit.aborted && isFault(error, 'REDIS_UNAVAILABLE'))
       throw new Error(`no connection within ${CONNECT_LIMIT_MS / 1000} s`)
     throw error

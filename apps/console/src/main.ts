@@ -1,5 +1,6 @@
 /** The operations API's process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
 import { hostname } from 'node:os'
+import { configuredContexts } from '@weir/context-lifecycle/configured'
 import { auditLog, configuredAuditor } from '@weir/core/audit/configured'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
@@ -74,6 +75,14 @@ async function main(): Promise<void> {
     ...pipelineViewOptions(config, partitions, systemClock, keyring),
     plan: () => (redis.cluster_enabled ? plans?.plan : SINGLE_PLAN),
   })
+  const remembered = config.webhook.context_lifecycle.enabled
+    ? configuredContexts(config, {
+        home: home.link,
+        keyring,
+        name: `weir-console-contexts:${process.pid}`,
+        link: { onError: errors.tell },
+      })
+    : undefined
   const audit = configuredAuditor(config, {
     partition: home,
     actor: `console@${hostname()}`,
@@ -84,6 +93,7 @@ async function main(): Promise<void> {
   })
   const server = await createOpsServer({
     view,
+    contexts: remembered?.contexts,
     token,
     metricsOpen: config.observability.metrics.open,
     audit,
@@ -99,6 +109,7 @@ async function main(): Promise<void> {
     await plans?.stop()
     await audit.close()
     await keyring?.stop()
+    await remembered?.close()
     await Promise.all(partitions.map(({ link }) => link.close()))
     log.info('stopped')
     process.exit(0)

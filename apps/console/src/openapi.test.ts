@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { contextsOf } from '../../../tests/support/contexts.ts'
 import { usePipeline } from '../../../tests/support/pipeline.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
 import { PROBLEMS } from './problems.ts'
@@ -12,7 +13,8 @@ const serve = useApi()
 /** The API on an empty pipeline. */
 async function open() {
   const pipeline = await openPipeline()
-  return { pipeline, ...(await serve(pipeline.view)) }
+  const { contexts } = contextsOf(pipeline)
+  return { pipeline, ...(await serve(pipeline.view, { contexts })) }
 }
 
 const docs = readFileSync(new URL('../../../docs/operations-api.md', import.meta.url), 'utf8')
@@ -76,14 +78,20 @@ describe('GET /openapi.json', () => {
     expect([...served, 'GET /openapi.json'].sort()).toEqual(described.sort())
   })
 
-  it('names exactly the parameters of /dlq that the page describes', async () => {
+  it.each([
+    ['/dlq', '/dlq'],
+    ['/contexts', '/contexts'],
+    ['/contexts/:id', '/contexts/{id}'],
+  ])('names exactly the parameters of %s that the page describes', async (route, path) => {
     const { all } = await operations()
-    const { operation } = all.find(({ path, method }) => path === '/dlq' && method === 'get')!
-    const table = docs.slice(docs.indexOf('### `GET /dlq`'), docs.indexOf('### `POST /dlq'))
+    const { operation } = all.find((each) => each.path === path && each.method === 'get')!
+    const from = docs.indexOf(`### \`GET ${route}\``)
+    const table = docs.slice(from, docs.indexOf('\n### ', from + 1))
     const rows = [...table.matchAll(/^\| (`.+?`) \|/gm)].flatMap(([, names]) =>
       names!.replaceAll('`', '').split(', '),
     )
-    expect(operation.parameters?.map(({ name }) => name).sort()).toEqual(rows.sort())
+    const asked = operation.parameters?.filter((parameter) => parameter.in === 'query')
+    expect(asked?.map(({ name }) => name).sort()).toEqual(rows.sort())
   })
 })
 

@@ -39,6 +39,7 @@ export const openapiOptions: FastifyDynamicSwaggerOptions = {
     security: [{ token: [] }],
     tags: [
       { name: 'events', description: 'Single events' },
+      { name: 'contexts', description: 'What happened around a pull request, a ticket, an alert' },
       { name: 'pipeline', description: 'All of them' },
       { name: 'dead letters', description: 'Events that failed for good' },
       { name: 'probes', description: 'For load balancers and orchestrators' },

@@ -27,6 +27,12 @@ export const PROBLEMS = {
     title: 'This is neither the id of a dead letter nor an event id',
     advice: 'Use letter_id (such as 1700000000000-0) or event_id of an entry of /dlq.',
   },
+  CONTEXT_ID_MALFORMED: {
+    status: 400,
+    title: 'This is not the id of a context',
+    advice:
+      'The id of a context is ctx_ and 22 characters of A-Z a-z 0-9 - _, as /contexts and /events/<id> answer it.',
+  },
   TOKEN_REQUIRED: {
     status: 401,
     title: 'This page is for operators',
@@ -37,6 +43,11 @@ export const PROBLEMS = {
     title: 'There is no such event',
     advice:
       'It was never accepted here, or it was settled so long ago that it is forgotten (webhook.stream.keep_settled, webhook.deduplication.horizon).',
+  },
+  CONTEXT_UNKNOWN: {
+    status: 404,
+    title: 'There is no such context',
+    advice: 'Nothing of its subject was taken up by a consumer; /contexts lists those that there are.',
   },
   LETTER_UNKNOWN: {
     status: 404,
@@ -56,7 +67,8 @@ export const PROBLEMS = {
   BYTES_GONE: {
     status: 410,
     title: 'The event was settled and its bytes are no longer held',
-    advice: 'Bytes stay readable for webhook.stream.keep_settled after the event was accepted.',
+    advice:
+      'Bytes stay readable in the context of the event, or, without contexts, for webhook.stream.keep_settled after it was accepted.',
   },
   INTERNAL: {
     status: 500,
@@ -75,12 +87,12 @@ export const PROBLEMS = {
   },
   KEY_MISSING: {
     status: 503,
-    title: 'The key that the event was encrypted with is missing',
+    title: 'The key that this was encrypted with is missing',
     advice: 'Give this program the master keys and the keyring that the gateways have.',
   },
   KEY_DESTROYED: {
     status: 410,
-    title: 'The key that the event was encrypted with was destroyed',
+    title: 'The key that this was encrypted with was destroyed',
     advice: 'Nobody can read it any more.',
   },
   RECORD_NEWER: {

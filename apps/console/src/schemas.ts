@@ -1,4 +1,5 @@
 /** JSON Schemas of the answers (OpenAPI 3.1): what is not named here does not leave, what is required must be there. */
+import { CONTEXT_ID_PATTERN } from '@weir/context-lifecycle/context-id'
 import { EVENT_ID_PATTERN, NAME_PATTERN } from '@weir/core/event'
 
 type Schema = Readonly<Record<string, unknown>>
@@ -53,10 +54,67 @@ export const eventSchema = object({
   first_failed_at: nullable(time),
   dead_at: nullable(time),
   letter_id: nullable(text, 'Its dead letter.'),
+  context: nullable(text, 'The context that it is in, see GET /contexts/{id}.'),
   bytes_available: described(flag, 'Does GET /events/{id}/raw have the bytes?'),
   bytes_problem: nullable(text, 'Why bytes that are held cannot be read.'),
   size: nullable(count, 'Bytes as sent.'),
   content_type: nullable(text),
+})
+
+const severity = { type: ['string', 'null'], enum: ['info', 'warning', 'error', 'critical', null] } as const
+const share = { type: 'number', minimum: 0, maximum: 1 } as const
+
+const contextFields = { context_id: text, tenant: text, tool: text, kind: text, subject: text }
+
+export const contextSchema = object({
+  ...contextFields,
+  title: nullable(text),
+  link: nullable(text),
+  state: nullable(text, 'Of the subject now: open, merged, firing, …'),
+  severity,
+  importance: described(share, 'The sum of weight × value of its parts.'),
+  importance_parts: list(object({ part: text, weight: share, value: share, why: text })),
+  events: described(count, 'All that it has; the timeline holds the newest of them.'),
+  raw_bytes: described(count, 'What their records take, packed.'),
+  accesses: described(count, 'With this one.'),
+  last_access_at: nullable(time),
+  first_at: nullable(time),
+  last_at: nullable(time),
+  people: list(object({ name: text, events: count })),
+  mentioned: list(text),
+  related: described(
+    list(object({ tool: text, subject: text, context_id: text })),
+    'Subjects that its events name; nothing of them need have been received.',
+  ),
+  timeline: described(
+    list(
+      object({
+        event_id: text,
+        event: described(text, 'Its full name, e.g. pull_request.opened.'),
+        at: described(time, "When it happened, by the sender's clock."),
+        received_at: time,
+        who: nullable(text),
+        what: text,
+        state: nullable(text),
+        severity,
+        link: nullable(text),
+        text: nullable(text),
+      }),
+    ),
+    'Oldest first.',
+  ),
+})
+
+export const contextsSchema = object({
+  contexts: list(
+    object({
+      ...contextFields,
+      events: count,
+      accesses: count,
+      active_at: described(time, 'When something last happened to it: an event or an access.'),
+    }),
+  ),
+  unreadable: described(count, 'Left out because they cannot be opened, of all tenants and tools.'),
 })
 
 const unknownCount = nullable(count, 'null = Redis cannot tell.')
@@ -199,9 +257,38 @@ export const letterIdParam = {
   description: 'letter_id or event_id of an entry of /dlq',
 } as const
 
+export const contextIdParam = {
+  type: 'string',
+  description: `Id of a context, ${CONTEXT_ID_PATTERN.source}`,
+} as const
+
 /** Most letters of one page. */
 const MAX_PAGE = 1000
 const name = { type: 'string', pattern: NAME_PATTERN.source } as const
+
+export const contextsQuery = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    tenant: name,
+    tool: name,
+    limit: { type: 'integer', minimum: 1, maximum: MAX_PAGE, default: 50 },
+  },
+} as const
+
+export const contextQuery = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    limit: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100_000,
+      default: 200,
+      description: 'Newest events in the timeline.',
+    },
+  },
+} as const
 
 export const deadLetterQuery = {
   type: 'object',

@@ -1,4 +1,5 @@
 /** The operations API over a real socket, for tests. */
+import type { Contexts } from '@weir/context-lifecycle/contexts'
 import type { Auditor } from '@weir/core/audit/auditor'
 import { systemClock } from '@weir/core/clock'
 import type { PipelineView } from '@weir/core/pipeline-view'
@@ -28,16 +29,17 @@ export interface Api {
 /** Serves views; what was served is closed after the test. Call at the top of a file. */
 export function useApi(): (
   view: PipelineView,
-  options?: { readonly metricsOpen?: boolean; readonly audit?: Auditor },
+  options?: { readonly metricsOpen?: boolean; readonly audit?: Auditor; readonly contexts?: Contexts },
 ) => Promise<Api> {
   const closing: (() => Promise<unknown>)[] = []
   afterEach(async () => {
     await Promise.all(closing.splice(0).map((close) => close()))
   })
-  return async (view, { metricsOpen = false, audit } = {}) => {
+  return async (view, { metricsOpen = false, audit, contexts } = {}) => {
     const log = pino({ level: 'silent' })
     const server = await createOpsServer({
       view,
+      contexts,
       token: TOKEN,
       metricsOpen,
       ...(audit === undefined ? {} : { audit }),

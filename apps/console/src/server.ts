@@ -3,6 +3,8 @@
  * consumer may be down.
  */
 import swagger from '@fastify/swagger'
+import type { Contexts } from '@weir/context-lifecycle/contexts'
+import { createEventLookup } from '@weir/context-lifecycle/event-lookup'
 import { type Auditor, NO_AUDIT } from '@weir/core/audit/auditor'
 import type { Clock } from '@weir/core/clock'
 import { isFault, messageOf } from '@weir/core/faults'
@@ -18,6 +20,7 @@ import { createAccessNotes } from './access-notes.ts'
 import { bearerCheck } from './bearer.ts'
 import { openapiOptions } from './openapi.ts'
 import { codeOfFault, type ProblemDocument, problemDocument, Refusal } from './problems.ts'
+import { contextRoutes } from './routes/contexts.ts'
 import { deadLetterRoutes } from './routes/dead-letters.ts'
 import { eventRoutes } from './routes/events.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -32,13 +35,15 @@ declare module 'fastify' {
 
 export interface OpsServerOptions {
   readonly view: PipelineView
+  /** undefined = there are none (webhook.context_lifecycle.enabled). */
+  readonly contexts: Contexts | undefined
   /** The operators' token; must not be empty. */
   readonly token: string
   /** Serve /metrics and /stats without the token. */
   readonly metricsOpen: boolean
   /** Told of what operators change, and of requests without the token; default: nobody is. */
   readonly audit?: Auditor
-  readonly clock: Pick<Clock, 'monotonic' | 'wait'>
+  readonly clock: Clock
   readonly log: FastifyBaseLogger
 }
 
@@ -54,7 +59,7 @@ const RETRY_AFTER_S = 1
  * harmless when repeated).
  */
 export async function createOpsServer(options: OpsServerOptions): Promise<FastifyInstance> {
-  const { view, token, metricsOpen, audit = NO_AUDIT, clock, log } = options
+  const { view, contexts, token, metricsOpen, audit = NO_AUDIT, clock, log } = options
   const shows = bearerCheck(token)
   const notes = createAccessNotes(audit, clock)
   const app: FastifyInstance = fastify({
@@ -106,7 +111,8 @@ export async function createOpsServer(options: OpsServerOptions): Promise<Fastif
 
   await app.register(swagger, openapiOptions)
   await app.register(async (routes) => {
-    eventRoutes(routes, view)
+    eventRoutes(routes, createEventLookup(view, contexts))
+    if (contexts !== undefined) contextRoutes(routes, contexts, clock)
     overviewRoutes(routes, view, { metricsOpen })
     deadLetterRoutes(routes, view, audit)
     healthRoutes(routes, view, clock)

@@ -28,7 +28,7 @@ import type { Logger } from 'pino'
 import type { Backoff } from './backoff.ts'
 import { createBreakers } from './breakers.ts'
 import { createDecoder } from './decode.ts'
-import { createExecutor } from './executor.ts'
+import { createExecutor, type ExecutorOptions } from './executor.ts'
 import { createHeld } from './held.ts'
 import { createIntake } from './intake.ts'
 import type { PartitionMetrics } from './metrics.ts'
@@ -86,6 +86,8 @@ export interface ConsumerDeps {
   readonly dictionaries: DictionarySet
   /** For what is encrypted. */
   readonly opener?: Opener | undefined
+  /** Puts events into their contexts; undefined = there are none. */
+  readonly remember?: ExecutorOptions['remember']
   readonly memory: LongMemoryOptions
   readonly window: (tool: string) => DedupeWindow
   readonly evidenceShards: number
@@ -253,6 +255,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
       await background('wait for Redis', () => link.ready(signal))
     },
     redact: deps.redact,
+    remember: deps.remember,
     onRun(item, seconds, outcome) {
       const { tool } = item.record
       metrics.processing.observe(tool, seconds, outcome.kind)

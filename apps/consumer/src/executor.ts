@@ -10,6 +10,7 @@
  *   PermanentError, malformed       → dead
  *   key or dictionary missing, or packed by a newer version → parked, no attempt used, loud
  *   its key was destroyed           → dead
+ *   its context cannot take it      → back into the queue (Redis is away or full), no attempt used
  *   consumer stops                  → parked, due now, no attempt used
  *   anything else, or out of time   → parked with backoff; after max_retries → dead
  */
@@ -58,6 +59,8 @@ export interface ExecutorOptions {
   readonly redisAgain: (signal: AbortSignal) => Promise<void>
   /** Takes secrets out of a message. */
   readonly redact: (text: string) => string
+  /** Puts an event into its context, before its handlers run; undefined = there are no contexts. */
+  readonly remember?: ((event: HandlerEvent, record: EventRecord) => Promise<unknown>) | undefined
   readonly onRun: (item: HeldItem, seconds: number, outcome: Outcome) => void
 }
 
@@ -76,6 +79,9 @@ const MIN_BREAKER_WAIT_MS = 100
 /** Time-outs are checked several times a second; a longer gap means that the process stood still, ms. */
 const STANDSTILL_MS = 1_000
 
+/** Pause before it is told again that events are put back, ms. */
+const TELL_AGAIN_MS = 10_000
+
 /** Events started before the event loop gets a turn, so that answers, time-outs and signals are not kept waiting. */
 const TURN = 100
 
@@ -88,7 +94,12 @@ interface Verdict {
 }
 
 /** What an event waits for that cannot be read yet. */
-const WAITS: Partial<Record<FaultCode, 'key' | 'newer'>> = { KEY_MISSING: 'key', RECORD_NEWER: 'newer' }
+const WAITS: Partial<Record<FaultCode, 'key' | 'newer'>> = {
+  KEY_MISSING: 'key',
+  KEYRING_UNAVAILABLE: 'key',
+  KEYRING_CORRUPT: 'key',
+  RECORD_NEWER: 'newer',
+}
 /** Somebody has to do something about these. */
 const LOUD: ReadonlySet<string> = new Set(['dictionary', 'key', 'newer'])
 
@@ -97,7 +108,7 @@ const SUCCESS: Verdict = { outcome: SETTLED, failure: undefined, judged: 'succes
 const NOT_WANTED: Verdict = { outcome: SETTLED, failure: undefined, judged: 'nothing' }
 
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { held, settle, decoder, fanOut, breakers, workers, clock, log, backoff } = options
+  const { held, settle, decoder, fanOut, breakers, workers, clock, log, backoff, remember } = options
   /** Those that wait for something: a handler, a dictionary, a key. */
   const runs = new Set<Run>()
   const down = new AbortController()
@@ -216,8 +227,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
   }
 
   const execute = (item: HeldItem, probe: boolean, started: number): void => {
-    const run = new Run(item, started + options.handlerTimeoutMs)
-    const conclude = (verdict: Verdict) => finish(run, verdict, probe, started)
+    const run = new Run(item, probe, started + options.handlerTimeoutMs)
+    const conclude = (verdict: Verdict) => finish(run, verdict, started)
     let event: HandlerEvent
     try {
       event = decoder.decode(item.record, item.attempts + 1)
@@ -226,7 +237,31 @@ export function createExecutor(options: ExecutorOptions): Executor {
       else conclude({ outcome: unreadable(item, error), failure: error, judged: 'nothing' })
       return
     }
-    attempt(run, event, conclude)
+    remembered(run, event, conclude)
+  }
+
+  /**
+   * Stage 2: the event comes into its context, and then to its handlers. While Redis does not take it, it is put back: it keeps
+   * its attempts, and its breaker learns nothing.
+   */
+  const remembered = (run: Run, event: HandlerEvent, conclude: (verdict: Verdict) => void): void => {
+    if (remember === undefined) {
+      attempt(run, event, conclude)
+      return
+    }
+    const { item } = run
+    enroll(run)
+    const work = remember(event, item.record).then(
+      () => attempt(run, event, conclude),
+      async (error: unknown) => {
+        const away = isFault(error, 'REDIS_UNAVAILABLE') || isFault(error, 'REDIS_OUT_OF_MEMORY')
+        if (!away) return conclude({ outcome: unreadable(item, error), failure: error, judged: 'nothing' })
+        leave(run)
+        await tell(item.record.tool, 'nothing', run.probe)
+        throw error
+      },
+    )
+    whatever(item, work)
   }
 
   /** Decodes an event once its key and dictionary are fetched. */
@@ -237,7 +272,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       .fetchNeeds(item.record)
       .then(() => decoder.decode(item.record, item.attempts + 1))
       .then(
-        (event) => attempt(run, event, conclude),
+        (event) => remembered(run, event, conclude),
         (error: unknown) => conclude({ outcome: unreadable(item, error), failure: error, judged: 'nothing' }),
       )
     whatever(item, work)
@@ -270,12 +305,15 @@ export function createExecutor(options: ExecutorOptions): Executor {
     run.item.abort = (reason) => run.expire(reason)
   }
 
-  const finish = (run: Run, verdict: Verdict, probe: boolean, started: number): void => {
-    const { item } = run
-    if (item.abort !== undefined) {
-      runs.delete(run)
-      item.abort = undefined
-    }
+  const leave = (run: Run): void => {
+    if (run.item.abort === undefined) return
+    runs.delete(run)
+    run.item.abort = undefined
+  }
+
+  const finish = (run: Run, verdict: Verdict, started: number): void => {
+    const { item, probe } = run
+    leave(run)
     const told = tell(item.record.tool, verdict.judged, probe)
     if (told === undefined) hand(run, verdict, started)
     else void told.then(() => hand(run, verdict, started))
@@ -318,11 +356,17 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   /** Puts an item back whose questions Redis did not answer: it keeps its place among the held ones. */
   const putBack = async (item: HeldItem, error: unknown): Promise<void> => {
-    log.warn({ event_id: item.record.id, err: messageOf(error) }, 'event put back')
+    const now = clock.monotonic()
+    // Of a thousand held events each comes back here again and again: one of them speaks for all.
+    const level = now - toldOfPutBack < TELL_AGAIN_MS ? 'debug' : 'warn'
+    if (level === 'warn') toldOfPutBack = now
+    log[level]({ event_id: item.record.id, err: messageOf(error) }, 'event put back')
     await options.redisAgain(down.signal)
     held.requeue(item)
     freed()
   }
+
+  let toldOfPutBack = Number.NEGATIVE_INFINITY
 
   const freed = () => {
     workers.release()

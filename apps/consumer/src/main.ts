@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { dirname, resolve } from 'node:path'
+import { configuredContexts } from '@weir/context-lifecycle/configured'
 import { ADAPTERS } from '@weir/core/adapters/table'
 import { systemClock } from '@weir/core/clock'
 import { secretsIn } from '@weir/core/config/describe'
@@ -9,7 +10,9 @@ import { loadConfig } from '@weir/core/config/load'
 import { dedupeWindows, keysOf, longMemory, redisSettings } from '@weir/core/config/parts'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
+import type { HandlerEvent } from '@weir/core/handlers/handler'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
+import type { EventRecord } from '@weir/core/record'
 import { connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { wasSettled } from '@weir/core/stream/long-memory'
@@ -69,12 +72,27 @@ async function main(): Promise<void> {
     tell: keyringLog(log),
     onError: createErrorTeller(log).tell,
   })?.keyring
+  const home = connect(0)
+  const remembering = config.webhook.context_lifecycle.enabled
+    ? configuredContexts(config, {
+        home: home.link,
+        keyring,
+        name: `weir-consumer-contexts:${name}`,
+        link: { onError: errors.tell },
+      })
+    : undefined
   const redact = createRedactor({ secrets: secretsIn(config), fields: security.redact_fields })
   const metrics = createConsumerMetrics()
   const workers = createWorkers(c.num_workers)
   const dictionaries = createDictionarySet(loadBundledDictionaries())
+  const remember =
+    remembering &&
+    (async (event: HandlerEvent, record: EventRecord) => {
+      const { events } = await remembering.contexts.append(event, record)
+      metrics.remembered.inc({ result: events === undefined ? 'known' : 'appended' })
+    })
   const consumers = createConsumers({
-    connect,
+    connect: (partition) => (partition === 0 ? home : connect(partition)),
     make: ({ keys, link, blocking }, context) =>
       createConsumer({
         name,
@@ -109,6 +127,7 @@ async function main(): Promise<void> {
         handlers,
         dictionaries,
         opener: keyring,
+        remember,
         memory: longMemory(config, keys),
         window: dedupeWindows(config),
         evidenceShards: deduplication.evidence_shards,
@@ -158,6 +177,7 @@ async function main(): Promise<void> {
     stopping = true
     log.info({ signal }, 'stopping')
     await consumers.stop()
+    await remembering?.close()
     await keyring?.stop()
     await ops?.close()
     log.info('stopped')

@@ -19,6 +19,7 @@ export interface ConsumerMetrics {
   readonly ownershipLost: Counter<string>
   readonly missingDictionary: Counter<string>
   readonly missingKey: Counter<string>
+  readonly remembered: Counter<'result'>
   readonly trimmed: Counter<string>
   readonly held: Gauge<string>
   readonly running: Gauge<string>
@@ -74,6 +75,12 @@ export function createConsumerMetrics(): ConsumerMetrics {
     missingDictionary: new Counter({
       name: 'webhook_dictionary_missing_total',
       help: 'Attempts that had to wait because a compression dictionary is missing',
+      registers,
+    }),
+    remembered: new Counter({
+      name: 'webhook_context_events_total',
+      help: 'Events put into their contexts: appended, or known because they had been tried before',
+      labelNames: ['result'],
       registers,
     }),
     missingKey: new Counter({

@@ -21,6 +21,8 @@ const DONE: Ending = { ok: true }
 /** A handler run: one attempt, with its deadline. Expires once, for one reason. */
 export class Run implements Attempt {
   readonly item: HeldItem
+  /** It is the one that a half-open breaker tries. */
+  readonly probe: boolean
   /** Monotonic ms. */
   deadline: number
   expired: Error | undefined
@@ -29,8 +31,9 @@ export class Run implements Attempt {
   #controller: AbortController | undefined
   #end: ((ending: Ending) => void) | undefined
 
-  constructor(item: HeldItem, deadline: number) {
+  constructor(item: HeldItem, probe: boolean, deadline: number) {
     this.item = item
+    this.probe = probe
     this.deadline = deadline
   }
   over(): boolean {

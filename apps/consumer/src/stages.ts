@@ -2,7 +2,7 @@
  * What happens to an event between reading and settling, in order:
  *
  *   1 decode    unpack the body, see that it is what its sender says (decode.ts)
- *   2 context   (takes its place here when contexts are built)
+ *   2 context   put into the context of its subject, once (@weir/context-lifecycle)
  *   3 fan out   the user's handlers
  *
  * A stage ends the event's way by throwing: PermanentError → dead-lettered at once, Fault DICTIONARY_MISSING → waits

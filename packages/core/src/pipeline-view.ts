@@ -11,7 +11,7 @@ import type { Dictionary, DictionarySet } from './dictionaries.ts'
 import { type EventId, eventIdBytes } from './event.ts'
 import type { Opener, Sealing } from './keyring/keyring.ts'
 import type { PartitionKeys } from './keys.ts'
-import type { UnpackedBody } from './packing.ts'
+import type { Packed, UnpackedBody } from './packing.ts'
 import type { Partition } from './partition.ts'
 import { type PartitionPlan, SINGLE_PLAN, searchOrder } from './plan.ts'
 import { type BreakerState, readBreaker, resetBreaker } from './stream/breaker.ts'
@@ -79,8 +79,12 @@ export interface PipelineView {
   reports(): Promise<readonly ConsumerReport[]>
   /** undefined when nobody knows the event (or it was forgotten). Throws `RangeError` for what is not an event id. */
   find(id: EventId): Promise<EventDocument | undefined>
+  /** What `find` says of an event that was settled; its record lies elsewhere, or nowhere any more. */
+  settled(id: EventId, record: Packed | undefined): Promise<EventDocument>
   /** As `find`; also throws what isUnreadable (packing.ts) tells when the bytes are there and cannot be read. */
   raw(id: EventId): Promise<RawEvent | undefined>
+  /** The bytes of a record that lies elsewhere. Throws what isUnreadable (packing.ts) tells. */
+  open(record: Packed): Promise<UnpackedBody>
   /** The bytes that a dead letter carries, by letter id or event id; undefined when there is no readable one. */
   rawLetter(id: string): Promise<UnpackedBody | undefined>
   readonly deadLetters: DeadLetters
@@ -179,6 +183,13 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
       const located = await locate(id)
       return located && describe(id, located)
     },
+    async settled(id, record) {
+      const place = describePlace(id, { place: 'settled', streamId: undefined, record: undefined })
+      if (record === undefined) return { ...place, ...describeBody(undefined) }
+      const { tool, tenant, type, receivedAt } = record
+      const facts = await body.look(firstOf(partitions), record)
+      return { ...place, tool, tenant, type, received_at: timeText(receivedAt), ...describeBody(facts) }
+    },
     async raw(id) {
       const located = await locate(id)
       if (located === undefined) return undefined
@@ -187,6 +198,7 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
       if (place.record === undefined) return { kind: 'gone', document }
       return { kind: 'bytes', document, ...(await body.open(partition, place.record)) }
     },
+    open: (record) => body.open(firstOf(partitions), record),
     async rawLetter(id) {
       const found = await deadLetters.find(id)
       const record = found?.letter.record

@@ -1,4 +1,4 @@
-import type { EventDocument } from '@weir/core/view/documents'
+import type { FoundEvent } from '@weir/context-lifecycle/event-lookup'
 import type { Command } from 'commander'
 import { type Context, commandOf } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
@@ -26,20 +26,23 @@ export function eventsGetCommand(context: Context): Command {
         )
       }
       const { withSession } = await import('../session.ts')
-      return withSession(options, io, async ({ view }): Promise<ExitCode> => {
+      const { createEventLookup } = await import('@weir/context-lifecycle/event-lookup')
+      return withSession(options, io, async (session): Promise<ExitCode> => {
+        const { contexts } = await session.contexts()
+        const events = createEventLookup(session.view, contexts)
         if (options.raw) {
-          const raw = await view.raw(id)
-          if (raw === undefined) throw unknown(id)
-          if (raw.kind === 'gone') {
+          const found = await events.bytes(id)
+          if (found === undefined) throw unknown(id)
+          if (found.kind === 'gone') {
             throw new CommandFailure(
               `${id} was settled and its bytes are no longer held (webhook.stream.keep_settled).`,
               NEGATIVE,
             )
           }
-          io.outBytes(raw.body)
+          io.outBytes(found.body)
           return OK
         }
-        const event = await view.find(id)
+        const event = await events.find(id)
         if (event === undefined) throw unknown(id)
         print.answer(event, () => eventText(event, print.style))
         return OK
@@ -55,7 +58,7 @@ function unknown(id: string): CommandFailure {
   )
 }
 
-function eventText(event: EventDocument, style: TableStyle): string {
+function eventText(event: FoundEvent, style: TableStyle): string {
   const { subject } = event
   return pairs(
     [
@@ -67,6 +70,7 @@ function eventText(event: EventDocument, style: TableStyle): string {
       ['subject', subject && `${subject.kind} ${subject.key}`],
       ['title', subject?.title],
       ['url', subject?.url],
+      ['context', event.context],
       ['received', event.received_at],
       ['stream id', event.stream_id],
       ['failed attempts', event.attempts],
@@ -90,7 +94,7 @@ function bytesText({
   bytes_problem: problem,
   size,
   content_type: type,
-}: EventDocument): string {
+}: FoundEvent): string {
   if (problem !== null) return problem
   if (!available) return 'no longer held'
   return `${sizeText(size)}${type === null ? '' : `, ${type}`} (--raw prints them)`

@@ -2,16 +2,20 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { configuredContexts } from '@weir/context-lifecycle/configured'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
 import { dictionaryOf, giveLearned, readLearned, sealDictionary } from '@weir/core/dictionaries'
+import { mintEventId } from '@weir/core/event'
 import { createDirectoryStore } from '@weir/core/keyring/directory-store'
 import { createKeyring } from '@weir/core/keyring/keyring'
 import { connectPartition, type Partition } from '@weir/core/partition'
+import type { EventRecord } from '@weir/core/record'
 import { reportGateway } from '@weir/core/stream/ledger'
 import { ensurePlan } from '@weir/core/stream/plans'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { eventOf, pullRequest } from '../../../../tests/support/contexts.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { run } from '../cli.test-support.ts'
 import { DAY_MS, later, MASTER } from './keys.test-support.ts'
@@ -43,7 +47,8 @@ async function partitionsOf(env: Readonly<Record<string, string>>): Promise<[Par
   return partitions
 }
 
-it('are rotated, forgotten and destroyed with what each partition has', async () => {
+/** Two partitions, and a keyring in which acme has a key. */
+async function open() {
   const directory = mkdtempSync(join(tmpdir(), 'weir-cli-keys-'))
   directories.push(directory)
   const env = {
@@ -59,10 +64,18 @@ it('are rotated, forgotten and destroyed with what each partition has', async ()
   const options = { store, cipher, maxTenants: 10, refreshMs: 60_000, clock: systemClock }
   const keyring = createKeyring({ ...options, tell: () => undefined })
   await keyring.prepare('acme')
+  const report = ({ link, keys }: Partition, spooled: number) =>
+    reportGateway(link, keys, 'gw-1', '', { spooled, at: Date.now() })
+  const cli = (...args: string[]) => run(args, { env, ...later(2 * DAY_MS) })
+  return { env, partitions, store, cipher, keyring, report, cli }
+}
+
+it('are rotated, forgotten and destroyed with what each partition has', async () => {
+  const { env, partitions, store, cipher, keyring, report, cli: whole } = await open()
   const dictionary = sealDictionary(keyring, 'acme', dictionaryOf(Buffer.from('a dictionary of acme')))
   const note = { id: dictionary.id, at: 1, bytes: 20, events: 64, ratioBefore: 2, ratioAfter: 3 }
   await giveLearned(partitions, 'acme/github', dictionary, note)
-  const cli = (...args: string[]) => run(['keys', ...args], { env, ...later(2 * DAY_MS) })
+  const cli = (...args: string[]) => whole('keys', ...args)
   const published = () =>
     Promise.all(partitions.map(({ link, keys }) => link.call('GET', keys.dictionary(dictionary.id))))
 
@@ -77,8 +90,6 @@ it('are rotated, forgotten and destroyed with what each partition has', async ()
   })
 
   const [one, two] = partitions
-  const report = ({ link, keys }: Partition, spooled: number) =>
-    reportGateway(link, keys, 'gw-1', '', { spooled, at: Date.now() })
   await report(one, 0)
   expect((await cli('forget', '--yes')).out).toContain(
     'gateway gw-1 does not report what it has spooled for partition 1',
@@ -92,4 +103,48 @@ it('are rotated, forgotten and destroyed with what each partition has', async ()
   expect(await cli('destroy', '--tenant', 'acme', '--yes')).toMatchObject({ code: 0, err: '' })
   expect(await published()).toEqual([null, null])
   for (const { link, keys } of partitions) expect((await readLearned(link, keys)).size).toBe(0)
+})
+
+it('stay while contexts need them, which lie in places of their own', async () => {
+  const { env, partitions, keyring, report, cli } = await open()
+  const { config } = await loadConfig({ env: { ...env, WEBHOOK_ENCRYPTION_ENABLED: 'true' } })
+  const home = partitions[0].link
+  const { contexts, places, close } = configuredContexts(config, { home, keyring, name: 'test-contexts' })
+  await Promise.all(places.map(({ link }) => link.ready(AbortSignal.timeout(5_000))))
+  for (const number of [1, 2, 3]) {
+    const packed = Buffer.from(`[]\n${JSON.stringify(pullRequest(number, 'opened'))}`)
+    const record: EventRecord = {
+      ...{
+        id: mintEventId(number),
+        tenant: 'acme',
+        tool: 'github',
+        type: 'pull_request',
+        receivedAt: number,
+      },
+      ...{ encoding: 'plain', dictionary: '', packed, locator: Buffer.alloc(16), derived: false },
+      ...{ traceparent: '', attempts: 0 },
+    }
+    await contexts.append(eventOf(record), record)
+  }
+  await close()
+  const shards = await Promise.all(places.map(({ keys }) => redis.client().zcard(keys.active)))
+  expect(shards.filter((count) => count > 0).length).toBeGreaterThan(1)
+
+  expect((await cli('context', 'list', '--json')).json()).toMatchObject({
+    contexts: [{ tenant: 'acme' }, { tenant: 'acme' }, { tenant: 'acme' }],
+  })
+  expect(await cli('context', 'show', '--tool', 'github', '--tenant', 'acme', 'acme/site#2')).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('Change 2'),
+  })
+  await cli('keys', 'rotate')
+  for (const partition of partitions) await report(partition, 0)
+  expect((await cli('keys', 'status', '--count', '--json')).json()).toMatchObject({
+    tenants: [{ keys: [{ uses: { contexts: 3 } }, { uses: { contexts: 0 } }] }],
+    count: { not_encrypted: { contexts: 3 } },
+  })
+  expect(await cli('keys', 'forget', '--yes')).toMatchObject({
+    code: 1,
+    out: expect.stringContaining('stays: 3 contexts need it'),
+  })
 })

@@ -1,5 +1,6 @@
 import { readLearned } from '@weir/core/dictionaries'
 import { describe, expect, it } from 'vitest'
+import { contextsOf, pullRequest } from '../../../../tests/support/contexts.ts'
 import { type TestPipeline, usePipeline } from '../../../../tests/support/pipeline.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { type SealedWorld, useSealedWorlds } from './keys.test-support.ts'
@@ -87,6 +88,45 @@ describe('keys destroy', () => {
     expect(await keysOf('acme')).toEqual([])
   })
 
+  it('says how many contexts it takes, and they go on with what comes later', async () => {
+    const world = await open()
+    const { cli, pipeline, keyring } = world
+    const contexts = contextsOf(pipeline, keyring)
+    const happens = async (number: number, action: string) => {
+      await pipeline.accept({ tenant: 'acme', type: 'pull_request', json: pullRequest(number, action) })
+      await contexts.remember(...(await pipeline.read('consumer')))
+    }
+    await happens(7, 'opened')
+    await happens(8, 'opened')
+    await cli(['keys', 'rotate'])
+    await keyring.lookAgain('acme')
+    await happens(7, 'edited') // it needs both keys, and is one context
+    const dry = await cli(['keys', 'destroy', '--tenant', 'acme', '--dry-run'])
+    expect(dry.out).toContain('In Redis that is now: 3 stream entries, 2 contexts (settled')
+    const done = await cli(['keys', 'destroy', '--tenant', 'acme', '--yes', '--json'])
+    expect(done.json()).toMatchObject({ unreadable: { entries: 3, contexts: 2 } })
+    expect((await cli(['context', 'list'])).out).toBe('there are none that can be read here\n')
+    const lost = await cli(['context', 'show', '--tool', 'github', '--tenant', 'acme', 'acme/site#7'])
+    expect(lost).toMatchObject({ code: 2, err: expect.stringMatching(/key [0-9a-f]{16} of tenant acme was/) })
+
+    await keyring.lookAgain('acme')
+    await happens(7, 'closed')
+    const later = await cli([
+      'context',
+      'show',
+      '--tool',
+      'github',
+      '--tenant',
+      'acme',
+      'acme/site#7',
+      '--json',
+    ])
+    expect(later.json()).toMatchObject({ events: 3, timeline: [{ what: 'closed' }] })
+    expect((await cli(['context', 'list', '--json'])).json()).toMatchObject({
+      contexts: [{ subject: 'acme/site#7', events: 3 }],
+    })
+  })
+
   it('changes nothing with --dry-run', async () => {
     const world = await filled()
     const { cli, keysOf, dictionary, pipeline } = world
@@ -98,7 +138,7 @@ describe('keys destroy', () => {
       tenant: 'acme',
       dry_run: true,
       destroyed: [key],
-      unreadable: { entries: 1, parked: 0, dead_letters: 1, dictionaries: 1 },
+      unreadable: { entries: 1, parked: 0, dead_letters: 1, dictionaries: 1, contexts: 0 },
       spooled: 0,
       learned_dropped: ['acme/github'],
     })

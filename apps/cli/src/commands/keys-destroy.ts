@@ -1,7 +1,6 @@
 import type { AuditDetail } from '@weir/core/audit/auditor'
 import type { PartitionKeys } from '@weir/core/keys'
 import type { RedisLink } from '@weir/core/redis/link'
-import type { Uses } from '@weir/core/view/sealed-counts'
 import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
 import { type Context, commandOf, type Invocation } from '../command.ts'
@@ -11,6 +10,7 @@ import {
   confirmed,
   countedUses,
   type OpenKeyring,
+  type UsesDocument,
   usesDocument,
   usesText,
   withSessionKeyring,
@@ -76,7 +76,7 @@ async function destroy({ options, io, print }: Invocation<Options>): Promise<Exi
       const facts = {
         tenant,
         dry_run: dryRun,
-        unreadable: usesDocument(uses),
+        unreadable: uses,
         spooled,
         learned_dropped: learned.owners,
       }
@@ -127,14 +127,14 @@ async function lost(
   io: Invocation<Options>['io'],
   tenant: string,
   ids: readonly string[],
-): Promise<{ readonly uses: Uses; readonly spooled: number }> {
-  const { sumUses } = await import('@weir/core/view/sealed-counts')
+): Promise<{ readonly uses: UsesDocument; readonly spooled: number }> {
   const { readGateways } = await import('@weir/core/view/status')
-  const uses = (await countedUses(session, io)).filter(
-    (each) => ids.includes(each.key) && (each.tenant === tenant || each.tenant === ''),
+  // As one: a context may need several of them.
+  const uses = (await countedUses(session, io, ids)).filter(
+    (each) => each.key === ids[0] && (each.tenant === tenant || each.tenant === ''),
   )
   const gateways = await readGateways(session.partitions)
-  return { uses: sumUses(uses), spooled: gateways.reduce((sum, gateway) => sum + gateway.spooled, 0) }
+  return { uses: usesDocument(uses), spooled: gateways.reduce((sum, gateway) => sum + gateway.spooled, 0) }
 }
 
 async function learnedOf({ partitions }: Session, tenant: string, ids: readonly string[]): Promise<Learned> {

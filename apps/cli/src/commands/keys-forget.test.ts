@@ -1,6 +1,7 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { contextsOf, pullRequest } from '../../../../tests/support/contexts.ts'
 import { type TestPipeline, usePipeline } from '../../../../tests/support/pipeline.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import {
@@ -95,6 +96,32 @@ describe('keys forget', () => {
     await pipeline.link.call('DEL', pipeline.keys.stream)
     expect(await reasons(world)).toEqual(['1 dead letter needs it'])
     await world.cli(['dlq', 'purge', '--all', '--yes'])
+    expect(await forget(world)).toMatchObject({ code: 0 })
+  })
+
+  it('keeps the key of a context, whichever part of it needs it', async () => {
+    const world = await open()
+    const { pipeline, keyring } = world
+    const contexts = contextsOf(pipeline, keyring)
+    let id = ''
+    const { old } = await rotated(world, async () => {
+      await pipeline.accept({ tenant: 'acme', type: 'pull_request', json: pullRequest(7, 'opened') })
+      const [entry] = await pipeline.read('consumer')
+      if (entry === undefined) throw new Error('nothing was read')
+      ;[id = ''] = await contexts.remember(entry)
+      await pipeline.settle(entry)
+    })
+    await pipeline.link.call('XTRIM', pipeline.keys.stream, 'MAXLEN', 0)
+    expect(await reasons(world)).toEqual(['1 context needs it'])
+    // What comes later is encrypted with the new key, and what was before still needs the old one.
+    await pipeline.accept({ tenant: 'acme', type: 'pull_request', json: pullRequest(7, 'closed') })
+    await contexts.remember(...(await pipeline.read('consumer')))
+    expect(await world.standing(old, '--count')).toMatchObject({ uses: { entries: 0, contexts: 1 } })
+    expect(await reasons(world)).toEqual(['1 context needs it'])
+    expect((await contexts.contexts.read(id))?.timeline).toHaveLength(2)
+
+    const { head, log, raw, active } = contexts.keys
+    await pipeline.link.call('DEL', head(id), log(id), raw(id), active)
     expect(await forget(world)).toMatchObject({ code: 0 })
   })
 

@@ -1,5 +1,4 @@
 import type { StoredKeys, TenantKeys } from '@weir/core/keyring/key-store'
-import type { TenantUses } from '@weir/core/view/sealed-counts'
 import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
 import { type Context, commandOf, type Invocation, type Printer } from '../command.ts'
@@ -129,7 +128,6 @@ async function look(
   const entries = chosenEntries(keyring, options.tenant).filter(({ keys }) => keys.length > 1)
   if (entries.length === 0) return []
   const uses = await countedUses(session, io)
-  const { sumUses } = await import('@weir/core/view/sealed-counts')
   const unseen = await unseenSpools(session)
   return entries.flatMap((entry) =>
     oldKeys(entry, keyring).map(({ id, master, successorAt, stays: known }): OldKeyDocument => {
@@ -139,7 +137,7 @@ async function look(
         stays.push(
           `its successor was made ${ageText(age)} ago, and must be ${ageText(options.olderThan)} old (--older-than)`,
         )
-      const used = usesDocument(sumUses(uses.filter((each: TenantUses) => each.key === id)))
+      const used = usesDocument(uses.filter(({ key }) => key === id))
       const text = usesText(used)
       if (text !== '')
         stays.push(

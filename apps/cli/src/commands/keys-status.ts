@@ -1,5 +1,4 @@
 import { messageOf } from '@weir/core/faults'
-import type { TenantUses } from '@weir/core/view/sealed-counts'
 import type { Command } from 'commander'
 import { type Context, commandOf, type Printer } from '../command.ts'
 import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
@@ -7,6 +6,7 @@ import {
   chosenEntries,
   countedUses,
   type KeyStanding,
+  type KeyUses,
   type MasterDocument,
   masterDocuments,
   type OpenKeyring,
@@ -98,7 +98,7 @@ export function keysStatusCommand(context: Context): Command {
               return statusOf(keyring, tenant, { uses, spooled })
             }),
           )
-        : await withKeyring((await loadForCommand(options, io)).config, (keyring) =>
+        : await withKeyring((await loadForCommand(options, io)).config, async (keyring) =>
             statusOf(keyring, tenant, undefined),
           )
       print.answer(document, () => statusText(document, print))
@@ -108,30 +108,28 @@ export function keysStatusCommand(context: Context): Command {
 }
 
 interface Counted {
-  readonly uses: readonly TenantUses[]
+  readonly uses: readonly KeyUses[]
   readonly spooled: number
 }
 
-async function statusOf(
+function statusOf(
   keyring: OpenKeyring,
   tenant: string | undefined,
   count: Counted | undefined,
-): Promise<StatusDocument> {
-  const { sumUses } = await import('@weir/core/view/sealed-counts')
+): StatusDocument {
   const { store, cipher, stored } = keyring
   const damaged = [...stored.damaged].filter(([name]) => tenant === undefined || name === tenant)
   const entries = damaged.length > 0 && tenant !== undefined ? [] : chosenEntries(keyring, tenant)
   const uses = count?.uses.filter((each) => tenant === undefined || each.tenant === tenant)
   const usesOf = (id: string) =>
-    count === undefined ? null : usesDocument(sumUses(count.uses.filter(({ key }) => key === id)))
+    count === undefined ? null : usesDocument(count.uses.filter(({ key }) => key === id))
   const known = new Set(
     [...stored.tenants.values()]
       .flatMap(({ keys, destroyed }) => [...keys, ...destroyed])
       .map(({ id }) => id),
   )
   const unknown = Map.groupBy(uses?.filter(isSealedWithOther(known)) ?? [], ({ key }) => key)
-  const allOf = (kind: TenantUses['kind']) =>
-    usesDocument(sumUses(uses?.filter((each) => each.kind === kind) ?? []))
+  const allOf = (kind: KeyUses['kind']) => usesDocument(uses?.filter((each) => each.kind === kind) ?? [])
   return {
     place: store.place,
     master_keys: masterDocuments(stored, cipher),
@@ -154,7 +152,7 @@ async function statusOf(
             unknown_keys: [...unknown].map(([id, of]) => ({
               id,
               tenants: [...new Set(of.map((each) => each.tenant || 'unknown'))],
-              uses: usesDocument(sumUses(of)),
+              uses: usesDocument(of),
             })),
             spooled: count.spooled,
           },
@@ -163,7 +161,7 @@ async function statusOf(
 
 const isSealedWithOther =
   (known: ReadonlySet<string>) =>
-  ({ kind, key }: TenantUses): boolean =>
+  ({ kind, key }: KeyUses): boolean =>
     kind === 'sealed' && !known.has(key)
 
 function keyDocument(key: KeyStanding, uses: UsesDocument | null): KeyDocument {
@@ -275,6 +273,7 @@ function statusText(status: StatusDocument, { style, paint }: Printer): string {
             number('parked', 'parked'),
             number('dead_letters', 'dead'),
             number('dictionaries', 'dictionaries'),
+            number('contexts', 'contexts'),
           ]),
     ],
     rows,

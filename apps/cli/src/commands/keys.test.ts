@@ -2,6 +2,7 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { dictionaryOf, giveLearned } from '@weir/core/dictionaries'
 import { describe, expect, it } from 'vitest'
+import { contextsOf } from '../../../../tests/support/contexts.ts'
 import { usePipeline } from '../../../../tests/support/pipeline.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { run } from '../cli.test-support.ts'
@@ -11,7 +12,7 @@ const redis = useRedis({ appendfsync: 'no' })
 const open = useSealedWorlds(redis, usePipeline(redis))
 
 const ID = /^[0-9a-f]{16}$/
-const NONE = { entries: 0, parked: 0, dead_letters: 0, dictionaries: 0 }
+const NONE = { entries: 0, parked: 0, dead_letters: 0, dictionaries: 0, contexts: 0 }
 
 describe('keys status', () => {
   it('shows the keys of each tenant, and the place and the master keys', async () => {
@@ -106,10 +107,11 @@ describe('keys status', () => {
   })
 
   it('counts what is encrypted with each key, and what is not', async () => {
-    const { pipeline, cli, keysOf, learn, report, store, directory } = await open()
+    const { pipeline, cli, keysOf, learn, report, store, directory, keyring } = await open()
     await pipeline.accept({ tenant: 'acme' })
     const [parked] = await pipeline.read('consumer')
     if (parked !== undefined) await pipeline.park(parked)
+    if (parked !== undefined) await contextsOf(pipeline, keyring).remember(parked)
     await pipeline.kill({ tenant: 'acme' })
     await learn('acme', 'a dictionary of acme')
     await report('gw-1', 7)
@@ -119,10 +121,10 @@ describe('keys status', () => {
     const { code, rows, out } = await cli(['keys', 'status', '--count'])
     expect(code).toBe(0)
     const [key = ''] = await keysOf('acme')
-    expect(rows[2]?.slice(6)).toEqual(['ENTRIES', 'PARKED', 'DEAD', 'DICTIONARIES'])
+    expect(rows[2]?.slice(6)).toEqual(['ENTRIES', 'PARKED', 'DEAD', 'DICTIONARIES', 'CONTEXTS'])
     expect(rows[3]?.[1]).toBe(key)
-    expect(rows[3]?.slice(6)).toEqual(['2', '1', '1', '1'])
-    expect(rows[4]).toEqual(['-', 'not encrypted', '-', '-', '-', '-', '0', '0', '0', '1'])
+    expect(rows[3]?.slice(6)).toEqual(['2', '1', '1', '1', '1'])
+    expect(rows[4]).toEqual(['-', 'not encrypted', '-', '-', '-', '-', '0', '0', '0', '1', '0'])
     expect(out).toContain('spooled by gateways, as they report, and not counted here: 7 events')
 
     // The keyring comes back from an old copy, in which acme is missing: its key is unknown.
@@ -138,7 +140,11 @@ describe('keys status', () => {
         spooled: 7,
         damaged: NONE,
         unknown_keys: [
-          { id: key, tenants: ['acme'], uses: { entries: 2, parked: 1, dead_letters: 1, dictionaries: 1 } },
+          {
+            id: key,
+            tenants: ['acme'],
+            uses: { entries: 2, parked: 1, dead_letters: 1, dictionaries: 1, contexts: 1 },
+          },
         ],
       },
     })

@@ -1,6 +1,7 @@
 import { mintEventId } from '@weir/core/event'
 import { reportGateway } from '@weir/core/stream/ledger'
 import { describe, expect, it } from 'vitest'
+import { contextsOf, pullRequest } from '../../../../tests/support/contexts.ts'
 import { type TestPipeline, usePipeline } from '../../../../tests/support/pipeline.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { run } from '../cli.test-support.ts'
@@ -193,7 +194,29 @@ describe('events get', () => {
     expect(rows).toContainEqual(['failed attempts', '1'])
     // One line, and nothing that a terminal would obey.
     expect(rows).toContainEqual(['error', 'first line second �[31mline'])
-    expect((await cli(['events', 'get', id, '--json'])).json()).toEqual(await pipeline.view.find(id))
+    const found = await pipeline.view.find(id)
+    expect((await cli(['events', 'get', id, '--json'])).json()).toEqual({ ...found, context: null })
+  })
+
+  it('shows its context, which keeps its bytes when the stream has not got them any more', async () => {
+    const pipeline = await open()
+    const contexts = contextsOf(pipeline)
+    const { id, body } = await pipeline.accept({ type: 'pull_request', json: pullRequest(7, 'opened') })
+    const entries = await pipeline.read('consumer-1')
+    const [context = ''] = await contexts.remember(...entries)
+    expect((await cli(['events', 'get', id])).rows).toContainEqual(['context', context])
+    await pipeline.settle(...entries)
+    await pipeline.link.call('XTRIM', pipeline.keys.stream, 'MAXLEN', 0)
+    const { code, rows } = await cli(['events', 'get', id])
+    expect(code).toBe(0)
+    expect(rows).toContainEqual(['place', 'settled'])
+    expect(rows).toContainEqual(['context', context])
+    expect(rows).toContainEqual(['subject', 'pull_request acme/site#7'])
+    expect(rows.at(-1)).toEqual(['bytes', expect.stringMatching(/^\d+ B, application\/json \(--raw/)])
+    expect((await cli(['events', 'get', id, '--json'])).json()).toMatchObject({
+      ...{ context, stream_id: null, bytes_available: true, size: body.length },
+    })
+    expect(await cli(['events', 'get', id, '--raw'])).toMatchObject({ code: 0, out: '', bytes: body })
   })
 
   it('writes the very bytes with --raw', async () => {

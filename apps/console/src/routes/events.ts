@@ -1,6 +1,6 @@
 /** Where an event is, and its bytes. */
+import type { EventLookup } from '@weir/context-lifecycle/event-lookup'
 import { EVENT_ID_PATTERN } from '@weir/core/event'
-import type { PipelineView } from '@weir/core/pipeline-view'
 import { headerOf } from '@weir/core/view/body'
 import type { FastifyInstance } from 'fastify'
 import { problemResponses } from '../openapi.ts'
@@ -13,7 +13,7 @@ interface ById {
 
 const params = { type: 'object', required: ['id'], properties: { id: eventIdParam } } as const
 
-export function eventRoutes(app: FastifyInstance, view: PipelineView): void {
+export function eventRoutes(app: FastifyInstance, events: EventLookup): void {
   app.get<ById>(
     '/events/:id',
     {
@@ -29,7 +29,7 @@ export function eventRoutes(app: FastifyInstance, view: PipelineView): void {
       },
     },
     async ({ params: { id } }) => {
-      const event = await view.find(eventId(id))
+      const event = await events.find(eventId(id))
       if (event === undefined) throw new Refusal('EVENT_UNKNOWN')
       return event
     },
@@ -64,15 +64,15 @@ export function eventRoutes(app: FastifyInstance, view: PipelineView): void {
       },
     },
     async ({ params: { id } }, reply) => {
-      const raw = await view.raw(eventId(id))
-      if (raw === undefined) throw new Refusal('EVENT_UNKNOWN')
-      if (raw.kind === 'gone') throw new Refusal('BYTES_GONE')
-      const encoding = headerOf(raw.headers, 'content-encoding')
+      const found = await events.bytes(eventId(id))
+      if (found === undefined) throw new Refusal('EVENT_UNKNOWN')
+      if (found.kind === 'gone') throw new Refusal('BYTES_GONE')
+      const encoding = headerOf(found.headers, 'content-encoding')
       if (encoding !== undefined) reply.header('x-webhook-content-encoding', encoding)
       return reply
-        .type(headerOf(raw.headers, 'content-type') ?? 'application/octet-stream')
+        .type(headerOf(found.headers, 'content-type') ?? 'application/octet-stream')
         .header('content-disposition', `attachment; filename="${id}"`)
-        .send(raw.body)
+        .send(found.body)
     },
   )
 }

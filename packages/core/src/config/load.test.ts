@@ -144,6 +144,7 @@ describe("the guide's config.yaml with its environment", () => {
       bloom_filter_hash_funcs: 4,
     })
     expect(config.webhook.context_lifecycle).toEqual({
+      enabled: false,
       hot_duration: 1_800_000,
       warm_duration: 86_400_000,
       hot_importance_threshold: 0.8,
@@ -199,13 +200,17 @@ describe("the guide's config.yaml with its environment", () => {
     for (const path of [
       'webhook.redis.pool_size',
       'webhook.redis.max_conn_age',
-      'webhook.context_lifecycle',
+      'webhook.context_lifecycle.hot_duration',
+      'webhook.context_lifecycle.warm_importance_threshold',
+      'webhook.context_lifecycle.compression_level',
+      'webhook.context_lifecycle.s3',
       'webhook.ai',
       'observability.tracing',
       'observability.metrics.push_gateway',
     ]) {
       expect(notices.filter((notice) => notice.startsWith(`${path}: accepted`))).toHaveLength(1)
     }
+    expect(notices.filter((notice) => notice.includes('the tiers of contexts are built'))).toHaveLength(7)
     expect(notices.join('\n')).toContain('only the first of 3 addresses is used')
   })
 

@@ -13,9 +13,14 @@ const REDIS_PORT = 6379
 
 /**
  * How to connect to the master that holds these keys.
+ * @param keys any one of those that share its hash tag, called `stream`
  * @param name shown by CLIENT LIST
  */
-export function redisSettings(config: Config, keys: PartitionKeys, name: string): RedisSettings {
+export function redisSettings(
+  config: Config,
+  keys: Pick<PartitionKeys, 'stream'>,
+  name: string,
+): RedisSettings {
   const { redis } = config.webhook
   return {
     ...redisPlace(config, keys),
@@ -30,7 +35,7 @@ export function redisSettings(config: Config, keys: PartitionKeys, name: string)
 }
 
 /** Where the master that holds these keys is to be looked for. */
-export function redisPlace(config: Config, keys: PartitionKeys = keysOf(config)): RedisPlace {
+export function redisPlace(config: Config, keys: Pick<PartitionKeys, 'stream'> = keysOf(config)): RedisPlace {
   const { redis } = config.webhook
   const addresses = (port: number) => redis.addresses.map((address) => parseAddress(address, port))
   if (redis.cluster_enabled) {

@@ -6,9 +6,8 @@ import { type DictionarySet, fetchDictionary } from '../dictionaries.ts'
 import type { Header } from '../event.ts'
 import { isFault, messageOf } from '../faults.ts'
 import { NO_KEYRING, type Opener } from '../keyring/keyring.ts'
-import { createUnpacker, isUnreadable, type UnpackedBody } from '../packing.ts'
+import { createUnpacker, isUnreadable, type Packed, type UnpackedBody } from '../packing.ts'
 import type { Partition } from '../partition.ts'
-import type { EventRecord } from '../record.ts'
 
 export interface BodyFacts {
   /** Bytes as sent. */
@@ -23,9 +22,9 @@ export interface BodyFacts {
 
 export interface BodyOpener {
   /** Throws what {@link isUnreadable} tells. */
-  open(partition: Partition, record: EventRecord): Promise<UnpackedBody>
+  open(partition: Partition, record: Packed): Promise<UnpackedBody>
   /** What the bytes are about. Bytes that cannot be had are a fact, not a fault. */
-  look(partition: Partition, record: EventRecord): Promise<BodyFacts>
+  look(partition: Partition, record: Packed): Promise<BodyFacts>
 }
 
 export interface BodyOpenerOptions {
@@ -43,12 +42,12 @@ const HEADERS_ALLOWANCE = 1 << 20
 export function createBodyOpener(options: BodyOpenerOptions): BodyOpener {
   const { dictionaries, adapters, maxBodyBytes, opener = NO_KEYRING } = options
   const unpacker = createUnpacker(dictionaries, { maxBytes: maxBodyBytes + HEADERS_ALLOWANCE, opener })
-  const openNow = async ({ link, keys }: Partition, record: EventRecord): Promise<UnpackedBody> => {
+  const openNow = async ({ link, keys }: Partition, record: Packed): Promise<UnpackedBody> => {
     const { dictionary, tenant } = record
     if (dictionary !== '') await fetchDictionary(link, keys, dictionaries, dictionary, tenant, opener)
     return unpacker.unpack(record)
   }
-  const open = async (partition: Partition, record: EventRecord): Promise<UnpackedBody> => {
+  const open = async (partition: Partition, record: Packed): Promise<UnpackedBody> => {
     try {
       return await openNow(partition, record)
     } catch (error) {

@@ -6,7 +6,7 @@ import { mintEventId } from '../event.ts'
 import { partitionKeys } from '../keys.ts'
 import type { Partition } from '../partition.ts'
 import { encodeRecord, type FieldList, type PackedBody } from '../record.ts'
-import { countSealed, type KeyOf, sealedDictionaries, sumUses } from './sealed-counts.ts'
+import { countSealed, type KeyOf, sealedDictionaries } from './sealed-counts.ts'
 
 const redis = useRedis({ appendfsync: 'no' })
 const open = usePipeline(redis)
@@ -75,7 +75,6 @@ describe('countSealed', () => {
       { ...NONE, kind: 'sealed', key: OTHER, tenant: 'globex', entries: 2 },
       { ...NONE, kind: 'plain', key: '', tenant: 'globex', parked: 2, deadLetters: 2 },
     ])
-    expect(sumUses(uses)).toEqual({ entries: 6, parked: 4, deadLetters: 4, dictionaries: 0 })
   })
 
   it('goes through all pages', async () => {
@@ -148,6 +147,6 @@ describe('countSealed', () => {
     }
     const { uses, complete } = await countSealed([pipeline], stopping, stop.signal)
     expect(complete).toBe(false)
-    expect(sumUses(uses).entries).toBe(100)
+    expect(uses.reduce((sum, { entries }) => sum + entries, 0)).toBe(100)
   })
 })

@@ -153,17 +153,6 @@ export async function countSealed(
   return { uses: [...uses.values()], complete: signal?.aborted !== true }
 }
 
-/** What these have in common, as one. */
-export function sumUses(uses: readonly Uses[]): Uses {
-  const sum = (what: keyof Uses) => uses.reduce((total, each) => total + each[what], 0)
-  return {
-    entries: sum('entries'),
-    parked: sum('parked'),
-    deadLetters: sum('deadLetters'),
-    dictionaries: sum('dictionaries'),
-  }
-}
-
 /** The encrypted dictionaries that a partition has, also those that no new event is packed with. */
 export async function* sealedDictionaries(
   { keys, link }: Partition,

@@ -4,6 +4,12 @@ import { boolean, choice, duration, integer, number, secret, text, url } from '.
 /** `webhook.context_lifecycle`: how long contexts stay in which tier. */
 export function contextLifecycleSection() {
   return section('How long contexts stay hot (Redis), warm (Redis, compressed) and cold (S3).', {
+    enabled: boolean({
+      meaning:
+        'Remember what events were about: each comes into the context of its subject before its handlers run. Nothing leaves a context yet, so plan the memory of Redis.',
+      default: false,
+      env: 'CONTEXTS_ENABLED',
+    }),
     hot_duration: duration({
       meaning: 'How long a context stays hot after its last event.',
       default: '30m',

@@ -1,0 +1,33 @@
+/**
+ * The keys of contexts. Those of one shard share a hash tag: a shard is one slot of a Cluster, and a context lies in one
+ * shard whole. Without a Cluster there is one shard, beside the stream.
+ *
+ * The index of events is spread over 16,384 small hashes, so that up to two million events of a shard cost about 30 bytes each.
+ */
+import type { ContextId } from './context-id.ts'
+
+export interface ContextKeys {
+  readonly shard: number
+  /** zset: context → when something last happened to it (an event or an access), Redis ms. */
+  readonly active: string
+  /** hash: beginning of an event's id (8 bytes) → its context (16 bytes). */
+  events(event: Buffer): string
+  /** string: counters, identity, ids of its events (hot-head.ts). */
+  head(id: ContextId): string
+  /** list: digests of its events, in the order of their arrival. */
+  log(id: ContextId): string
+  /** list: their records, in the same order. */
+  raw(id: ContextId): string
+}
+
+export function contextKeys(stream: string, cluster: boolean, shard: number): ContextKeys {
+  const base = cluster ? `${stream}:{c${shard}}` : `{${stream}}`
+  return {
+    shard,
+    active: `${base}:contexts`,
+    events: (event) => `${base}:contexts:events:${event.readUInt16BE(0) >> 2}`,
+    head: (id) => `${base}:context:${id}`,
+    log: (id) => `${base}:context:${id}:log`,
+    raw: (id) => `${base}:context:${id}:raw`,
+  }
+}

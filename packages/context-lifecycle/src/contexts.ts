@@ -1,0 +1,251 @@
+/**
+ * The contexts of a pipeline: events go in, and what happened around a subject comes out. One of these serves a process;
+ * the consumer appends, the operations API and webhook-cli read.
+ */
+import type { Subject } from '@weir/core/adapters/adapter'
+import { type EventId, eventIdBytes } from '@weir/core/event'
+import { type Fault, isFault } from '@weir/core/faults'
+import type { HandlerEvent } from '@weir/core/handlers/handler'
+import { NO_KEYRING, type Sealing } from '@weir/core/keyring/keyring'
+import type { Packed } from '@weir/core/packing'
+import type { EventRecord } from '@weir/core/record'
+import type { RedisLink } from '@weir/core/redis/link'
+import { type Context, composeContext, type TimelineEntry } from './compose.ts'
+import { type ContextId, contextIdFromBytes, contextIdOf } from './context-id.ts'
+import type { ContextKeys } from './context-keys.ts'
+import { digestOf } from './digest-of.ts'
+import { decodeLogElement, decodeRawElement, encodeLogElement, encodeRawElement } from './elements.ts'
+import { decodeHead, encodeIdentity, type Head, ID_BYTES } from './head.ts'
+import { appendEvent, touchContext } from './hot-append.ts'
+
+export interface ContextPlace {
+  readonly link: RedisLink
+  readonly keys: ContextKeys
+}
+
+export interface ContextsOptions {
+  /** Every shard, in their order. */
+  readonly places: readonly [ContextPlace, ...ContextPlace[]]
+  placeOf(id: ContextId): ContextPlace
+  /** For what is encrypted; undefined without a master key. */
+  readonly keyring: Sealing | undefined
+  /** Whether what is written is. */
+  readonly encrypts: boolean
+}
+
+export interface ContextSummary {
+  readonly id: ContextId
+  readonly tenant: string
+  readonly tool: string
+  readonly kind: string
+  readonly subject: string
+  readonly events: number
+  readonly accesses: number
+  /** When something last happened to it: an event or an access, ms. */
+  readonly activeAt: number
+}
+
+export interface ReadOptions {
+  /** Newest events in the timeline at most; default: all. */
+  readonly limit?: number
+  /** Counts as an access; default: false. */
+  readonly access?: boolean
+}
+
+export interface ListOptions {
+  readonly tenant?: string | undefined
+  readonly tool?: string | undefined
+  /** At most so many. */
+  readonly limit: number
+  /** Told of each one that is left out because it cannot be opened, of whatever tenant and tool. */
+  readonly onUnreadable?: (id: ContextId, why: Fault) => void
+}
+
+export interface Contexts {
+  /**
+   * Puts an event into its context, once. Resolves with the context and how many events it has now; `events` undefined =
+   * it was there. Throws Fault REDIS_UNAVAILABLE, REDIS_OUT_OF_MEMORY, or what `Sealing.prepare` throws.
+   */
+  append(
+    event: HandlerEvent,
+    record: EventRecord,
+  ): Promise<{ readonly context: ContextId; readonly events: number | undefined }>
+  /** undefined when there is no such context. Throws Fault REDIS_UNAVAILABLE, RECORD_CORRUPT, KEY_MISSING, KEY_DESTROYED. */
+  read(id: ContextId, options?: ReadOptions): Promise<Context | undefined>
+  /** The record of one of its events; undefined when it has none. Throws as `read`. */
+  record(id: ContextId, event: EventId): Promise<Packed | undefined>
+  /** The context that an event is in; undefined when it is in none (yet, or any more). Throws Fault REDIS_UNAVAILABLE. */
+  contextOf(event: EventId): Promise<ContextId | undefined>
+  /** Newest first. Contexts that cannot be opened are left out. Throws Fault REDIS_UNAVAILABLE. */
+  list(options: ListOptions): Promise<readonly ContextSummary[]>
+}
+
+/** Elements read from a list at once. */
+const PAGE = 1_000
+
+export function createContexts(options: ContextsOptions): Contexts {
+  const { places, placeOf, keyring, encrypts } = options
+  const opener = keyring ?? NO_KEYRING
+
+  /** Its head as it lies in Redis. */
+  async function headBytes(id: ContextId): Promise<Buffer | undefined> {
+    const { link, keys } = placeOf(id)
+    const bytes = await link.call('GET', keys.head(id))
+    return Buffer.isBuffer(bytes) ? bytes : undefined
+  }
+
+  /** Opens what belongs to a context with this head; when a key is missing, once more after a look at the keyring. */
+  async function opened<T>(head: Buffer, open: () => T): Promise<T> {
+    try {
+      return open()
+    } catch (error) {
+      const tenant = isFault(error, 'KEY_MISSING') ? tenantIn(head) : undefined
+      if (tenant === undefined) throw error
+      await opener.lookAgain(tenant)
+      return open()
+    }
+  }
+
+  async function headOf(id: ContextId): Promise<Head | undefined> {
+    const bytes = await headBytes(id)
+    return bytes && opened(bytes, () => decodeHead(id, bytes, opener))
+  }
+
+  /** The entries of a log, without those whose key was destroyed: nobody can read them any more. */
+  function readable(id: ContextId, tenant: string, elements: readonly Buffer[]): TimelineEntry[] {
+    return elements.flatMap((element) => {
+      try {
+        return [decodeLogElement(id, tenant, element, opener)]
+      } catch (error) {
+        if (isFault(error, 'KEY_DESTROYED')) return []
+        throw error
+      }
+    })
+  }
+
+  /** The newest elements of the log, in no order. */
+  async function newest(id: ContextId, limit: number): Promise<Buffer[]> {
+    const { link, keys } = placeOf(id)
+    const elements: Buffer[] = []
+    for (let end = -1; elements.length < limit; ) {
+      const count = Math.min(PAGE, limit - elements.length)
+      const page = (await link.call('LRANGE', keys.log(id), end - count + 1, end)) as Buffer[]
+      elements.push(...page)
+      if (page.length < count) break
+      end -= count
+    }
+    return elements
+  }
+
+  return {
+    async append(event, record) {
+      const { tenant, tool, id: eventId } = record
+      const subject = event.subject ?? subjectOfType(record)
+      const id = contextIdOf(tenant, tool, subject.key)
+      const sealing = encrypts ? keyring : undefined
+      if (sealing?.ready(tenant) === false) await sealing.prepare(tenant)
+      const { type, name, receivedAt, payload } = event
+      const digest = digestOf({ tool, type, name, receivedAt, payload, subject })
+      const { link, keys } = placeOf(id)
+      const events = await appendEvent(link, keys, id, {
+        eventId: eventIdBytes(eventId),
+        identity: encodeIdentity(id, { tenant, tool, kind: subject.kind, subject: subject.key }, sealing),
+        digest: encodeLogElement(id, record, digest, sealing),
+        record: encodeRawElement(record),
+        receivedAt,
+      })
+      return { context: id, events }
+    },
+    async read(id, { limit = Number.POSITIVE_INFINITY, access = false } = {}) {
+      const { link, keys } = placeOf(id)
+      if (access && !(await touchContext(link, keys, id))) return undefined
+      const bytes = await headBytes(id)
+      if (bytes === undefined) return undefined
+      const elements = await newest(id, limit)
+      return opened(bytes, () => {
+        const { identity, events, rawBytes, accesses, lastAccessAt } = decodeHead(id, bytes, opener)
+        const facts = { id, ...identity, events, rawBytes, accesses, lastAccessAt }
+        return composeContext(facts, readable(id, identity.tenant, elements))
+      })
+    },
+    async record(id, event) {
+      const head = await headOf(id)
+      const at = head === undefined ? -1 : positionOf(head.ids, eventIdBytes(event))
+      if (head === undefined || at < 0) return undefined
+      const { link, keys } = placeOf(id)
+      const element = await link.call('LINDEX', keys.raw(id), at)
+      const record = Buffer.isBuffer(element) ? decodeRawElement(id, head.identity, element) : undefined
+      return record?.id === event ? record : undefined
+    },
+    async contextOf(event) {
+      const bytes = eventIdBytes(event)
+      const beginning = bytes.subarray(0, ID_BYTES)
+      const found = await Promise.all(
+        places.map(({ link, keys }) => link.call('HGET', keys.events(bytes), beginning)),
+      )
+      const there = found.find(Buffer.isBuffer)
+      return there && contextIdFromBytes(there)
+    },
+    async list({ tenant, tool, limit, onUnreadable }) {
+      const found: ContextSummary[] = []
+      for (const { link, keys } of places) {
+        // One that moves to the front meanwhile pushes others onto the next page.
+        const seen = new Set<string>()
+        let from = 0
+        for (let left = limit; left > 0; from += PAGE) {
+          const to = from + PAGE - 1
+          const flat = (await link.call('ZREVRANGE', keys.active, from, to, 'WITHSCORES')) as Buffer[]
+          const page = flat.flatMap((id, at) =>
+            at % 2 === 0 ? [[String(id), Number(flat[at + 1])] as const] : [],
+          )
+          const fresh = page.filter(([id]) => !seen.has(id))
+          const heads = await Promise.all(fresh.map(([id]) => summaryHead(id, onUnreadable)))
+          for (const [at, [id, activeAt]] of fresh.entries()) {
+            seen.add(id)
+            const head = heads[at]
+            if (head === undefined) continue
+            const { identity, events, accesses } = head
+            if (tenant !== undefined && identity.tenant !== tenant) continue
+            if (tool !== undefined && identity.tool !== tool) continue
+            found.push({ id, ...identity, events, accesses, activeAt })
+            left -= 1
+          }
+          if (page.length < PAGE) break
+        }
+      }
+      return found.sort((a, b) => b.activeAt - a.activeAt || (a.id < b.id ? -1 : 1)).slice(0, limit)
+    },
+  }
+
+  /** The head of a context that is listed; undefined when it went meanwhile, or cannot be opened. */
+  async function summaryHead(
+    id: ContextId,
+    onUnreadable: ListOptions['onUnreadable'],
+  ): Promise<Head | undefined> {
+    try {
+      return await headOf(id)
+    } catch (error) {
+      if (!isFault(error) || isFault(error, 'REDIS_UNAVAILABLE')) throw error
+      onUnreadable?.(id, error)
+      return undefined
+    }
+  }
+}
+
+/** What an event is about that does not say it: its kind of event. */
+function subjectOfType({ type }: Pick<EventRecord, 'type'>): Subject {
+  return { key: `type/${type}`, kind: 'type' }
+}
+
+function positionOf(ids: Buffer, event: Buffer): number {
+  const beginning = event.subarray(0, ID_BYTES)
+  for (let at = ids.indexOf(beginning); at >= 0; at = ids.indexOf(beginning, at + 1)) {
+    if (at % ID_BYTES === 0) return at / ID_BYTES
+  }
+  return -1
+}
+
+/** The tenant that a head names in the clear; undefined when it names none. */
+function tenantIn(head: Buffer): string | undefined {
+  return /^\["([a-z0-9_-]+)",/.exec(head.toString('latin1', 35, 120))?.[1]
+}

@@ -1,0 +1,100 @@
+/**
+ * What the two lists of a context hold of an event.
+ *
+ *   log   16 bytes of the event's id, then JSON `[type, received ms, digest]`, or that sealed
+ *   raw   16 bytes of the event's id, then JSON `[type, received ms, encoding, dictionary]`, a newline, the packed body
+ *
+ * The body is what lay in the stream, byte for byte: packed, and sealed where the stream's was. It opens as the event that it
+ * was, so whatever is said of it here is authenticated by the seal.
+ */
+import { eventIdBytes, eventIdFromBytes } from '@weir/core/event'
+import type { Sealing } from '@weir/core/keyring/keyring'
+import type { Packed } from '@weir/core/packing'
+import type { EventRecord } from '@weir/core/record'
+import type { TimelineEntry } from './compose.ts'
+import type { Digest } from './digest.ts'
+import { corrupt, type Identity } from './head.ts'
+
+const EVENT_ID_BYTES = 16
+const OPEN_BRACKET = 0x5b
+
+const belonging = (contextId: string, tenant: string, eventId: string): string =>
+  `digest\n${tenant}\n${contextId}\n${eventId}`
+
+/** @param sealing undefined = nothing is encrypted; else ready for the tenant */
+export function encodeLogElement(
+  contextId: string,
+  record: Pick<EventRecord, 'id' | 'tenant' | 'type' | 'receivedAt'>,
+  digest: Digest,
+  sealing: Pick<Sealing, 'seal'> | undefined,
+): Buffer {
+  const { id, tenant, type, receivedAt } = record
+  const text = Buffer.from(JSON.stringify([type, receivedAt, digest]))
+  const content = sealing?.seal(tenant, belonging(contextId, tenant, id), text) ?? text
+  return Buffer.concat([eventIdBytes(id), content])
+}
+
+/** Throws Fault RECORD_CORRUPT, KEY_MISSING or KEY_DESTROYED. */
+export function decodeLogElement(
+  contextId: string,
+  tenant: string,
+  element: Buffer,
+  opener: Pick<Sealing, 'open'>,
+): TimelineEntry {
+  if (element.length <= EVENT_ID_BYTES) throw corrupt(contextId, 'has a digest that is too short')
+  const eventId = eventIdFromBytes(element.subarray(0, EVENT_ID_BYTES))
+  const content = element.subarray(EVENT_ID_BYTES)
+  // Sealed bytes begin with their version, which is no bracket.
+  const text =
+    content[0] === OPEN_BRACKET
+      ? content
+      : opener.open(tenant, belonging(contextId, tenant, eventId), content)
+  if (text === undefined) throw corrupt(contextId, `has a digest of ${eventId} that was changed`)
+  let found: unknown
+  try {
+    found = JSON.parse(text.toString())
+  } catch (cause) {
+    throw corrupt(contextId, `has a digest of ${eventId} that is not JSON`, cause)
+  }
+  const [type, receivedAt, digest] = Array.isArray(found) ? (found as unknown[]) : []
+  if (
+    typeof type !== 'string' ||
+    typeof receivedAt !== 'number' ||
+    typeof digest !== 'object' ||
+    digest === null
+  )
+    throw corrupt(contextId, `has a digest of ${eventId} that is none`)
+  return { eventId, type, receivedAt, digest: digest as Digest }
+}
+
+export function encodeRawElement(record: EventRecord): Buffer {
+  const { id, type, receivedAt, encoding, dictionary, packed } = record
+  const line = `${JSON.stringify([type, receivedAt, encoding, dictionary])}\n`
+  return Buffer.concat([eventIdBytes(id), Buffer.from(line), packed])
+}
+
+/** What an unpacker needs to give back the bytes as sent. Throws Fault RECORD_CORRUPT. */
+export function decodeRawElement(
+  contextId: string,
+  { tenant, tool }: Pick<Identity, 'tenant' | 'tool'>,
+  element: Buffer,
+): Packed {
+  const newline = element.indexOf(0x0a, EVENT_ID_BYTES)
+  if (newline < 0) throw corrupt(contextId, 'has a record without a head')
+  const id = eventIdFromBytes(element.subarray(0, EVENT_ID_BYTES))
+  let found: unknown
+  try {
+    found = JSON.parse(element.toString('utf8', EVENT_ID_BYTES, newline))
+  } catch (cause) {
+    throw corrupt(contextId, `has a record of ${id} whose head is not JSON`, cause)
+  }
+  const [type, receivedAt, encoding, dictionary] = Array.isArray(found) ? (found as unknown[]) : []
+  if (
+    typeof type !== 'string' ||
+    typeof receivedAt !== 'number' ||
+    typeof encoding !== 'string' ||
+    typeof dictionary !== 'string'
+  )
+    throw corrupt(contextId, `has a record of ${id} whose head is none`)
+  return { id, tenant, tool, type, receivedAt, encoding, dictionary, packed: element.subarray(newline + 1) }
+}

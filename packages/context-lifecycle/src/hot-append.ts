@@ -1,0 +1,114 @@
+/**
+ * An event comes into its context: its digest and its record, in one atomic step, once. A repeat (the consumer died between
+ * this and its acknowledgement, or the event's handlers failed and it is tried again) finds its id and changes nothing.
+ *
+ *   no head ──▶ made, with the identity        id is there ──▶ known, nothing written        else ──▶ appended
+ *
+ * The first write is one that fails cleanly when Redis is out of memory; after it nothing is refused.
+ */
+import type { RedisLink, RedisReply } from '@weir/core/redis/link'
+import { defineScript } from '@weir/core/redis/script'
+import { type ContextId, contextIdBytes } from './context-id.ts'
+import type { ContextKeys } from './context-keys.ts'
+import { HEAD_VERSION, ID_BYTES, IDENTITY_AT } from './head.ts'
+
+/** Sealed bytes begin with a version and the id of their key, so long in all. */
+const SEAL_KEY_END = 9
+
+export interface Addition {
+  /** 16 bytes of the event's id. */
+  readonly eventId: Buffer
+  /** For the first event of the context. */
+  readonly identity: Buffer
+  readonly digest: Buffer
+  readonly record: Buffer
+  /** When it was received at the gateway, ms. */
+  readonly receivedAt: number
+}
+
+/*
+ * KEYS  1 head, 2 log, 3 raw, 4 active, 5 events
+ * ARGV  1 beginning of the event's id, 2 context, 3 identity, 4 digest, 5 record, 6 received, ms, 7 bytes of the context's id
+ * Reply events in the context now, or 0: it is there already
+ *
+ * Of a context with very many events the head is long (8 bytes each): it is searched, not copied. An identity that is sealed
+ * is written anew when the key has changed: the one before may have been destroyed.
+ */
+const APPEND = defineScript(
+  'append-to-context',
+  `
+local call = redis.call
+local head, id = call('GET', KEYS[1]), ARGV[1]
+local events, bytes, rest = 0, 0, nil
+if head then
+  local ids = ${IDENTITY_AT} + struct.unpack('>I2', head, 34) + 1
+  local at = string.find(head, id, ids, true)
+  while at do
+    if (at - ids) % ${ID_BYTES} == 0 then return 0 end
+    at = string.find(head, id, at + 1, true)
+  end
+  events, bytes = struct.unpack('>I4I6', head, 2)
+end
+call('RPUSH', KEYS[3], ARGV[5])
+call('RPUSH', KEYS[2], ARGV[4])
+local t = call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+if head then
+  call('SETRANGE', KEYS[1], 1, struct.pack('>I4I6', events + 1, bytes + #ARGV[5]))
+  call('SETRANGE', KEYS[1], 17, struct.pack('>I6', now))
+  call('APPEND', KEYS[1], id)
+  local line, new = string.find(head, '\\n', ${IDENTITY_AT + 1}, true), string.find(ARGV[3], '\\n', 1, true)
+  local length = struct.unpack('>I2', head, 34)
+  if string.sub(head, line + 1, line + ${SEAL_KEY_END}) ~= string.sub(ARGV[3], new + 1, new + ${SEAL_KEY_END}) and length == #ARGV[3] then
+    call('SETRANGE', KEYS[1], ${IDENTITY_AT}, ARGV[3])
+  end
+else
+  call('SET', KEYS[1], struct.pack('>I1I4I6I6I6I4I6I2', ${HEAD_VERSION}, 1, #ARGV[5], tonumber(ARGV[6]), now, 0, 0, #ARGV[3]) .. ARGV[3] .. id)
+end
+call('ZADD', KEYS[4], string.format('%d', now), ARGV[2])
+call('HSET', KEYS[5], id, ARGV[7])
+return events + 1
+`,
+)
+
+/**
+ * Appends an event. Returns how many events the context has now; undefined when this one was there already. Throws Fault
+ * REDIS_UNAVAILABLE (nobody knows whether it was: append it again) or REDIS_OUT_OF_MEMORY (it was not).
+ */
+export async function appendEvent(
+  link: RedisLink,
+  keys: ContextKeys,
+  id: ContextId,
+  { eventId, identity, digest, record, receivedAt }: Addition,
+): Promise<number | undefined> {
+  const places = [keys.head(id), keys.log(id), keys.raw(id), keys.active, keys.events(eventId)]
+  const beginning = eventId.subarray(0, ID_BYTES)
+  const args = [beginning, id, identity, digest, record, receivedAt, contextIdBytes(id)]
+  const events = await link.run(APPEND, places, args)
+  return events === 0 ? undefined : (events as number)
+}
+
+/*
+ * KEYS  1 head, 2 active
+ * ARGV  1 context
+ * Reply 1, or 0: there is no such context
+ */
+const TOUCH = defineScript(
+  'touch-context',
+  `
+local head = redis.call('GETRANGE', KEYS[1], 0, ${IDENTITY_AT - 1})
+if #head < ${IDENTITY_AT} then return 0 end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local accesses = struct.unpack('>I4', head, 24)
+redis.call('SETRANGE', KEYS[1], 23, struct.pack('>I4I6', math.min(accesses + 1, 4294967295), now))
+redis.call('ZADD', KEYS[2], string.format('%d', now), ARGV[1])
+return 1
+`,
+)
+
+/** Counts an access. False when there is no such context. Throws as `appendEvent`. */
+export async function touchContext(link: RedisLink, keys: ContextKeys, id: ContextId): Promise<boolean> {
+  const reply: RedisReply = await link.run(TOUCH, [keys.head(id), keys.active], [id])
+  return reply === 1
+}

@@ -1,0 +1,178 @@
+/**
+ * With which keys contexts are encrypted: their subjects, their digests, and their records. It only reads, page by page, and
+ * of each part only the first bytes, which name the key: records can be large.
+ *
+ * Contexts are found by ZSCAN, which finds every one that is there from beginning to end, whatever happens to it meanwhile; by
+ * rank, one that somebody reads would move behind the reader. While contexts are made, one may be counted twice.
+ */
+import { NAME_PATTERN } from '@weir/core/event'
+import type { RedisReply } from '@weir/core/redis/link'
+import { defineScript } from '@weir/core/redis/script'
+import { isSealed } from '@weir/core/sealing'
+import type { KeyOf } from '@weir/core/view/sealed-counts'
+import type { ContextPlace } from './contexts.ts'
+import { IDENTITY_AT } from './head.ts'
+
+/** In how many contexts of a tenant something is encrypted with a key, or is not. One context may be in several of these. */
+export interface ContextUses {
+  /** `damaged`: said to be encrypted, or not to be read at all, and naming no key. */
+  readonly kind: 'sealed' | 'plain' | 'damaged'
+  /** Id of the key; '' where there is none. */
+  readonly key: string
+  /** '' where it is not known. */
+  readonly tenant: string
+  readonly contexts: number
+}
+
+export interface ContextCounts {
+  readonly uses: readonly ContextUses[]
+  /** False: the signal stopped it before the end. */
+  readonly complete: boolean
+}
+
+/** Enough of sealed bytes to see their key. */
+const FIRST_BYTES = 64
+/** Events of a context looked at in one script, and bytes after which it takes no more: about a millisecond either way. */
+const PAGE = 100
+const PAGE_BYTES = 1 << 20
+/** Records that Redis hands to the script at once. */
+const STEP = 10
+/** Contexts looked at before Redis turns to somebody else. */
+const AT_ONCE = 20
+const SCAN_COUNT = 1_000
+
+/*
+ * KEYS  1 head, 2 log, 3 raw
+ * ARGV  1 how many events were looked at before
+ * Reply {how many were now, or -1 after the last, tenant, sealed: 0 or 1, first bytes of the subject,
+ *        {first bytes of a digest…}, {encoding of a record, first bytes of its body…}}
+ *
+ * Tenant, sealed and subject are said with the first events only, and are '' where there is none, or none to be read.
+ */
+const CONTEXT_PARTS = defineScript(
+  'context-parts',
+  `
+local call = redis.call
+local at = tonumber(ARGV[1])
+local reply = {-1, '', '', '', {}, {}}
+local length = at == 0 and call('GETRANGE', KEYS[1], ${IDENTITY_AT - 2}, ${IDENTITY_AT - 1}) or ''
+if #length == 2 then
+  local identity = call('GETRANGE', KEYS[1], ${IDENTITY_AT}, ${IDENTITY_AT - 1} + struct.unpack('>I2', length))
+  local line = string.find(identity, '\\n', 1, true) or 1
+  local readable, clear = pcall(cjson.decode, string.sub(identity, 1, line - 1))
+  if readable and type(clear) == 'table' and type(clear[1]) == 'string' then
+    reply[2], reply[3] = clear[1], tostring(clear[4])
+    reply[4] = string.sub(identity, line + 1, line + ${FIRST_BYTES})
+  end
+end
+local left, bytes = ${PAGE}, 0
+while left > 0 and bytes < ${PAGE_BYTES} do
+  local digests = call('LRANGE', KEYS[2], at, at + ${STEP - 1})
+  local records = call('LRANGE', KEYS[3], at, at + ${STEP - 1})
+  for _, digest in ipairs(digests) do
+    reply[5][#reply[5] + 1] = string.sub(digest, 17, ${16 + FIRST_BYTES})
+  end
+  for _, record in ipairs(records) do
+    local line = string.find(record, '\\n', 17, true) or 17
+    local readable, clear = pcall(cjson.decode, string.sub(record, 17, line - 1))
+    local encoding = readable and type(clear) == 'table' and clear[3]
+    reply[6][#reply[6] + 1] = type(encoding) == 'string' and encoding or ''
+    reply[6][#reply[6] + 1] = string.sub(record, line + 1, line + ${FIRST_BYTES})
+    bytes = bytes + #record
+  end
+  if #digests < ${STEP} and #records < ${STEP} then return reply end
+  at = at + ${STEP}
+  left = left - ${STEP}
+end
+reply[1] = at
+return reply
+`,
+)
+
+type Seal = Pick<ContextUses, 'kind' | 'key'>
+
+/** What the parts of one context are sealed with, each once. */
+interface Seals {
+  readonly tenant: string
+  readonly seals: ReadonlyMap<string, Seal>
+}
+
+const PLAIN: Seal = { kind: 'plain', key: '' }
+const DAMAGED: Seal = { kind: 'damaged', key: '' }
+/** What a digest begins with that is not encrypted. */
+const OPEN_BRACKET = 0x5b
+
+/** Throws Fault REDIS_UNAVAILABLE. */
+export async function countSealedContexts(
+  places: readonly ContextPlace[],
+  keyOf: KeyOf,
+  signal?: AbortSignal,
+): Promise<ContextCounts> {
+  const uses = new Map<string, { -readonly [Name in keyof ContextUses]: ContextUses[Name] }>()
+  for (const place of places) {
+    for await (const ids of contextsIn(place, signal)) {
+      const found = await Promise.all(ids.map((id) => sealsOf(place, id, keyOf, signal)))
+      for (const { tenant, seals } of found) {
+        for (const [name, seal] of seals) {
+          const row = uses.get(`${name} ${tenant}`) ?? { ...seal, tenant, contexts: 0 }
+          row.contexts += 1
+          uses.set(`${name} ${tenant}`, row)
+        }
+      }
+    }
+  }
+  return { uses: [...uses.values()], complete: signal?.aborted !== true }
+}
+
+/** The ids of the contexts in one place, a few at a time. */
+async function* contextsIn({ link, keys }: ContextPlace, signal?: AbortSignal): AsyncGenerator<string[]> {
+  let cursor = '0'
+  do {
+    const page = await link.call('ZSCAN', keys.active, cursor, 'COUNT', SCAN_COUNT)
+    const [next, flat] = page as [RedisReply, RedisReply[]]
+    const ids = flat.filter((_, at) => at % 2 === 0).map(String)
+    for (let at = 0; at < ids.length; at += AT_ONCE) {
+      if (signal?.aborted) return
+      yield ids.slice(at, at + AT_ONCE)
+    }
+    cursor = String(next)
+  } while (cursor !== '0' && !signal?.aborted)
+}
+
+async function sealsOf(
+  { link, keys }: ContextPlace,
+  id: string,
+  keyOf: KeyOf,
+  signal?: AbortSignal,
+): Promise<Seals> {
+  const seals = new Map<string, Seal>()
+  const add = (seal: Seal) => seals.set(`${seal.kind} ${seal.key}`, seal)
+  const sealedOr = (otherwise: Seal, first: Buffer): Seal => {
+    const key = keyOf(first)
+    return key === undefined ? otherwise : { kind: 'sealed', key }
+  }
+  const names = [keys.head(id), keys.log(id), keys.raw(id)]
+  let owner: string | undefined
+  for (let at = 0; at >= 0 && !signal?.aborted; ) {
+    const [next, tenant, sealed, subject, digests, records] = (await link.run(CONTEXT_PARTS, names, [
+      at,
+    ])) as [number, Buffer, Buffer, Buffer, Buffer[], Buffer[]]
+    // A context that has just gone has no parts, and so no owner that is missed.
+    const gone = at === 0 && tenant.length + digests.length + records.length === 0
+    if (gone) break
+    if (owner === undefined) {
+      owner = NAME_PATTERN.test(String(tenant)) ? String(tenant) : ''
+      const flag = String(sealed)
+      add(flag === '0' && owner !== '' ? PLAIN : sealedOr(DAMAGED, subject))
+    }
+    for (const digest of digests) add(digest[0] === OPEN_BRACKET ? PLAIN : sealedOr(DAMAGED, digest))
+    for (let each = 0; each < records.length; each += 2) {
+      const encoding = String(records[each])
+      const body = records[each + 1] as Buffer
+      if (isSealed({ encoding })) add(sealedOr(DAMAGED, body))
+      else add(encoding === '' ? DAMAGED : PLAIN)
+    }
+    at = next
+  }
+  return { tenant: owner ?? '', seals }
+}

@@ -1,0 +1,85 @@
+/**
+ * Contexts of a pipeline, with events in them:
+ *
+ *   const contexts = contextsOf(pipeline)
+ *   await pipeline.accept({ type: 'pull_request', json: pullRequest(7, 'opened') })
+ *   const [id] = await contexts.remember(...(await pipeline.read('consumer-1')))
+ */
+import type { ContextId } from '../../packages/context-lifecycle/src/context-id.ts'
+import { type ContextKeys, contextKeys } from '../../packages/context-lifecycle/src/context-keys.ts'
+import {
+  type ContextPlace,
+  type Contexts,
+  createContexts,
+} from '../../packages/context-lifecycle/src/contexts.ts'
+import { ADAPTERS } from '../../packages/core/src/adapters/table.ts'
+import { createDictionarySet, loadBundledDictionaries } from '../../packages/core/src/dictionaries.ts'
+import type { HandlerEvent } from '../../packages/core/src/handlers/handler.ts'
+import { NO_KEYRING, type Opener, type Sealing } from '../../packages/core/src/keyring/keyring.ts'
+import { createUnpacker } from '../../packages/core/src/packing.ts'
+import type { EventRecord } from '../../packages/core/src/record.ts'
+import type { RedisLink } from '../../packages/core/src/redis/link.ts'
+
+export interface TestContexts {
+  readonly contexts: Contexts
+  readonly keys: ContextKeys
+  readonly place: ContextPlace
+  /** Puts events into their contexts, as a consumer does. */
+  remember(...entries: readonly { readonly record: EventRecord }[]): Promise<ContextId[]>
+}
+
+/** @param sealing what is written is encrypted with it; default: it is not */
+export function contextsOf(pipeline: { readonly link: RedisLink }, sealing?: Sealing): TestContexts {
+  const keys = contextKeys('webhook-events', false, 0)
+  const place = { link: pipeline.link, keys }
+  const contexts = createContexts({
+    places: [place],
+    placeOf: () => place,
+    keyring: sealing,
+    encrypts: sealing !== undefined,
+  })
+  return {
+    contexts,
+    keys,
+    place,
+    async remember(...entries) {
+      const ids: ContextId[] = []
+      for (const { record } of entries)
+        ids.push((await contexts.append(eventOf(record, sealing), record)).context)
+      return ids
+    },
+  }
+}
+
+/** An event as a consumer has it. */
+export function eventOf(record: EventRecord, opener: Opener = NO_KEYRING): HandlerEvent {
+  const { id, tenant, tool, type, receivedAt } = record
+  const dictionaries = createDictionarySet(loadBundledDictionaries())
+  const { headers, body } = createUnpacker(dictionaries, { opener }).unpack(record)
+  const payload: unknown = JSON.parse(body.toString())
+  const adapter = ADAPTERS.get(tool)!
+  return {
+    ...{ id, tenant, tool, type, receivedAt, attempt: 1, body, payload, headers: new Map(headers) },
+    name: adapter.eventName(type, payload),
+    subject: adapter.subject(type, payload),
+  }
+}
+
+/** What GitHub sends of a pull request, so far as it is of use here. */
+export function pullRequest(number: number, action: string, more: Readonly<Record<string, unknown>> = {}) {
+  return {
+    action,
+    number,
+    pull_request: {
+      number,
+      title: `Change ${number}`,
+      html_url: `https://github.com/acme/site/pull/${number}`,
+      state: action === 'closed' ? 'closed' : 'open',
+      merged: false,
+      user: { login: 'alice' },
+      ...more,
+    },
+    repository: { full_name: 'acme/site', default_branch: 'main' },
+    sender: { login: 'alice' },
+  }
+}
