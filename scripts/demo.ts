@@ -1,12 +1,13 @@
 /**
  * `pnpm demo`: starts everything on free ports with a temporary data directory, sends the bundled events as their
  * senders would, and shows what became of each. Exit code 0 only when every event was accepted, recognised when it
- * was sent again, settled, given back byte for byte, and the ledger balances.
+ * was sent again, settled, given back byte for byte, is in its context, and the ledger balances.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { ContextDocument, SummaryDocument } from '@weir/context-lifecycle/document'
 import { systemClock } from '@weir/core/clock'
 import { TOOLS } from '@weir/core/config/tools'
 import { messageOf } from '@weir/core/faults'
@@ -72,6 +73,7 @@ async function demoSettings(): Promise<StartSettings> {
       ingest: { host: '127.0.0.1', port: gateway },
       ops: { host: '127.0.0.1', port: operations },
       consumer: { ops_port: consumer },
+      context_lifecycle: { enabled: true },
     },
   }
   const file = join(directory, 'config.yaml')
@@ -132,7 +134,39 @@ async function sendAndReport(settings: StartSettings): Promise<boolean> {
   }
   console.log(`\n${table(['tool', 'type', 'event id', 'answers', 'now', 'failed attempts', 'bytes'], rows)}`)
   console.log('\n202 = accepted, 200 = recognised as sent before (in its window Jira passes three times).')
+  const accepted = sent.flatMap(({ answers }) => answers).filter(({ status }) => status === 202).length
+  problems.push(...(await remembered(operations, config.webhook.ops.token, accepted)))
   return balanced(counts, sent, problems)
+}
+
+/** Prints what is remembered, and says what is wrong with it. */
+async function remembered(operations: string, token: string | null, accepted: number): Promise<string[]> {
+  const ask = async <T>(path: string): Promise<T> => {
+    const response = await fetch(`${operations}${path}`, {
+      headers: { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(QUESTION_TIMEOUT_MS),
+    })
+    if (!response.ok) throw new Error(`${path} answered ${response.status}`)
+    return (await response.json()) as T
+  }
+  const { contexts } = await ask<{ contexts: readonly SummaryDocument[] }>('/contexts?limit=1000')
+  const documents = await Promise.all(
+    contexts.map(({ context_id: id }) => ask<ContextDocument>(`/contexts/${id}`)),
+  )
+  documents.sort((a, b) => b.importance - a.importance)
+  const rows = documents.map(({ tool, subject, state, importance, events, timeline, title }) => [
+    tool,
+    subject.slice(0, 40),
+    state ?? '-',
+    importance.toFixed(2),
+    String(events),
+    timeline.at(-1)?.what ?? '-',
+    (title ?? '-').slice(0, 40),
+  ])
+  console.log('\nWhat happened around what, the most important first (webhook-cli context show):')
+  console.log(table(['tool', 'subject', 'state', 'importance', 'events', 'last', 'title'], rows))
+  const events = contexts.reduce((sum, context) => sum + context.events, 0)
+  return events === accepted ? [] : [`${events} events are in contexts, and ${accepted} were accepted`]
 }
 
 /** Prints the ledger and everything that is not as it should be. */

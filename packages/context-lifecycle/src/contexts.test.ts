@@ -318,6 +318,21 @@ describe('an encrypted context', () => {
     expect(unpacker.unpack(record!).body.equals(body)).toBe(true)
   })
 
+  it('that was plain before encryption was switched on hides its subject from its next event on', async () => {
+    const plain = contextsOn()
+    const { event } = await append(plain, { delivery: '1', json: pullRequest(7, 'opened') })
+    const keyring = await gateway()
+    const contexts = contextsOn(link, keyring)
+    expect((await redis.client().getBuffer(keys.head(SITE_7)))!.includes('acme/site')).toBe(true)
+    await append(contexts, { delivery: '2', json: pullRequest(7, 'closed'), keyring })
+    await append(contexts, { delivery: '3', json: pullRequest(7, 'reopened'), keyring })
+    expect((await redis.client().getBuffer(keys.head(SITE_7)))!.includes('acme/site')).toBe(false)
+    const context = await contexts.read(SITE_7)
+    expect(context).toMatchObject({ subject: 'acme/site#7', events: 3 })
+    expect(context?.timeline).toHaveLength(3)
+    expect((await contexts.record(SITE_7, event.id))?.id).toBe(event.id)
+  })
+
   it('is unreadable once its key was destroyed, and says so', async () => {
     const keyring = await gateway()
     const contexts = contextsOn(link, keyring)

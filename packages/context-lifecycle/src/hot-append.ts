@@ -31,17 +31,17 @@ export interface Addition {
  * ARGV  1 beginning of the event's id, 2 context, 3 identity, 4 digest, 5 record, 6 received, ms, 7 bytes of the context's id
  * Reply events in the context now, or 0: it is there already
  *
- * Of a context with very many events the head is long (8 bytes each): it is searched, not copied. An identity that is sealed
- * is written anew when the key has changed: the one before may have been destroyed.
+ * An identity is written anew when it is sealed with another key than before, or was not sealed: the key before may have been
+ * destroyed. Its line ends with the flag `1]` then, and the seal's beginning names the key.
  */
 const APPEND = defineScript(
   'append-to-context',
   `
 local call = redis.call
 local head, id = call('GET', KEYS[1]), ARGV[1]
-local events, bytes, rest = 0, 0, nil
+local events, bytes, ids = 0, 0, 0
 if head then
-  local ids = ${IDENTITY_AT} + struct.unpack('>I2', head, 34) + 1
+  ids = ${IDENTITY_AT} + struct.unpack('>I2', head, 34) + 1
   local at = string.find(head, id, ids, true)
   while at do
     if (at - ids) % ${ID_BYTES} == 0 then return 0 end
@@ -54,14 +54,14 @@ call('RPUSH', KEYS[2], ARGV[4])
 local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 if head then
+  local line, new = string.find(head, '\\n', ${IDENTITY_AT + 1}, true), string.find(ARGV[3], '\\n', 1, true)
+  local seals = string.sub(ARGV[3], new - 2, new - 2) == '1'
+  if seals and string.sub(head, line + 1, line + ${SEAL_KEY_END}) ~= string.sub(ARGV[3], new + 1, new + ${SEAL_KEY_END}) then
+    call('SET', KEYS[1], string.sub(head, 1, 33) .. struct.pack('>I2', #ARGV[3]) .. ARGV[3] .. string.sub(head, ids))
+  end
   call('SETRANGE', KEYS[1], 1, struct.pack('>I4I6', events + 1, bytes + #ARGV[5]))
   call('SETRANGE', KEYS[1], 17, struct.pack('>I6', now))
   call('APPEND', KEYS[1], id)
-  local line, new = string.find(head, '\\n', ${IDENTITY_AT + 1}, true), string.find(ARGV[3], '\\n', 1, true)
-  local length = struct.unpack('>I2', head, 34)
-  if string.sub(head, line + 1, line + ${SEAL_KEY_END}) ~= string.sub(ARGV[3], new + 1, new + ${SEAL_KEY_END}) and length == #ARGV[3] then
-    call('SETRANGE', KEYS[1], ${IDENTITY_AT}, ARGV[3])
-  end
 else
   call('SET', KEYS[1], struct.pack('>I1I4I6I6I6I4I6I2', ${HEAD_VERSION}, 1, #ARGV[5], tonumber(ARGV[6]), now, 0, 0, #ARGV[3]) .. ARGV[3] .. id)
 end
