@@ -7,7 +7,9 @@ import { auditLines, readAuditState } from '@weir/core/stream/audit-log'
 import { createChainVerifier, readEntry } from '@weir/security/audit-chain'
 import { describe, expect, it } from 'vitest'
 import { send, sendGithub, useGateway } from './support/gateway.ts'
+import { MASTER_KEY, useKeyrings } from './support/keyring.ts'
 
+const keyrings = useKeyrings()
 const { gateway } = useGateway({ 'security.enable_audit_logging': true, 'ingest.flood_guard.failures': 0 })
 
 /** Every entry, after the chain was verified. */
@@ -31,6 +33,23 @@ async function trailOf(config: Config) {
 }
 
 describe('the audit trail of a gateway', () => {
+  it('has the keys that were made for tenants', async () => {
+    let config: Config | undefined
+    const encrypting = {
+      'security.encryption_enabled': true,
+      'security.encryption_master_key': MASTER_KEY,
+      'security.keyring_directory': keyrings.directory,
+    }
+    await gateway(async (running) => {
+      config = running.config
+      expect((await sendGithub(running.port, 'd-1', '{}', '/webhooks/github/acme')).status).toBe(202)
+    }, encrypting)
+    const key = (await keyrings.store.read('acme'))?.keys[0]?.id
+    expect(await trailOf(config as Config)).toContainEqual(
+      expect.objectContaining({ action: 'keyring.made', target: 'tenant acme', detail: { key } }),
+    )
+  })
+
   it('has its coming and going, and refused requests as counts, in an unbroken chain', async () => {
     let config: Config | undefined
     await gateway(async (running) => {

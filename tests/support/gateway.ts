@@ -14,7 +14,7 @@ import { loadConfig } from '@weir/core/config/load'
 import { keysOf, redisSettings } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
-import { type Encryption, gatewayEncryption, keyringLog } from '@weir/core/keyring/configured'
+import { type Encryption, gatewayEncryption, keyringNotes } from '@weir/core/keyring/configured'
 import type { Opener } from '@weir/core/keyring/keyring'
 import { createUnpacker, type UnpackedBody } from '@weir/core/packing'
 import { decodeRecord, type EventRecord } from '@weir/core/record'
@@ -132,7 +132,7 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
     cipherOf: createTenantCipher,
     name: `weir-gateway-keyring:${name}`,
     clock: systemClock,
-    tell: keyringLog(log),
+    tell: keyringNotes(log, () => auditor),
     onError: () => undefined,
   })
   const dictionaries = createDictionarySet(
@@ -143,6 +143,14 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
   const connect = (partition: number) =>
     connectRedis(redisSettings(config, keysOf(config, partition), `weir-gateway:${name}`))
   const link = connect(0)
+  const auditor = configuredAuditor(config, {
+    partition: { link, keys: keysOf(config, 0) },
+    actor: name,
+    chainOf: (pem) => createAuditChain(createCheckpointSigner(pem)),
+    clock: systemClock,
+    random: Math.random,
+    tell: auditLog(log),
+  })
   const gateway = createGateway({
     config,
     link,
@@ -150,14 +158,7 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
     spool,
     encryption,
     owners: spool === undefined ? NO_OWNERS : await enterOwner(spoolSettings.directory, name),
-    auditor: configuredAuditor(config, {
-      partition: { link, keys: keysOf(config, 0) },
-      actor: name,
-      chainOf: (pem) => createAuditChain(createCheckpointSigner(pem)),
-      clock: systemClock,
-      random: Math.random,
-      tell: auditLog(log),
-    }),
+    auditor,
     auditKey: Buffer.alloc(32, 'k'),
     secrets: await openSecrets({
       security: config.webhook.security,

@@ -8,7 +8,7 @@ import { loadConfig } from '@weir/core/config/load'
 import { keysOf, redisSettings } from '@weir/core/config/parts'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
-import { gatewayEncryption, keyringLog } from '@weir/core/keyring/configured'
+import { gatewayEncryption, keyringNotes } from '@weir/core/keyring/configured'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
@@ -69,7 +69,7 @@ async function main(): Promise<void> {
     cipherOf: createTenantCipher,
     name: `weir-gateway-keyring:${name}`,
     clock: systemClock,
-    tell: keyringLog(log),
+    tell: keyringNotes(log, () => auditor),
     onError: createErrorTeller(log).tell,
   })
   const dictionaries = createDictionarySet(

@@ -1,6 +1,7 @@
 /** The keyring that the configuration asks for. */
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import type { Auditor } from '../audit/auditor.ts'
 import type { Clock } from '../clock.ts'
 import { keyringSettings } from '../config/parts.ts'
 import type { Config } from '../config/schema.ts'
@@ -99,6 +100,25 @@ export function configuredKeyring(config: Config, deps: ConfiguredKeyringDeps): 
   const { keyring_max_tenants: maxTenants, keyring_refresh: refreshMs } = config.webhook.security
   const { clock, tell } = deps
   return { keyring: createKeyring({ store, cipher, maxTenants, refreshMs, clock, tell }), cipher, store, vet }
+}
+
+/** What an audit trail should have of a keyring's life, besides what operators do to it. */
+const AUDITED: Partial<Record<KeyringEvent['kind'], { readonly action: string }>> = {
+  made: { action: 'keyring.made' },
+  restored: { action: 'keyring.restored' },
+  'went-back': { action: 'keyring.regressed' },
+}
+
+/** Tells a log, and an audit trail of what matters to it. */
+export function keyringNotes(log: Logger, auditor: () => Auditor): (event: KeyringEvent) => void {
+  const tell = keyringLog(log)
+  return (event) => {
+    tell(event)
+    const audited = AUDITED[event.kind]
+    if (audited === undefined || !('tenant' in event)) return
+    const detail = event.kind === 'made' ? { key: event.key } : {}
+    auditor().note({ ...audited, target: `tenant ${event.tenant}`, outcome: 'done', detail })
+  }
 }
 
 /** Tells a log. */
