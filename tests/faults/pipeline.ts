@@ -175,8 +175,13 @@ export async function withPipelineOn(
       tell: () => undefined,
       onError: () => undefined,
     })?.keyring
-    const { contexts, close } = configuredContexts(config, { home: home.link, keyring, name: 'test' })
+    const { contexts, places, close } = configuredContexts(config, {
+      home: home.link,
+      keyring,
+      name: 'test',
+    })
     try {
+      await Promise.all(places.map(({ link }) => link.ready(AbortSignal.timeout(REST_TIMEOUT_MS))))
       const all = await contexts.list({ limit: 1_000 })
       return all.reduce((sum, { events }) => sum + events, 0)
     } finally {

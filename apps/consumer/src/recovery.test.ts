@@ -95,8 +95,10 @@ describe('a lost answer', () => {
         await world.admit()
         await world.until({ settled: 1 })
         proxy.stall('replies')
-        await world.admitMany(5)
-        await world.until({ pending: 1, unread: 4 }) // delivered into nothing
+        await world.admit()
+        await world.until({ pending: 1 }) // delivered into nothing
+        await world.admitMany(4)
+        await world.until({ pending: 1, unread: 4 })
         proxy.resume()
         proxy.dropClients()
         await world.until({ settled: 6 })
