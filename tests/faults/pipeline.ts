@@ -240,9 +240,11 @@ export async function withPipelineOn(
       const rest = { unread: 0, pending: 0, parked: 0, spooled: 0, unaccounted: 0, dead: dead.length }
       await expect.poll(() => quietly(pipeline.ledger), { timeout: REST_TIMEOUT_MS }).toMatchObject(rest)
       for (const { lost } of await pipeline.readings()) expect(lost).toBe(false)
-      const { settled, dead: buried } = await pipeline.ledger()
-      await expect.poll(() => quietly(remembered), { timeout: REST_TIMEOUT_MS }).toBe(settled + buried)
       const effects = pipeline.effects()
+      // Not what was settled: when Redis' clock jumps, an event may be settled under two entries; it is in its context once.
+      await expect
+        .poll(() => quietly(remembered), { timeout: REST_TIMEOUT_MS })
+        .toBe(effects.size + dead.length)
       const missing = [...sender.accepted].filter(([id]) => !effects.has(id) && !dead.includes(id))
       expect(missing, 'accepted, without effect').toEqual([])
       const changed = [...effects].filter(([id, hash]) => (sender.accepted.get(id) ?? hash) !== hash)

@@ -103,7 +103,7 @@ describe('useCluster', () => {
     expect(await cluster.ask(first, 'GET', '{b}')).toBe('kept')
     await second.restart()
     await cluster.untilStable()
-    expect(await cluster.replicasOf(first)).toEqual([second])
+    await expect.poll(() => cluster.replicasOf(first)).toEqual([second])
   })
 })
 

@@ -167,8 +167,12 @@ async function startCluster(fleet: Fleet, options: ClusterOptions): Promise<Clus
     async failover(slotOrKey) {
       const slot = await toSlot(slotOrKey)
       const master = await until(() => agreedMaster(slot))
-      const replica = (await replicasOf(master)).find(isAwake)
-      if (!replica) throw new Error(`the master ${master.port} of slot ${slot} has no replica that runs`)
+      // One that has just come back is not known to its master at once.
+      const replica = await until(async () => {
+        const found = (await replicasOf(master)).find(isAwake)
+        if (!found) throw new Error(`the master ${master.port} of slot ${slot} has no replica that runs`)
+        return found
+      })
       await until(() => expectInSync(replica, nodes, access))
       await askNode(replica, 'CLUSTER', 'FAILOVER')
       return untilMasterOfIsNot(slot, master)
