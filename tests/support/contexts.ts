@@ -14,11 +14,13 @@ import {
 } from '../../packages/context-lifecycle/src/contexts.ts'
 import { ADAPTERS } from '../../packages/core/src/adapters/table.ts'
 import { createDictionarySet, loadBundledDictionaries } from '../../packages/core/src/dictionaries.ts'
+import { deriveEventId, locatorOf } from '../../packages/core/src/event.ts'
 import type { HandlerEvent } from '../../packages/core/src/handlers/handler.ts'
 import { NO_KEYRING, type Opener, type Sealing } from '../../packages/core/src/keyring/keyring.ts'
-import { createUnpacker } from '../../packages/core/src/packing.ts'
-import type { EventRecord } from '../../packages/core/src/record.ts'
+import { createPacker, createUnpacker } from '../../packages/core/src/packing.ts'
+import { decodeRecord, type EventRecord, encodeRecord } from '../../packages/core/src/record.ts'
 import type { RedisLink } from '../../packages/core/src/redis/link.ts'
+import { sealBody } from '../../packages/core/src/sealing.ts'
 
 export interface TestContexts {
   readonly contexts: Contexts
@@ -63,6 +65,35 @@ export function eventOf(record: EventRecord, opener: Opener = NO_KEYRING): Handl
     name: adapter.eventName(type, payload),
     subject: adapter.subject(type, payload),
   }
+}
+
+/** What is sent; default: something of a pull request, of tenant acme. */
+export interface Sent {
+  readonly delivery: string
+  readonly json: unknown
+  readonly type?: string
+  readonly tenant?: string
+  readonly tool?: string
+  /** ms */
+  readonly receivedAt?: number
+  /** Encrypts it; ready for its tenant. */
+  readonly keyring?: Sealing
+}
+
+const packer = createPacker(createDictionarySet(loadBundledDictionaries()), 3)
+
+/** Its record, as a gateway makes it, and the bytes that were sent. */
+export function recordOf(sent: Sent): { readonly record: EventRecord; readonly body: Buffer } {
+  const { delivery, json, type = 'pull_request', tenant = 'acme', tool = 'github', keyring } = sent
+  const { receivedAt = 1_700_000_000_000 } = sent
+  const locator = locatorOf(tenant, tool, { kind: 'delivery-id', value: delivery })
+  const body = Buffer.from(JSON.stringify(json))
+  const headers = [['content-type', 'application/json']] as const
+  const identity = { id: deriveEventId(locator), locator, derived: true }
+  const event = { ...identity, tenant, tool, type, receivedAt, headers, body, traceparent: '' }
+  const packed = packer.pack(tool, headers, body, tenant)
+  const fields = encodeRecord(event, keyring === undefined ? packed : sealBody(keyring, event, packed))
+  return { record: decodeRecord(fields.map((field) => Buffer.from(field as string))), body }
 }
 
 /** What GitHub sends of a pull request, so far as it is of use here. */

@@ -25,6 +25,7 @@ import { keysRotateCommand } from './commands/keys-rotate.ts'
 import { keysStatusCommand } from './commands/keys-status.ts'
 import { partitionsSetCommand, partitionsShowCommand } from './commands/partitions.ts'
 import { resetCircuitBreakerCommand } from './commands/reset-circuit-breaker.ts'
+import { retentionRunCommand } from './commands/retention-run.ts'
 import { sendCommand } from './commands/send.ts'
 import { statusCommand } from './commands/status.ts'
 import { tailCommand } from './commands/tail.ts'
@@ -66,6 +67,7 @@ export function createProgram(context: Context): Command {
         contextShowCommand(context),
       ),
     )
+    .addCommand(group('retention', 'how long things are remembered', retentionRunCommand(context)))
     .addCommand(
       group(
         'dlq',

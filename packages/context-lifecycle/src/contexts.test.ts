@@ -1,17 +1,14 @@
-import { ADAPTERS } from '@weir/core/adapters/table'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
-import { deriveEventId, locatorOf } from '@weir/core/event'
 import type { Fault } from '@weir/core/faults'
 import type { HandlerEvent } from '@weir/core/handlers/handler'
 import { destroyKeys, rotateKeys } from '@weir/core/keyring/changes'
-import { createPacker, createUnpacker } from '@weir/core/packing'
-import { decodeRecord, type EventRecord, encodeRecord } from '@weir/core/record'
+import { createUnpacker } from '@weir/core/packing'
+import type { EventRecord } from '@weir/core/record'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
-import { sealBody } from '@weir/core/sealing'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { pullRequest } from '../../../tests/support/contexts.ts'
+import { eventOf, pullRequest, recordOf, type Sent } from '../../../tests/support/contexts.ts'
 import { MASTER_KEY, useKeyrings } from '../../../tests/support/keyring.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
 import { contextIdOf } from './context-id.ts'
@@ -21,7 +18,6 @@ import { type Contexts, createContexts } from './contexts.ts'
 const redis = useRedis()
 const keyrings = useKeyrings()
 const keys = contextKeys('webhook-events', false, 0)
-const packer = createPacker(createDictionarySet(loadBundledDictionaries()), 3)
 let link: RedisLink
 
 const connect = () =>
@@ -45,63 +41,17 @@ function contextsOn(to: RedisLink = link, keyring?: Keyring): Contexts {
   return createContexts({ places: [place], placeOf: () => place, keyring, encrypts: keyring !== undefined })
 }
 
-interface Sent {
-  readonly delivery: string
-  readonly json: unknown
-  readonly type?: string
-  readonly tenant?: string
-  readonly tool?: string
-  readonly receivedAt?: number
-  readonly keyring?: Keyring
-}
-
 /** An event as a consumer has it. */
-function eventOf(sent: Sent): { event: HandlerEvent; record: EventRecord; body: Buffer } {
-  const { delivery, json, type = 'pull_request', tenant = 'acme', tool = 'github', keyring } = sent
-  const { receivedAt = 1_700_000_000_000 } = sent
-  const adapter = ADAPTERS.get(tool)!
-  const locator = locatorOf(tenant, tool, { kind: 'delivery-id', value: delivery })
-  const body = Buffer.from(JSON.stringify(json))
-  const headers = [['content-type', 'application/json']] as const
-  const whole = {
-    id: deriveEventId(locator),
-    tenant,
-    tool,
-    type,
-    receivedAt,
-    locator,
-    derived: true,
-    headers,
-    body,
-    traceparent: '',
-  }
-  const packed = packer.pack(tool, headers, body, tenant)
-  const record = decodeRecord(
-    encodeRecord(whole, keyring === undefined ? packed : sealBody(keyring, whole, packed)).map((field) =>
-      Buffer.from(field as string),
-    ),
-  )
-  const event: HandlerEvent = {
-    id: whole.id,
-    tenant,
-    tool,
-    type,
-    receivedAt,
-    attempt: 1,
-    name: adapter.eventName(type, json),
-    headers: new Map(headers),
-    body,
-    payload: json,
-    subject: adapter.subject(type, json),
-  }
-  return { event, record, body }
+function made(sent: Sent): { event: HandlerEvent; record: EventRecord; body: Buffer } {
+  const { record, body } = recordOf(sent)
+  return { event: eventOf(record, sent.keyring), record, body }
 }
 
 const SITE_7 = contextIdOf('acme', 'github', 'acme/site#7')
 
 async function append(contexts: Contexts, sent: Sent) {
-  const made = eventOf(sent)
-  return { ...(await contexts.append(made.event, made.record)), ...made }
+  const one = made(sent)
+  return { ...(await contexts.append(one.event, one.record)), ...one }
 }
 
 describe('an event', () => {
@@ -182,7 +132,7 @@ describe('an event', () => {
       expect(unpacker.unpack(record!).body.equals(body)).toBe(true)
       expect(await contexts.contextOf(event.id)).toBe(SITE_7)
     }
-    const stranger = eventOf({ delivery: 'never sent', json: {} }).event.id
+    const stranger = recordOf({ delivery: 'never sent', json: {} }).record.id
     expect(await contexts.record(SITE_7, stranger)).toBeUndefined()
     expect(await contexts.contextOf(stranger)).toBeUndefined()
   })

@@ -15,7 +15,7 @@ import { type ContextId, contextIdFromBytes, contextIdOf } from './context-id.ts
 import type { ContextKeys } from './context-keys.ts'
 import { digestOf } from './digest-of.ts'
 import { decodeLogElement, decodeRawElement, encodeLogElement, encodeRawElement } from './elements.ts'
-import { decodeHead, encodeIdentity, type Head, ID_BYTES } from './head.ts'
+import { clearIdentity, decodeHead, encodeIdentity, type Head, ID_BYTES } from './head.ts'
 import { appendEvent, touchContext } from './hot-append.ts'
 
 export interface ContextPlace {
@@ -99,7 +99,7 @@ export function createContexts(options: ContextsOptions): Contexts {
     try {
       return open()
     } catch (error) {
-      const tenant = isFault(error, 'KEY_MISSING') ? tenantIn(head) : undefined
+      const tenant = isFault(error, 'KEY_MISSING') ? clearIdentity(head)?.tenant : undefined
       if (tenant === undefined) throw error
       await opener.lookAgain(tenant)
       return open()
@@ -243,9 +243,4 @@ function positionOf(ids: Buffer, event: Buffer): number {
     if (at % ID_BYTES === 0) return at / ID_BYTES
   }
   return -1
-}
-
-/** The tenant that a head names in the clear; undefined when it names none. */
-function tenantIn(head: Buffer): string | undefined {
-  return /^\["([a-z0-9_-]+)",/.exec(head.toString('latin1', 35, 120))?.[1]
 }

@@ -75,6 +75,16 @@ export function decodeHead(id: string, head: Buffer, opener: Pick<Sealing, 'open
   }
 }
 
+/** What a head says in the clear; undefined when it says nothing that can be read. */
+export function clearIdentity(head: Buffer): Pick<Identity, 'tenant' | 'tool'> | undefined {
+  const bytes = head.subarray(IDENTITY_AT, IDENTITY_AT + head.readUInt16BE(33))
+  const found = /^\["([a-z0-9_-]+)","([a-z0-9_-]+)",/.exec(bytes.toString('latin1', 0, MAX_CLEAR))
+  return found === null ? undefined : { tenant: found[1] as string, tool: found[2] as string }
+}
+
+/** Two names of at most 63 characters, and what stands around them. */
+const MAX_CLEAR = 140
+
 function decodeIdentity(id: string, bytes: Buffer, opener: Pick<Sealing, 'open'>): Identity {
   const newline = bytes.indexOf(0x0a)
   let clear: unknown
