@@ -1,7 +1,5 @@
 /** Events to send: samples or files, signed as their sender would sign them. Loaded only when used. */
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { GENERIC_EVENT_HEADER } from '@weir/core/adapters/generic'
 import { ADAPTERS } from '@weir/core/adapters/table'
 import type { Config } from '@weir/core/config/schema'
@@ -9,6 +7,7 @@ import type { Tool } from '@weir/core/config/tools'
 import { loadSamples } from '@weir/core/samples'
 import { sign } from '@weir/security/schemes'
 import { CommandFailure } from './exit.ts'
+import { madeSecret, madeSecretsFile } from './made-secrets.ts'
 
 export interface Outgoing {
   readonly tool: string
@@ -151,22 +150,10 @@ export function secretFor(tool: string, config: Config, dataDirectory: string): 
   const [configured] = secrets[tool as Tool] ?? []
   if (configured !== undefined) return configured
   const variable = `${tool.toUpperCase()}_WEBHOOK_SECRET`
-  const file = join(dataDirectory, 'secrets.json')
-  const made = madeSecrets(file)[variable]
-  if (typeof made === 'string' && made !== '') return made
+  const made = madeSecret(dataDirectory, variable)
+  if (made !== undefined) return made
   if (config.webhook.tools[tool as Tool]?.signature === 'none') return undefined
   throw new CommandFailure(
-    `there is no secret to sign with: pass --secret or set ${variable} (${file} has none either).`,
+    `there is no secret to sign with: pass --secret or set ${variable} (${madeSecretsFile(dataDirectory)} has none either).`,
   )
-}
-
-function madeSecrets(file: string): Readonly<Record<string, unknown>> {
-  try {
-    const found: unknown = JSON.parse(readFileSync(file, 'utf8'))
-    return typeof found === 'object' && found !== null ? { ...found } : {}
-  } catch (error) {
-    // Not there, or not ours: then it has no secret for us. A SyntaxError's message would quote it.
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return {}
-    throw error
-  }
 }

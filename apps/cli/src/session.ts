@@ -19,6 +19,7 @@ import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-c
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { CommandFailure } from './exit.ts'
 import type { Io } from './io.ts'
+import { madeSecret } from './made-secrets.ts'
 import type { GlobalOptions } from './options.ts'
 import { privateRedisUrl } from './private-redis.ts'
 
@@ -49,10 +50,15 @@ const DEFAULT_FILE = 'config.yaml'
 /**
  * The configuration as operators' commands need it. What only servers must have in production (tokens, signature
  * secrets) is not asked for: in an emergency a command must not fail for want of it. `config check` asks.
+ * Without a master key it has the one that `start` made.
  */
 export async function loadForCommand(globals: GlobalOptions, io: Io): Promise<LoadedConfig> {
   const { NODE_ENV: _node, WEIR_ENV: _weir, ...env } = io.env
-  return load(globals, io, env)
+  const loaded = await load(globals, io, env)
+  const { data_dir: dataDirectory, security } = loaded.config.webhook
+  security.encryption_master_key ??=
+    madeSecret(resolve(io.cwd, dataDirectory), 'ENCRYPTION_MASTER_KEY') ?? null
+  return loaded
 }
 
 /** The configuration as the apps will have it. Throws a Fault (CONFIG_INVALID) with a line for each problem. */

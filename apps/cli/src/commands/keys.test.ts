@@ -1,4 +1,5 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dictionaryOf, giveLearned } from '@weir/core/dictionaries'
 import { describe, expect, it } from 'vitest'
@@ -85,6 +86,20 @@ describe('keys status', () => {
       code: 2,
       err: expect.stringContaining('cannot be reached'),
     })
+  })
+
+  it('finds the master key where start keeps the one it made, like every other command', async () => {
+    const { pipeline, cli } = await open()
+    const { id, body } = await pipeline.accept({ tenant: 'acme' })
+    const data = mkdtempSync(join(tmpdir(), 'weir-made-'))
+    const env = { ENCRYPTION_MASTER_KEY: undefined, WEIR_DATA_DIR: data }
+    expect((await cli(['events', 'get', id, '--raw'], { env })).code).not.toBe(0)
+    writeFileSync(join(data, 'secrets.json'), JSON.stringify({ ENCRYPTION_MASTER_KEY: MASTER }))
+    expect(await cli(['keys', 'status'], { env })).toMatchObject({ code: 0, err: '' })
+    expect((await cli(['events', 'get', id, '--raw'], { env })).bytes).toEqual(body)
+    const given = await cli(['keys', 'status'], { env: { ...env, ENCRYPTION_MASTER_KEY: OTHER_MASTER } })
+    expect(given.out).toContain('CLOSED acme: none of its keys can be derived')
+    rmSync(data, { recursive: true })
   })
 
   it('tells of a wrong master key, and of a damaged entry beside good ones', async () => {
