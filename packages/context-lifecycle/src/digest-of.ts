@@ -4,12 +4,14 @@
  * Total: it answers whatever the payload is. An unknown tool or type still has a digest, out of the event's name, its
  * subject and when it was received.
  */
+
 import { link, TITLE_MAX } from '@weir/core/adapters/peek'
+import { cut } from '@weir/core/cut'
 import { type Digest, type DigestSource, MENTIONS_MAX, type Reference, TEXT_MAX, WHO_MAX } from './digest.ts'
 import { alertmanager } from './digests/alertmanager.ts'
 import { bitbucket } from './digests/bitbucket.ts'
 import type { Find, Finding } from './digests/finding.ts'
-import { cut, fold, READ_MAX } from './digests/fold.ts'
+import { fold, READ_MAX } from './digests/fold.ts'
 import { generic } from './digests/generic.ts'
 import { github } from './digests/github.ts'
 import { gitlab } from './digests/gitlab.ts'

@@ -1,4 +1,5 @@
 /** Making what senders wrote fit to keep and to show on one line. */
+import { cut } from '@weir/core/cut'
 
 /**
  * White space and control characters, and the marks that turn the direction of what follows: in a title they make a line
@@ -14,11 +15,4 @@ export function fold(written: string | undefined, max: number): string | undefin
   if (written === undefined) return undefined
   const folded = cut(written, READ_MAX).toWellFormed().replace(FOLDED, ' ').trim()
   return cut(folded, max).trimEnd() || undefined
-}
-
-/** The first `max` characters (UTF-16 units), without half a character at the end; one may be there already from an earlier cut. */
-export function cut(written: string, max: number): string {
-  const end = Math.min(written.length, max)
-  const last = written.charCodeAt(end - 1)
-  return written.slice(0, last >= 0xd800 && last < 0xdc00 ? end - 1 : end)
 }

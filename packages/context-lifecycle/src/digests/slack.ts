@@ -2,10 +2,12 @@
  * Slack's events. People are known by their ids only (`U061F7AUR`): names would have to be asked for.
  * https://docs.slack.dev/reference/events
  */
+
 import { peek, text } from '@weir/core/adapters/peek'
+import { cut } from '@weir/core/cut'
 import type { Reference } from '../digest.ts'
 import { type Find, list, named, reference } from './finding.ts'
-import { cut, READ_MAX } from './fold.ts'
+import { READ_MAX } from './fold.ts'
 
 /** `<@U1>`, `<@U1|mia>`, `<#C1|general>`, `<!here>`, `<https://a.example|the page>`. */
 const MARKUP = /<([@#!]?)([^<>|]{1,2000})(?:\|([^<>]{0,2000}))?>/g

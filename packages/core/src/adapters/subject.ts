@@ -1,5 +1,6 @@
 /** Putting a subject together: limits its parts, leaves out what is missing. */
 import { createHash } from 'node:crypto'
+import { cut } from '../cut.ts'
 import type { Subject } from './adapter.ts'
 import { SUBJECT_KEY_MAX, TITLE_MAX } from './peek.ts'
 
@@ -21,7 +22,7 @@ export function subject(
   return {
     key: joined,
     kind,
-    ...(about.title === undefined ? {} : { title: about.title.slice(0, TITLE_MAX) }),
+    ...(about.title === undefined ? {} : { title: cut(about.title, TITLE_MAX) }),
     ...(about.url === undefined ? {} : { url: about.url }),
   }
 }
