@@ -67,9 +67,11 @@ describe("Atlassian's canonical request", () => {
   it("agrees with Atlassian's own library, for any query", () => {
     // Their keys are sorted before they are encoded, so names here are such that it makes no difference.
     const name = fc.stringMatching(/^[A-Za-z0-9 ._*-]{1,6}$/)
+    // Node's old URL parser, which theirs uses, encodes apostrophes in a path; the gateway's paths have none.
+    const paths = fc.webPath().filter((path) => !path.includes("'"))
     const pairs = fc.array(fc.tuple(name, fc.string({ unit: 'grapheme', maxLength: 6 })), { maxLength: 6 })
     fc.assert(
-      fc.property(fc.webPath(), pairs, (path, parameters) => {
+      fc.property(paths, pairs, (path, parameters) => {
         const target = `/${path.replace(/^\/+/, '').split(/[?#]/, 1)[0]}`
         const url = `${target}?${new URLSearchParams(parameters)}`
         const theirs = fromMethodAndUrl('POST', url)
