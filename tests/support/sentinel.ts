@@ -173,13 +173,16 @@ async function startSentinel(fleet: Fleet, options: SentinelOptions): Promise<Se
     },
     async failover() {
       const old = await until(agreedMaster)
-      await until(async () => {
+      return until(async () => {
+        const master = await agreedMaster()
+        if (master !== old) return master
         const sentinel = sentinels.find(isAwake)
         if (!sentinel) throw new Error('no Sentinel runs')
-        // Refused (NOGOODSLAVE, INPROG) while no replica is healthy or an earlier failover is being completed.
+        // Refused (NOGOODSLAVE, INPROG) while no replica is healthy or a failover is under way; asked again, since the
+        // Sentinel gives one up of which nothing comes in time.
         await askSentinel(sentinel, 'SENTINEL', 'FAILOVER', masterName)
+        throw new Error(`the master is still ${old.port}`)
       })
-      return untilMasterIsNot(old)
     },
     untilMasterIs: (server) =>
       until(async () => {
