@@ -4,7 +4,6 @@
  *
  *     pnpm bench:contexts [--events 20000] [--rounds 3]
  */
-import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,18 +11,15 @@ import { parseArgs } from 'node:util'
 import { contextKeys } from '@weir/context-lifecycle/context-keys'
 import { createContexts } from '@weir/context-lifecycle/contexts'
 import { ADAPTERS } from '@weir/core/adapters/table'
-import { systemClock } from '@weir/core/clock'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { deriveEventId, locatorOf } from '@weir/core/event'
 import type { HandlerEvent } from '@weir/core/handlers/handler'
-import { createDirectoryStore } from '@weir/core/keyring/directory-store'
-import { createKeyring } from '@weir/core/keyring/keyring'
 import { createPacker } from '@weir/core/packing'
 import { decodeRecord, type EventRecord, encodeRecord } from '@weir/core/record'
 import { connectRedis } from '@weir/core/redis/link'
 import { sealBody } from '@weir/core/sealing'
-import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { startRedis } from '../scripts/private-redis.ts'
+import { benchKeyring } from './keyring.ts'
 import { githubPayloads } from './payloads.ts'
 import { machine, printTable, spread } from './table.ts'
 
@@ -36,15 +32,7 @@ const EVENTS_PER_REPOSITORY = 20
 const TOGETHER = 100
 
 const directory = mkdtempSync(join(tmpdir(), 'weir-bench-'))
-const keyring = createKeyring({
-  store: createDirectoryStore(directory),
-  cipher: createTenantCipher([randomBytes(36).toString('base64')]),
-  maxTenants: 1,
-  refreshMs: 10_000,
-  clock: systemClock,
-  tell: () => undefined,
-})
-await keyring.prepare('default')
+const keyring = await benchKeyring(directory)
 const packer = createPacker(createDictionarySet(loadBundledDictionaries()), 3)
 const github = ADAPTERS.get('github')!
 const examples = githubPayloads()

@@ -5,19 +5,15 @@
  *     pnpm bench:sealing [--rounds 15]
  */
 
-import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { systemClock } from '@weir/core/clock'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { deriveEventId, type Header, locatorOf } from '@weir/core/event'
-import { createDirectoryStore } from '@weir/core/keyring/directory-store'
-import { createKeyring } from '@weir/core/keyring/keyring'
 import { createPacker, createUnpacker } from '@weir/core/packing'
 import { openBody, sealBody } from '@weir/core/sealing'
-import { createTenantCipher } from '@weir/security/tenant-cipher'
+import { benchKeyring } from './keyring.ts'
 import { githubPayloads } from './payloads.ts'
 import { machine, printTable } from './table.ts'
 
@@ -27,15 +23,7 @@ const rounds = Number(values.rounds)
 const PASSES = 20
 
 const directory = mkdtempSync(join(tmpdir(), 'weir-bench-'))
-const keyring = createKeyring({
-  store: createDirectoryStore(directory),
-  cipher: createTenantCipher([randomBytes(36).toString('base64')]),
-  maxTenants: 1,
-  refreshMs: 10_000,
-  clock: systemClock,
-  tell: () => undefined,
-})
-await keyring.prepare('default')
+const keyring = await benchKeyring(directory)
 const dictionaries = createDictionarySet(loadBundledDictionaries())
 const packer = createPacker(dictionaries, 3)
 const unpacker = createUnpacker(dictionaries, { opener: keyring })
