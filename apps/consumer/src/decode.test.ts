@@ -14,11 +14,11 @@ const known = createDictionarySet(new Map())
 let unpacked = 0
 const unpacker: Unpacker = createUnpacker(known)
 const counting: Unpacker = {
+  ...unpacker,
   unpack(record) {
     unpacked++
     return unpacker.unpack(record)
   },
-  unpackInto: unpacker.unpackInto,
 }
 const decoder = createDecoder(ADAPTERS, counting, MAX_BODY)
 const decode = (event: TestEvent, attempt = 1) =>

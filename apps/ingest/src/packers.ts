@@ -16,11 +16,10 @@ import {
   type Dictionary,
   type DictionarySet,
   dictionaryOf,
-  followDictionary,
+  findLearned,
   publishDictionaries,
   publishDictionary,
   readDictionary,
-  readLearned,
 } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
 import { NO_KEYRING, type Opener } from '@weir/core/keyring/keyring'
@@ -62,34 +61,11 @@ export function createPackers(options: PackersOptions): Packers {
   const seen = new Set<string>()
 
   const refresh = async (link: RedisLink, keys: PartitionKeys): Promise<void> => {
-    const notes = [...(await readLearned(link, keys))]
-      .sort(([, a], [, b]) => b.at - a.at)
-      .slice(0, maxLearned)
-    const learned = new Map<string, Dictionary>()
-    for (const [owner, { id }] of notes) {
-      if ((await link.call('EXISTS', keys.dictionary(id))) !== 1) continue
-      const tenant = owner.slice(0, owner.indexOf('/'))
-      const dictionary = await learnedOne(link, keys, id, tenant)
-      if (dictionary === undefined) continue
-      if (spoolDirectory !== undefined) await keepLearned(dictionary, spoolDirectory)
-      learned.set(owner, dictionary)
+    const learned = await findLearned(link, keys, dictionaries, maxLearned, opener)
+    if (spoolDirectory !== undefined) {
+      for (const dictionary of learned.values()) await keepLearned(dictionary, spoolDirectory)
     }
     dictionaries.learn(learned)
-  }
-
-  /** Undefined when its key is not there (yet), or was destroyed: its tenant's events are packed with the starter. */
-  const learnedOne = async (
-    link: RedisLink,
-    keys: PartitionKeys,
-    id: string,
-    tenant: string,
-  ): Promise<Dictionary | undefined> => {
-    try {
-      return await followDictionary(link, keys, dictionaries, id, tenant, opener)
-    } catch (error) {
-      if (isFault(error, 'KEY_MISSING') || isFault(error, 'KEY_DESTROYED')) return undefined
-      throw error
-    }
   }
 
   return {

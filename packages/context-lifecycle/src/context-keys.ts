@@ -18,6 +18,18 @@ export interface ContextKeys {
   log(id: ContextId): string
   /** list: their records, in the same order. */
   raw(id: ContextId): string
+  /** hash: where the events are that the two lists do not hold any more (tiers/parts.ts). */
+  parts(id: ContextId): string
+  /** zset: context with events in its lists → from when its stay there is counted, ms. */
+  readonly hot: string
+  /** zset: context with events in warm segments → the same. */
+  readonly warm: string
+  /** zset: context that was read while it was not hot → when, Redis ms. */
+  readonly wanted: string
+  /** zset: object that is being put into cold storage → since when, Redis ms. */
+  readonly puts: string
+  /** set: objects in cold storage that nothing refers to any more. */
+  readonly garbage: string
 }
 
 export function contextKeys(stream: string, cluster: boolean, shard: number): ContextKeys {
@@ -29,5 +41,11 @@ export function contextKeys(stream: string, cluster: boolean, shard: number): Co
     head: (id) => `${base}:context:${id}`,
     log: (id) => `${base}:context:${id}:log`,
     raw: (id) => `${base}:context:${id}:raw`,
+    parts: (id) => `${base}:context:${id}:parts`,
+    hot: `${base}:contexts:hot`,
+    warm: `${base}:contexts:warm`,
+    wanted: `${base}:contexts:wanted`,
+    puts: `${base}:contexts:puts`,
+    garbage: `${base}:contexts:garbage`,
   }
 }

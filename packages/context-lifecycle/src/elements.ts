@@ -34,6 +34,36 @@ export function encodeLogElement(
   return Buffer.concat([eventIdBytes(id), content])
 }
 
+/** Sealed bytes begin with their version, which is no bracket. */
+export function isSealedLogElement(element: Buffer): boolean {
+  return element[EVENT_ID_BYTES] !== OPEN_BRACKET
+}
+
+/** A sealed element in the clear. Throws as `decodeLogElement`. */
+export function openLogElement(
+  { id: contextId, tenant }: { readonly id: string; readonly tenant: string },
+  element: Buffer,
+  opener: Pick<Sealing, 'open'>,
+): Buffer {
+  if (element.length <= EVENT_ID_BYTES) throw corrupt(contextId, 'has a digest that is too short')
+  const [bytes, content] = [element.subarray(0, EVENT_ID_BYTES), element.subarray(EVENT_ID_BYTES)]
+  const eventId = eventIdFromBytes(bytes)
+  const text = opener.open(tenant, belonging(contextId, tenant, eventId), content)
+  if (text === undefined) throw corrupt(contextId, `has a digest of ${eventId} that was changed`)
+  return Buffer.concat([bytes, text])
+}
+
+/** An element in the clear, sealed. Throws Fault KEY_MISSING. */
+export function sealLogElement(
+  { id: contextId, tenant }: { readonly id: string; readonly tenant: string },
+  element: Buffer,
+  sealing: Pick<Sealing, 'seal'>,
+): Buffer {
+  const bytes = element.subarray(0, EVENT_ID_BYTES)
+  const belongs = belonging(contextId, tenant, eventIdFromBytes(bytes))
+  return Buffer.concat([bytes, sealing.seal(tenant, belongs, element.subarray(EVENT_ID_BYTES))])
+}
+
 /** Throws Fault RECORD_CORRUPT, KEY_MISSING or KEY_DESTROYED. */
 export function decodeLogElement(
   contextId: string,
@@ -43,13 +73,10 @@ export function decodeLogElement(
 ): TimelineEntry {
   if (element.length <= EVENT_ID_BYTES) throw corrupt(contextId, 'has a digest that is too short')
   const eventId = eventIdFromBytes(element.subarray(0, EVENT_ID_BYTES))
-  const content = element.subarray(EVENT_ID_BYTES)
-  // Sealed bytes begin with their version, which is no bracket.
-  const text =
-    content[0] === OPEN_BRACKET
-      ? content
-      : opener.open(tenant, belonging(contextId, tenant, eventId), content)
-  if (text === undefined) throw corrupt(contextId, `has a digest of ${eventId} that was changed`)
+  const plain = isSealedLogElement(element)
+    ? openLogElement({ id: contextId, tenant }, element, opener)
+    : element
+  const text = plain.subarray(EVENT_ID_BYTES)
   let found: unknown
   try {
     found = JSON.parse(text.toString())
@@ -67,7 +94,8 @@ export function decodeLogElement(
   return { eventId, type, receivedAt, digest: digest as Digest }
 }
 
-export function encodeRawElement(record: EventRecord): Buffer {
+/** @param record whose body is packed in any way */
+export function encodeRawElement(record: Packed): Buffer {
   const { id, type, receivedAt, encoding, dictionary, packed } = record
   const line = `${JSON.stringify([type, receivedAt, encoding, dictionary])}\n`
   return Buffer.concat([eventIdBytes(id), Buffer.from(line), packed])

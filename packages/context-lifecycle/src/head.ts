@@ -77,7 +77,7 @@ export function decodeHead(id: string, head: Buffer, opener: Pick<Sealing, 'open
 
 /** What a head says in the clear; undefined when it says nothing that can be read. */
 export function clearIdentity(head: Buffer): Pick<Identity, 'tenant' | 'tool'> | undefined {
-  const bytes = head.subarray(IDENTITY_AT, IDENTITY_AT + head.readUInt16BE(33))
+  const bytes = identityBytes(head)
   const found = /^\["([a-z0-9_-]+)","([a-z0-9_-]+)",/.exec(bytes.toString('latin1', 0, MAX_CLEAR))
   return found === null ? undefined : { tenant: found[1] as string, tool: found[2] as string }
 }
@@ -99,6 +99,19 @@ function decodeIdentity(id: string, bytes: Buffer, opener: Pick<Sealing, 'open'>
   const subject = sealed === 1 ? opener.open(tenant, belonging(id, tenant), rest) : rest
   if (subject === undefined) throw corrupt(id, 'has an identity that was changed since it was encrypted')
   return { tenant, tool, kind, subject: subject.toString() }
+}
+
+/** The identity in a head, as it lies there. */
+export function identityBytes(head: Buffer): Buffer {
+  return head.subarray(IDENTITY_AT, IDENTITY_AT + head.readUInt16BE(33))
+}
+
+/** The sealed subject of an identity; undefined for one that is not sealed. */
+export function sealedSubject(identity: Buffer): Buffer | undefined {
+  const newline = identity.indexOf(0x0a)
+  return identity.toString('latin1', newline - 2, newline) === '1]'
+    ? identity.subarray(newline + 1)
+    : undefined
 }
 
 function isName(value: unknown): value is string {

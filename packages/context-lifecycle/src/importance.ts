@@ -195,6 +195,14 @@ function activityPart({ events }: Context): Judgement {
   return [Math.min(1, value), counted(events, 'event', 'events')]
 }
 
+/** How often it was read, the less the longer ago the last time was. */
+export function effectiveAccesses(
+  { accesses, lastAccessAt }: Pick<Context, 'accesses' | 'lastAccessAt'>,
+  now: number,
+): number {
+  return lastAccessAt === undefined ? 0 : accesses * decayed(now - lastAccessAt, ACCESS_HALF_LIFE_MS)
+}
+
 function accessPart({ accesses, lastAccessAt }: Context, now: number): Judgement {
   if (accesses <= 0) return [0, 'never read']
   const times = `read ${counted(accesses, 'time', 'times')}`

@@ -12,7 +12,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { DEFAULT_TENANT } from './event.ts'
-import { Fault } from './faults.ts'
+import { Fault, isFault } from './faults.ts'
 import { NO_KEYRING, type Opener, type Sealing } from './keyring/keyring.ts'
 import type { PartitionKeys } from './keys.ts'
 import type { RedisLink, RedisReply } from './redis/link.ts'
@@ -200,7 +200,7 @@ const SEAL_HEAD_BYTES = 21
  * A learned dictionary as it is published now: fetched again where its bytes were sealed with another key since, because
  * what is known of it may be published again, or copied. Throws as `fetchDictionary`.
  */
-export async function followDictionary(
+async function followDictionary(
   link: RedisLink,
   keys: PartitionKeys,
   set: DictionarySet,
@@ -281,4 +281,29 @@ export async function takeLearned(
     if ((await link.call('HDEL', keys.learned, owner)) === 1) there = true
   }
   return there
+}
+
+/**
+ * The learned dictionaries that there are, the newest `most`, by owner. Left out are those that are not published, and those whose
+ * key is not there (yet) or was destroyed: their tenants' events are packed with the starter. Throws Fault REDIS_UNAVAILABLE.
+ */
+export async function findLearned(
+  link: RedisLink,
+  keys: PartitionKeys,
+  set: DictionarySet,
+  most: number,
+  opener: Opener,
+): Promise<Map<string, Dictionary>> {
+  const notes = [...(await readLearned(link, keys))].sort(([, a], [, b]) => b.at - a.at).slice(0, most)
+  const learned = new Map<string, Dictionary>()
+  for (const [owner, { id }] of notes) {
+    if ((await link.call('EXISTS', keys.dictionary(id))) !== 1) continue
+    const tenant = owner.slice(0, owner.indexOf('/'))
+    try {
+      learned.set(owner, await followDictionary(link, keys, set, id, tenant, opener))
+    } catch (error) {
+      if (!isFault(error, 'KEY_MISSING') && !isFault(error, 'KEY_DESTROYED')) throw error
+    }
+  }
+  return learned
 }

@@ -7,7 +7,7 @@
  *   tenant, tool, type
  *   at    received at the gateway, ms since the epoch
  *   k     evidence locator, 16 bytes; empty when it is the id's own bytes (derived ids)
- *   enc   'folded', 'zstd' or 'plain': how `body` is packed; 'sealed-…': and then encrypted (sealing.ts); newer versions
+ *   enc   'folded', 'zstd', 'plain' or 'folded-plain': how `body` is packed; 'sealed-…': and then encrypted (sealing.ts); newer versions
  *         may know others
  *   dict  id of the zstd dictionary, or ''
  *   body  kept headers and raw body, packed together (see packing.ts and ADR 0002)
@@ -20,7 +20,9 @@ import { Fault, isFault } from './faults.ts'
 
 const RECORD_VERSION = '1'
 
-export type Packing = 'folded' | 'zstd' | 'plain'
+/** Content without a frame of its own (packing.ts). */
+export type Frameless = 'plain' | 'folded-plain'
+export type Packing = 'folded' | 'zstd' | Frameless
 export type Encoding = Packing | `sealed-${Packing}`
 
 export interface EventRecord {

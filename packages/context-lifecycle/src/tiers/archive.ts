@@ -1,0 +1,154 @@
+/**
+ * Cold storage as contexts use it: an object is written, read back and compared before anything refers to it, with the dictionary that it
+ * needs beside it, and deleted when nothing refers to it any more.
+ *
+ *   announced (puts) ──put──▶ in the store ──read back, the same──▶ switched to (moves.ts, freeze) ──superseded──▶ garbage ──▶ deleted
+ *        └── whoever announced it died, or was overtaken: after an hour, if no context refers to it ──▶ garbage
+ */
+import { randomBytes } from 'node:crypto'
+import type { DictionarySet } from '@weir/core/dictionaries'
+import { Fault } from '@weir/core/faults'
+import type { RedisReply } from '@weir/core/redis/link'
+import { defineScript } from '@weir/core/redis/script'
+import type { ColdStore } from '../cold/cold-store.ts'
+import type { ContextPlace } from '../contexts.ts'
+import {
+  type ContextObject,
+  decodeContextObject,
+  encodeContextObject,
+  objectDigest,
+} from './context-object.ts'
+import { type ObjectRef, objectName, readObjectName } from './parts.ts'
+import { segmentHead } from './segment.ts'
+
+export interface Archive {
+  /** For messages. */
+  readonly place: string
+  /**
+   * Writes an object and reads it back. Resolves with what refers to it. Throws Fault COLD_UNAVAILABLE or COLD_REFUSED; RECORD_CORRUPT
+   * when what was read back is something else.
+   */
+  keep(place: ContextPlace, object: ContextObject, sealedWith: readonly string[]): Promise<ObjectRef>
+  /** Throws Fault COLD_UNAVAILABLE, COLD_REFUSED, or RECORD_CORRUPT when it is not there or damaged. */
+  fetch(ref: Pick<ObjectRef, 'name' | 'sha256'>): Promise<ContextObject>
+  /** Deletes what nothing refers to any more; resolves with how many objects. Throws Fault COLD_UNAVAILABLE, REDIS_UNAVAILABLE. */
+  collect(place: ContextPlace, signal?: AbortSignal): Promise<number>
+}
+
+export interface ArchiveOptions {
+  readonly store: ColdStore
+  readonly dictionaries: Pick<DictionarySet, 'known' | 'own'>
+}
+
+/** Dictionaries in cold storage: `dictionaries/<id>`, learned ones `dictionaries/<tenant>/<id>`. */
+export const DICTIONARIES = 'dictionaries/'
+
+/** An object that was announced so long ago and is referred to by nothing was given up, ms. */
+const GIVEN_UP_MS = 3_600_000
+/** Names taken at once. */
+const PAGE = 100
+
+/*
+ * KEYS  1 puts
+ * ARGV  1 name
+ */
+const ANNOUNCE = defineScript(
+  'announce-object',
+  `
+local t = redis.call('TIME')
+return redis.call('ZADD', KEYS[1], string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)), ARGV[1])
+`,
+)
+
+/*
+ * KEYS  1 puts, 2 garbage, 3 parts of the context
+ * ARGV  1 name, 2 field of the part that it would be
+ */
+const GIVE_UP = defineScript(
+  'give-up-object',
+  `
+local call = redis.call
+if call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+for _, field in ipairs({ARGV[2] .. ':cold', ARGV[2] .. ':stale:' .. ARGV[1]}) do
+  local ref = call('HGET', KEYS[3], field)
+  if ref and cjson.decode(ref).n == ARGV[1] then return 0 end
+end
+call('SADD', KEYS[2], ARGV[1])
+return 1
+`,
+)
+
+export function createArchive({ store, dictionaries }: ArchiveOptions): Archive {
+  /** Names of dictionaries that are in the store, as far as this process knows. */
+  const kept = new Set<string>()
+
+  async function keepDictionary(tenant: string, id: string): Promise<void> {
+    const dictionary = dictionaries.known(id)
+    if (dictionary === undefined) return
+    const shared = [...dictionaries.own()].some((own) => own.id === id)
+    const name = shared ? DICTIONARIES + id : `${DICTIONARIES}${tenant}/${id}`
+    if (kept.has(name)) return
+    await store.put(name, dictionary.sealed ?? dictionary.bytes)
+    kept.add(name)
+  }
+
+  return {
+    place: store.place,
+    async keep({ link, keys }, object, sealedWith) {
+      const { dictionary, contentBytes } = segmentHead(object.id, object.segment)
+      if (dictionary !== '') await keepDictionary(object.tenant, dictionary)
+      const bytes = encodeContextObject(object)
+      const name = objectName(object, object, object.lastEventAt, randomBytes(8).toString('hex'))
+      await link.run(ANNOUNCE, [keys.puts], [name])
+      await store.put(name, bytes)
+      const again = await store.get(name)
+      if (again === undefined || !again.equals(bytes)) {
+        throw new Fault(
+          'RECORD_CORRUPT',
+          `object ${name} was written to ${store.place}, and ${again === undefined ? 'is not there' : 'is something else when it is read'}; the events stay where they are`,
+        )
+      }
+      return { name, bytes: bytes.length, contentBytes, sha256: objectDigest(bytes), sealedWith }
+    },
+    async fetch({ name, sha256 }) {
+      const bytes = await store.get(name)
+      if (bytes === undefined)
+        throw new Fault('RECORD_CORRUPT', `object ${name} is not in ${store.place} any more`)
+      if (sha256 !== objectDigest(bytes))
+        throw new Fault('RECORD_CORRUPT', `object ${name} in ${store.place} is damaged, or was replaced`)
+      return decodeContextObject(name, bytes)
+    },
+    async collect({ link, keys }, signal) {
+      const [seconds] = (await link.call('TIME')) as RedisReply[]
+      const old = Number(seconds) * 1000 - GIVEN_UP_MS
+      const announced = (await link.call(
+        'ZRANGEBYSCORE',
+        keys.puts,
+        '-inf',
+        old,
+        'LIMIT',
+        0,
+        PAGE,
+      )) as Buffer[]
+      for (const name of announced.map(String)) {
+        const object = readObjectName(name)
+        if (object === undefined) await link.call('ZREM', keys.puts, name)
+        else {
+          const names = [keys.puts, keys.garbage, keys.parts(object.id)]
+          await link.run(GIVE_UP, names, [name, `${object.from}:${object.count}`])
+        }
+      }
+      let deleted = 0
+      for (;;) {
+        if (signal?.aborted) return deleted
+        const names = (await link.call('SRANDMEMBER', keys.garbage, PAGE)) as Buffer[]
+        if (names.length === 0) return deleted
+        for (const name of names.map(String)) {
+          if (readObjectName(name) !== undefined) await store.delete(name, signal)
+          await link.call('SREM', keys.garbage, name)
+          deleted++
+        }
+      }
+    },
+  }
+}

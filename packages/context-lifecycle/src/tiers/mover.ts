@@ -1,0 +1,359 @@
+/**
+ * Moves one context between the tiers, a segment at a time (moves.ts has the steps). It decides nothing about when: the sweep and
+ * `force-transition` do.
+ */
+import { type Fault, type FaultCode, isFault } from '@weir/core/faults'
+import { NO_KEYRING, type Sealing } from '@weir/core/keyring/keyring'
+import type { ContextId } from '../context-id.ts'
+import type { ContextPlace } from '../contexts.ts'
+import { decodeRawElement } from '../elements.ts'
+import {
+  clearIdentity,
+  corrupt,
+  decodeHead,
+  encodeIdentity,
+  type Head,
+  ID_BYTES,
+  identityBytes,
+  sealedSubject,
+} from '../head.ts'
+import type { Archive } from './archive.ts'
+import type { Library } from './library.ts'
+import { type Look, lookAt } from './look.ts'
+import {
+  cool,
+  type Frozen,
+  freeze,
+  heat,
+  joinedRange,
+  type Moved,
+  type ReadSegment,
+  thaw,
+  warmSegment,
+} from './moves.ts'
+import { decodeRef, encodeRef, type ObjectRef, type Part, partField } from './parts.ts'
+import { type Content, joined, type Owner, type SegmentCodec, sealedPayload, segmentHead } from './segment.ts'
+
+/** What came of it. */
+export type Outcome =
+  /** `parts`: how many were switched. */
+  | { readonly kind: 'moved'; readonly parts: number }
+  /** It is there already, or is gone. */
+  | { readonly kind: 'nothing' }
+  /** Something happened to it meanwhile: it stays where it is. */
+  | { readonly kind: 'active' }
+  /** It cannot be moved until this is mended (a key or dictionary is missing, or bytes are damaged). */
+  | { readonly kind: 'stuck'; readonly why: Fault }
+
+export interface Mover {
+  /** Hot to warm. @param score among the hot, as it was claimed; undefined = whatever happened since */
+  cool(id: ContextId, since: number, score?: string): Promise<Outcome>
+  /** Warm to cold. @param active its last activity, as it was read; undefined = whatever happened since */
+  freeze(id: ContextId, active?: string): Promise<Outcome>
+  /** Cold to warm: the newest parts, of so many bytes of content. */
+  thaw(id: ContextId, maxBytes: number): Promise<Outcome>
+  /** Warm to hot: the newest parts, of so many bytes of content. */
+  heat(id: ContextId, maxBytes: number): Promise<Outcome>
+}
+
+export interface MoverOptions {
+  placeOf(id: ContextId): ContextPlace
+  readonly codec: SegmentCodec
+  readonly library: Library
+  readonly archive: Archive
+  readonly keyring: Sealing | undefined
+  /** Whether what is written is encrypted. */
+  readonly encrypts: boolean
+  /** The most content of a segment that is made of several events, bytes. */
+  readonly segmentBytes: number
+  readonly keyOf: (sealed: Buffer) => string | undefined
+}
+
+/** Events of one segment, whatever their size. */
+const SEGMENT_EVENTS = 5_000
+/** So much packs to no more than a few hundred KB of content, mostly; what is read at once of the hot records, bytes. */
+const PACKED_SHARE = 1 / 8
+/** A segment of so little content is always put together with the next, so that a context is one object to fetch, bytes. */
+const SMALL_BYTES = 256 * 1024
+/** Larger ones only with so much of their own size: each event is rewritten a few times, not every day. */
+const GROWTH = 4
+
+const STUCK: ReadonlySet<FaultCode> = new Set([
+  'KEY_MISSING',
+  'KEY_DESTROYED',
+  'DICTIONARY_MISSING',
+  'RECORD_NEWER',
+  'RECORD_CORRUPT',
+] as const)
+
+function outcomeOf(moved: Moved): Outcome {
+  return moved === 'moved' ? { kind: 'moved', parts: 1 } : { kind: 'active' }
+}
+
+export function createMover(options: MoverOptions): Mover {
+  const { placeOf, codec, library, archive, keyring, encrypts, segmentBytes, keyOf } = options
+  const opener = keyring ?? NO_KEYRING
+
+  /** What may be mended later, told; anything else is thrown. */
+  async function unlessStuck(id: ContextId, move: () => Promise<Outcome>): Promise<Outcome> {
+    try {
+      return await move()
+    } catch (error) {
+      if (isFault(error) && STUCK.has(error.code)) return { kind: 'stuck', why: error }
+      throw error
+    }
+  }
+
+  /** Reads a head, and sees to it that its tenant's key can be had. */
+  async function prepared(id: ContextId, bytes: Buffer): Promise<Head> {
+    const tenant = clearIdentity(bytes)?.tenant
+    if (tenant === undefined) throw corrupt(id, 'has no identity')
+    if (encrypts && keyring?.ready(tenant) === false) await keyring.prepare(tenant)
+    try {
+      return decodeHead(id, bytes, opener)
+    } catch (error) {
+      if (!isFault(error, 'KEY_MISSING')) throw error
+      await opener.lookAgain(tenant)
+      return decodeHead(id, bytes, opener)
+    }
+  }
+
+  const ownerOf = (id: ContextId, { identity }: Head): Owner => ({
+    id,
+    tenant: identity.tenant,
+    tool: identity.tool,
+  })
+
+  /** The content of a segment; its dictionary is fetched first. */
+  async function contentOf(owner: Owner, segment: Buffer): Promise<Content> {
+    await library.need([segmentHead(owner.id, segment).dictionary], owner.tenant)
+    return codec.decode(owner, segment)
+  }
+
+  /** The oldest hot events, as many as belong into one segment. */
+  async function absorbed(owner: Owner, look: Look): Promise<Content> {
+    const { digests, records } = look
+    await library.need(
+      new Set(records.map((element) => decodeRawElement(owner.id, owner, element).dictionary)),
+      owner.tenant,
+    )
+    const content: Content[] = []
+    let bytes = 0
+    for (const [at, record] of records.entries()) {
+      const one = codec.absorb(owner, { digests: [digests[at] as Buffer], records: [record] })
+      if (at > 0 && bytes + one.bytes > segmentBytes) break
+      content.push(one)
+      bytes += one.bytes
+    }
+    return joined(content)
+  }
+
+  /** The warm part before, when it should be put into the same segment. */
+  async function mergeable(
+    place: ContextPlace,
+    id: ContextId,
+    look: Look,
+    bytes: number,
+  ): Promise<ReadSegment | undefined> {
+    const part = look.parts.at(-1)
+    if (part === undefined || !part.warm) return undefined
+    const segment = await warmSegment(place, id, part)
+    return segment !== undefined && goTogether(segmentHead(id, segment).contentBytes, bytes)
+      ? { part, segment }
+      : undefined
+  }
+
+  function goTogether(before: number, after: number): boolean {
+    if (before + after > segmentBytes) return false
+    return before <= SMALL_BYTES || before <= GROWTH * after
+  }
+
+  async function refOf(
+    { link, keys }: ContextPlace,
+    id: ContextId,
+    part: Part,
+  ): Promise<ObjectRef | undefined> {
+    const found = await link.call('HGET', keys.parts(id), partField(part, 'cold'))
+    return Buffer.isBuffer(found) ? decodeRef(id, String(found)) : undefined
+  }
+
+  async function coolOnce(id: ContextId, since: number, score: string | undefined): Promise<Outcome> {
+    const place = placeOf(id)
+    const look = await lookAt(place, id, { oldest: SEGMENT_EVENTS, bytes: segmentBytes * PACKED_SHARE })
+    if (look === undefined || look.hotEvents === 0) return { kind: 'nothing' }
+    const head = await prepared(id, look.head)
+    const owner = ownerOf(id, head)
+    const fresh = await absorbed(owner, look)
+    const merged = await mergeable(place, id, look, fresh.bytes)
+    const content = merged === undefined ? fresh : joined([await contentOf(owner, merged.segment), fresh])
+    const from = head.events - look.hotEvents
+    const count = fresh.digests.length
+    const moved = await cool(place, id, {
+      taken: { from, count },
+      ids: head.ids.subarray(from * ID_BYTES, (from + count) * ID_BYTES),
+      score,
+      segment: codec.encode(owner, content),
+      merged,
+      since,
+    })
+    return outcomeOf(moved)
+  }
+
+  /** Parts that belong into one object: at least one of them is in none yet. */
+  function groupsOf(parts: readonly (Part & { readonly contentBytes: number })[]): Part[][] {
+    const groups: (typeof parts)[number][][] = []
+    for (const part of parts) {
+      const group = groups.at(-1)
+      const before = group?.reduce((sum, { contentBytes }) => sum + contentBytes, 0) ?? 0
+      const worth = group !== undefined && (!part.cold || group.some(({ cold }) => !cold))
+      if (worth && goTogether(before, part.contentBytes)) group.push(part)
+      else groups.push([part])
+    }
+    return groups.filter((group) => group.some(({ warm }) => warm))
+  }
+
+  async function freezeGroup(
+    place: ContextPlace,
+    id: ContextId,
+    head: Head,
+    bytes: Buffer,
+    group: readonly Part[],
+    active: string | undefined,
+  ): Promise<Outcome> {
+    const owner = ownerOf(id, head)
+    const frozen: (Frozen & { readonly content: () => Promise<Content> })[] = []
+    for (const part of group) {
+      const segment = part.warm ? await warmSegment(place, id, part) : undefined
+      const ref = part.cold ? await refOf(place, id, part) : undefined
+      if (segment === undefined && ref === undefined) return { kind: 'active' }
+      const held = async () => segment ?? (await archive.fetch(ref as ObjectRef)).segment
+      frozen.push({ part, segment, object: ref?.name, content: async () => contentOf(owner, await held()) })
+    }
+    const [only] = frozen
+    if (frozen.length === 1 && only?.object !== undefined) {
+      return outcomeOf(await freeze(place, id, frozen, undefined, '', active))
+    }
+    const segment = await segmentOf(owner, frozen)
+    const { from, count } = joinedRange(group)
+    // With the key of today: the one before may be forgotten one day.
+    const identity = encrypts ? encodeIdentity(id, head.identity, keyring) : identityBytes(bytes)
+    const ref = await archive.keep(
+      place,
+      {
+        ...owner,
+        from,
+        count,
+        identity,
+        ids: head.ids.subarray(from * ID_BYTES, (from + count) * ID_BYTES),
+        segment,
+        firstReceivedAt: head.firstReceivedAt,
+        lastEventAt: head.lastEventAt,
+        accesses: head.accesses,
+        lastAccessAt: head.lastAccessAt ?? 0,
+      },
+      keysIn(segment, identity),
+    )
+    return outcomeOf(await freeze(place, id, frozen, ref, encodeRef(ref), active))
+  }
+
+  /** Ids of the keys that an object is sealed with. */
+  function keysIn(segment: Buffer, identity: Buffer): readonly string[] {
+    const sealed = [sealedPayload(segment), sealedSubject(identity)].flatMap((bytes) => bytes ?? [])
+    return [...new Set(sealed.flatMap((bytes) => keyOf(bytes) ?? []))]
+  }
+
+  /** One segment goes on as it is, unless it is to be encrypted from now on. */
+  async function segmentOf(
+    owner: Owner,
+    frozen: readonly { readonly segment: Buffer | undefined; readonly content: () => Promise<Content> }[],
+  ): Promise<Buffer> {
+    const [only] = frozen
+    if (frozen.length === 1 && only?.segment !== undefined) {
+      if (!encrypts || segmentHead(owner.id, only.segment).sealed) return only.segment
+    }
+    const contents: Content[] = []
+    for (const { content } of frozen) contents.push(await content())
+    return codec.encode(owner, joined(contents))
+  }
+
+  async function freezeAll(id: ContextId, active: string | undefined): Promise<Outcome> {
+    const place = placeOf(id)
+    const look = await lookAt(place, id, { newest: 0 })
+    if (look === undefined || !look.parts.some(({ warm }) => warm)) return { kind: 'nothing' }
+    const head = await prepared(id, look.head)
+    const sized: (Part & { contentBytes: number })[] = []
+    for (const part of look.parts) {
+      const segment = part.warm ? await warmSegment(place, id, part) : undefined
+      const ref = segment === undefined ? await refOf(place, id, part) : undefined
+      if (segment === undefined && ref === undefined) return { kind: 'active' }
+      const contentBytes =
+        segment === undefined ? (ref as ObjectRef).contentBytes : segmentHead(id, segment).contentBytes
+      sized.push({ ...part, contentBytes })
+    }
+    let parts = 0
+    for (const group of groupsOf(sized)) {
+      const outcome = await freezeGroup(place, id, head, look.head, group, active)
+      if (outcome.kind !== 'moved') return outcome
+      parts++
+    }
+    return { kind: 'moved', parts }
+  }
+
+  async function thawNewest(id: ContextId, maxBytes: number): Promise<Outcome> {
+    const place = placeOf(id)
+    const look = await lookAt(place, id, { newest: 0 })
+    if (look === undefined) return { kind: 'nothing' }
+    let left = maxBytes
+    let parts = 0
+    for (const part of look.parts.toReversed()) {
+      if (part.warm) continue
+      const ref = await refOf(place, id, part)
+      if (ref === undefined) return { kind: 'active' }
+      if (parts > 0 && ref.contentBytes > left) break
+      left -= ref.contentBytes
+      const { segment } = await archive.fetch(ref)
+      const moved = await thaw(place, id, part, ref.name, segment)
+      if (moved !== 'moved') return outcomeOf(moved)
+      parts++
+    }
+    return parts > 0 ? { kind: 'moved', parts } : { kind: 'nothing' }
+  }
+
+  async function heatNewest(id: ContextId, maxBytes: number): Promise<Outcome> {
+    const place = placeOf(id)
+    const look = await lookAt(place, id, { newest: 0 })
+    if (look === undefined || look.parts.length === 0) return { kind: 'nothing' }
+    const head = await prepared(id, look.head)
+    const owner = ownerOf(id, head)
+    let left = maxBytes
+    let parts = 0
+    for (const part of look.parts.toReversed()) {
+      const segment = part.warm ? await warmSegment(place, id, part) : undefined
+      if (segment === undefined) break
+      const { contentBytes, sealed } = segmentHead(id, segment)
+      if (parts > 0 && contentBytes > left) break
+      left -= contentBytes
+      if (sealed && keyring?.ready(owner.tenant) === false) await keyring.prepare(owner.tenant)
+      const elements = codec.release(owner, await contentOf(owner, segment))
+      const moved = await heat(place, id, { part, segment }, elements)
+      if (moved !== 'moved') return outcomeOf(moved)
+      parts++
+    }
+    return parts > 0 ? { kind: 'moved', parts } : { kind: 'nothing' }
+  }
+
+  return {
+    async cool(id, since, score) {
+      let parts = 0
+      for (;;) {
+        const outcome = await unlessStuck(id, () => coolOnce(id, since, score))
+        if (outcome.kind === 'moved') parts++
+        else if (outcome.kind === 'nothing' && parts > 0) return { kind: 'moved', parts }
+        else return outcome
+      }
+    },
+    freeze: (id, active) => unlessStuck(id, () => freezeAll(id, active)),
+    thaw: (id, maxBytes) => unlessStuck(id, () => thawNewest(id, maxBytes)),
+    heat: (id, maxBytes) => unlessStuck(id, () => heatNewest(id, maxBytes)),
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * One look at everything that is due:
+ *
+ *   wanted (read while it was not hot) ──▶ cold: thawed · warm: made hot
+ *   hot, and its stay is over  ──▶ important, or read often: one more period · else cooled
+ *   warm, and its stay is over ──▶ something happened since: counted from then · important, or read often: one more period · else frozen
+ *   objects that nothing refers to ──▶ deleted
+ *
+ * A stay counts from the last event or access, whichever is later. Importance and accesses are asked for at its end each time, and
+ * fade, so that nothing stays for ever. A cold storage that is away ends the freezing of this sweep; the contexts stay warm.
+ */
+import { isFault } from '@weir/core/faults'
+import type { Context } from '../compose.ts'
+import type { ContextId } from '../context-id.ts'
+import type { ContextPlace } from '../contexts.ts'
+import { effectiveAccesses, importanceOf } from '../importance.ts'
+import type { Archive } from './archive.ts'
+import { claimDue, countFrom, type Due } from './due.ts'
+import type { Mover, Outcome } from './mover.ts'
+
+export interface StayRules {
+  readonly hotMs: number
+  readonly warmMs: number
+  /** A context at least so important stays for one more period. */
+  readonly hotImportance: number
+  readonly warmImportance: number
+  /** As does one that was read so often lately. */
+  readonly accesses: number
+}
+
+export type Move = 'cool' | 'freeze' | 'thaw' | 'heat'
+export type SweepResult = 'moved' | 'extended' | 'active' | 'stuck' | 'nothing'
+
+export interface SweepOptions {
+  readonly places: readonly ContextPlace[]
+  readonly mover: Mover
+  readonly archive: Archive
+  /** Reads a context without counting it as an access. */
+  read(id: ContextId): Promise<Context | undefined>
+  readonly rules: StayRules
+  /** Contexts claimed at once. */
+  readonly batch: number
+  /** Contexts moved at the same time. */
+  readonly concurrency: number
+  /** Content that one access promotes at most, bytes. */
+  readonly promoteBytes: number
+  /** ms */
+  now(): number
+  /** Told of each context that was looked at; `why` when it is stuck. */
+  tell(move: Move, result: SweepResult, id: ContextId, why?: Error): void
+}
+
+export interface Swept {
+  /** Contexts that were looked at. */
+  readonly looked: number
+  /** Objects deleted. */
+  readonly collected: number
+  /** Why cold storage was given up; undefined when it was not. */
+  readonly coldAway: Error | undefined
+}
+
+export interface Sweep {
+  /** Throws Fault REDIS_UNAVAILABLE, REDIS_OUT_OF_MEMORY; what was moved until then is moved. */
+  run(signal?: AbortSignal): Promise<Swept>
+}
+
+/** A claim that nobody followed up comes up again after so long, ms: several times what a large context takes. */
+const CLAIM_MS = 120_000
+
+export function createSweep(options: SweepOptions): Sweep {
+  const { places, mover, archive, rules, batch, concurrency, promoteBytes, tell } = options
+  let coldAway: Error | undefined
+
+  async function each<T>(
+    items: readonly T[],
+    signal: AbortSignal | undefined,
+    act: (item: T) => Promise<void>,
+  ) {
+    const left = items.values()
+    const worker = async () => {
+      for (const item of left) {
+        if (signal?.aborted) return
+        await act(item)
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker))
+  }
+
+  function told(move: Move, id: ContextId, outcome: Outcome): void {
+    tell(move, outcome.kind, id, outcome.kind === 'stuck' ? outcome.why : undefined)
+  }
+
+  async function staysFor(id: ContextId, threshold: number): Promise<boolean> {
+    const context = await options.read(id)
+    if (context === undefined) return false
+    const now = options.now()
+    return importanceOf(context, now).score >= threshold || effectiveAccesses(context, now) >= rules.accesses
+  }
+
+  async function unlessColdIsAway(act: () => Promise<void>): Promise<void> {
+    if (coldAway !== undefined) return
+    try {
+      await act()
+    } catch (error) {
+      if (!isFault(error, 'COLD_UNAVAILABLE') && !isFault(error, 'COLD_REFUSED')) throw error
+      coldAway = error
+    }
+  }
+
+  async function lookAtHot(place: ContextPlace, due: Due): Promise<void> {
+    if (await extended(place, place.keys.hot, due, rules.hotImportance, rules.hotMs)) {
+      tell('cool', 'extended', due.id)
+      return
+    }
+    const outcome = await mover.cool(due.id, due.since, due.score)
+    // Nothing of it is hot: it was promoted, and cooled by somebody else, or it is gone.
+    if (outcome.kind === 'nothing') await place.link.call('ZREM', place.keys.hot, due.id)
+    told('cool', due.id, outcome)
+  }
+
+  async function lookAtWarm(place: ContextPlace, due: Due): Promise<void> {
+    const active = await place.link.call('ZSCORE', place.keys.active, due.id)
+    if (active === null) {
+      await place.link.call('ZREM', place.keys.warm, due.id)
+      return
+    }
+    const since = Number(active)
+    if (since > due.since && since > options.now() - rules.warmMs) {
+      await countFrom(place, place.keys.warm, due, since)
+      tell('freeze', 'active', due.id)
+      return
+    }
+    if (await extended(place, place.keys.warm, due, rules.warmImportance, rules.warmMs)) {
+      tell('freeze', 'extended', due.id)
+      return
+    }
+    await unlessColdIsAway(async () => {
+      const outcome = await mover.freeze(due.id, String(active))
+      if (outcome.kind === 'nothing') await place.link.call('ZREM', place.keys.warm, due.id)
+      told('freeze', due.id, outcome)
+    })
+  }
+
+  async function extended(
+    place: ContextPlace,
+    zset: string,
+    due: Due,
+    threshold: number,
+    periodMs: number,
+  ): Promise<boolean> {
+    if (!(await staysFor(due.id, threshold))) return false
+    // From the end of the period that is over; after a long pause of the sweep, from now.
+    const since = Math.max(due.since + periodMs, options.now() - periodMs + 1)
+    return countFrom(place, zset, due, since)
+  }
+
+  async function promote(place: ContextPlace, id: ContextId): Promise<void> {
+    await unlessColdIsAway(async () => {
+      const thawed = await mover.thaw(id, promoteBytes)
+      if (thawed.kind !== 'nothing') return told('thaw', id, thawed)
+      const heated = await mover.heat(id, promoteBytes)
+      await place.link.call('ZREM', place.keys.wanted, id)
+      told('heat', id, heated)
+    })
+  }
+
+  async function sweepPlace(place: ContextPlace, signal: AbortSignal | undefined): Promise<number> {
+    const { link, keys } = place
+    let looked = 0
+    const wanted = (await link.call('ZRANGE', keys.wanted, 0, batch - 1)) as Buffer[]
+    await each(wanted.map(String), signal, (id) => promote(place, id))
+    looked += wanted.length
+    for (const [zset, stayMs, look] of [
+      [keys.hot, rules.hotMs, lookAtHot],
+      [keys.warm, rules.warmMs, lookAtWarm],
+    ] as const) {
+      for (;;) {
+        if (signal?.aborted || (zset === keys.warm && coldAway !== undefined)) break
+        const due = await claimDue(place, zset, stayMs, CLAIM_MS, batch)
+        await each(due, signal, (each) => look(place, each))
+        looked += due.length
+        if (due.length < batch) break
+      }
+    }
+    return looked
+  }
+
+  return {
+    async run(signal) {
+      coldAway = undefined
+      let looked = 0
+      let collected = 0
+      for (const place of places) {
+        looked += await sweepPlace(place, signal)
+        await unlessColdIsAway(async () => {
+          collected += await archive.collect(place, signal)
+        })
+      }
+      return { looked, collected, coldAway }
+    },
+  }
+}
