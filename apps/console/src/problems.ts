@@ -115,6 +115,16 @@ export const PROBLEMS = {
     title: 'Redis refuses what Weir asks of it',
     advice: 'Check the user, the password and the version of Redis.',
   },
+  COLD_UNAVAILABLE: {
+    status: 503,
+    title: 'Cold storage does not answer',
+    advice: 'Try again; the log of this program says what is wrong.',
+  },
+  COLD_REFUSED: {
+    status: 503,
+    title: 'Cold storage refuses what Weir asks of it',
+    advice: 'Check the bucket, the region and the access key (webhook.context_lifecycle.s3).',
+  },
 } as const satisfies Record<string, Kind>
 
 export type ProblemCode = keyof typeof PROBLEMS

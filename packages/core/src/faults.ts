@@ -20,6 +20,10 @@ export const FAULTS = {
   KEYRING_CORRUPT: 'An entry of the keyring is damaged; what was encrypted for its tenant waits.',
   SPOOL_FULL: 'The local spool has reached its size or age limit.',
   SPOOL_IO: 'The local spool could not be written or synced.',
+  COLD_UNAVAILABLE:
+    'Cold storage did not answer, was too slow, asked to slow down, or its disk is full; it is tried again.',
+  COLD_REFUSED:
+    'Cold storage refuses what is asked of it (credentials, permission, no such bucket, wrong region); the message says what to change.',
   HANDLER_INVALID: 'A handler module does not export what defineHandler makes.',
   HANDLER_TIMEOUT: 'A handler did not finish within consumer.handler_timeout.',
 } as const

@@ -78,6 +78,7 @@ describe('the description of the configuration', () => {
       'webhook.ops.token',
       'webhook.context_lifecycle.s3.access_key_id',
       'webhook.context_lifecycle.s3.secret_access_key',
+      'webhook.context_lifecycle.s3.session_token',
       'webhook.ai.openai_api_key',
     ])
   })

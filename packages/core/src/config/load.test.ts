@@ -151,12 +151,20 @@ describe("the guide's config.yaml with its environment", () => {
       warm_importance_threshold: 0.5,
       compression_type: 'zstd',
       compression_level: 6,
+      cold_directory: null,
       s3: {
         endpoint: 'https://s3.amazonaws.com',
         bucket: 'devops-mcp-webhook-contexts',
         region: 'us-east-1',
         access_key_id: 'AKIA',
         secret_access_key: 'aws-secret',
+        session_token: null,
+        attempt_timeout: 15_000,
+        attempts: 4,
+        retry_base_delay: 200,
+        retry_max_delay: 10_000,
+        breaker: { failure_threshold: 5, open_duration: 30_000 },
+        concurrency: 16,
       },
     })
     expect(config.webhook.security).toMatchObject({

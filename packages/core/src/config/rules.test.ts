@@ -29,6 +29,17 @@ describe('fields that must fit together', () => {
       'webhook.consumer.retry_max_delay (flag): found 500ms; allowed: at least webhook.consumer.retry_base_delay (1s)',
     ],
     [
+      { 'webhook.context_lifecycle.s3.retry_base_delay': '11s' },
+      'webhook.context_lifecycle.s3.retry_max_delay: found 10s; allowed: at least webhook.context_lifecycle.s3.retry_base_delay (11s)',
+    ],
+    [
+      {
+        'webhook.context_lifecycle.s3.bucket': 'bucket',
+        'webhook.context_lifecycle.s3.secret_access_key': 'a',
+      },
+      'webhook.context_lifecycle.s3.secret_access_key (flag): an access key and its secret belong together; set webhook.context_lifecycle.s3.access_key_id too, or neither',
+    ],
+    [
       { 'webhook.consumer.dead_consumer_after': '5s' },
       'found 5s; allowed: at least three times webhook.consumer.heartbeat_interval (2s)',
     ],

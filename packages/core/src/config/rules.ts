@@ -55,6 +55,16 @@ export const FIT: readonly Rule[] = [
     },
   },
   {
+    about: ['webhook.context_lifecycle.s3.retry_max_delay', 'webhook.context_lifecycle.s3.retry_base_delay'],
+    says: 'at least `webhook.context_lifecycle.s3.retry_base_delay`',
+    check({ config: { webhook } }) {
+      const { retry_base_delay: base, retry_max_delay: max } = webhook.context_lifecycle.s3
+      return max >= base
+        ? undefined
+        : `found ${text(max)}; allowed: at least webhook.context_lifecycle.s3.retry_base_delay (${text(base)})`
+    },
+  },
+  {
     about: ['webhook.consumer.dead_consumer_after', 'webhook.consumer.heartbeat_interval'],
     says: 'at least three times `webhook.consumer.heartbeat_interval`',
     check({ config: { webhook } }) {
@@ -164,6 +174,19 @@ export const FIT: readonly Rule[] = [
       const { tls_key_file: key, tls_cert_file: cert } = webhook.redis
       if ((key === null) === (cert === null)) return undefined
       return `a certificate and its key belong together; set webhook.redis.${key === null ? 'tls_key_file' : 'tls_cert_file'} too, or neither`
+    },
+  },
+  {
+    about: [
+      'webhook.context_lifecycle.s3.secret_access_key',
+      'webhook.context_lifecycle.s3.access_key_id',
+      'webhook.context_lifecycle.s3.bucket',
+    ],
+    says: 'with a bucket, together with `access_key_id`, or not at all',
+    check({ config: { webhook } }) {
+      const { bucket, access_key_id: key, secret_access_key: secret } = webhook.context_lifecycle.s3
+      if (bucket === null || (key === null) === (secret === null)) return undefined
+      return `an access key and its secret belong together; set webhook.context_lifecycle.s3.${key === null ? 'access_key_id' : 'secret_access_key'} too, or neither`
     },
   },
   {

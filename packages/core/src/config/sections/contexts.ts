@@ -43,32 +43,88 @@ export function contextLifecycleSection() {
       min: 1,
       max: 19,
     }),
-    s3: section('Cold storage. Without a bucket, a directory in `webhook.data_dir`.', {
-      endpoint: url({
-        meaning: 'S3-compatible endpoint; null = AWS.',
-        default: null,
-        schemes: ['https:', 'http:'],
-        example: 'https://s3.amazonaws.com',
-        env: 'S3_ENDPOINT',
+    cold_directory: text({
+      meaning:
+        'Directory of cold storage where there is no bucket, on a disk that every consumer sees; null = `cold` in `webhook.data_dir`.',
+      default: null,
+      env: 'CONTEXTS_COLD_DIRECTORY',
+    }),
+    s3: s3Section(),
+  })
+}
+
+function s3Section() {
+  return section('Cold storage. Without a bucket, `cold_directory`.', {
+    endpoint: url({
+      meaning: 'S3-compatible endpoint; null = AWS.',
+      default: null,
+      schemes: ['https:', 'http:'],
+      example: 'https://s3.amazonaws.com',
+      env: 'S3_ENDPOINT',
+    }),
+    bucket: text({
+      meaning: 'Bucket.',
+      default: null,
+      allowed: 'the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens',
+      pattern: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+      env: 'S3_BUCKET',
+    }),
+    region: text({ meaning: 'Region.', default: 'us-east-1', env: 'S3_REGION' }),
+    access_key_id: secret({
+      meaning: 'Access key; null = what the machine has (instance or pod role).',
+      empty: 'unset',
+      env: 'AWS_ACCESS_KEY_ID',
+    }),
+    secret_access_key: secret({
+      meaning: 'Secret of the access key.',
+      empty: 'unset',
+      env: 'AWS_SECRET_ACCESS_KEY',
+    }),
+    session_token: secret({
+      meaning: 'Session token of the access key, where it is a temporary one.',
+      empty: 'unset',
+      env: 'AWS_SESSION_TOKEN',
+    }),
+    attempt_timeout: duration({
+      meaning: 'How long one attempt may take, the transfer of the object included.',
+      default: '15s',
+      max: '1h',
+    }),
+    attempts: integer({
+      meaning:
+        'Attempts of one operation, the first included, where the server is away or asks to slow down.',
+      unit: 'attempts',
+      default: 4,
+      min: 1,
+      max: 100,
+    }),
+    retry_base_delay: duration({
+      meaning: 'Pause before the first retry; doubles with each, and is chosen at random below that.',
+      default: '200ms',
+    }),
+    retry_max_delay: duration({
+      meaning: 'Longest such pause. A server that asks for a longer one ends the attempts.',
+      default: '10s',
+    }),
+    breaker: section('The breaker before cold storage, one in each process; before a directory too.', {
+      failure_threshold: integer({
+        meaning: 'Operations in a row that failed with all their attempts; then cold storage is left alone.',
+        unit: 'operations',
+        default: 5,
+        min: 1,
+        max: 1_000_000,
       }),
-      bucket: text({
-        meaning: 'Bucket.',
-        default: null,
-        allowed: 'the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens',
-        pattern: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
-        env: 'S3_BUCKET',
+      open_duration: duration({
+        meaning: 'How long it is left alone before one operation is let through to see.',
+        default: '30s',
       }),
-      region: text({ meaning: 'Region.', default: 'us-east-1', env: 'S3_REGION' }),
-      access_key_id: secret({
-        meaning: 'Access key; null = what the machine has (instance or pod role).',
-        empty: 'unset',
-        env: 'AWS_ACCESS_KEY_ID',
-      }),
-      secret_access_key: secret({
-        meaning: 'Secret of the access key.',
-        empty: 'unset',
-        env: 'AWS_SECRET_ACCESS_KEY',
-      }),
+    }),
+    concurrency: integer({
+      meaning: 'Operations of one process at the same time, on a directory too; others wait for their turn.',
+      unit: 'operations',
+      default: 16,
+      min: 1,
+      max: 1000,
     }),
   })
 }
