@@ -2,8 +2,6 @@
  * One consumer under test in a process of its own: `bare`, `weir` and its variants, or `bullmq`. Drains what is in Redis,
  * then prints one line of JSON: events, wall and CPU seconds from the first event to the last.
  */
-import { contextKeys } from '@weir/context-lifecycle/context-keys'
-import { createContexts } from '@weir/context-lifecycle/contexts'
 import { ADAPTERS } from '@weir/core/adapters/table'
 import { systemClock } from '@weir/core/clock'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
@@ -16,6 +14,7 @@ import { pino } from 'pino'
 import { createConsumer } from '../apps/consumer/src/consumer.ts'
 import { createConsumerMetrics } from '../apps/consumer/src/metrics.ts'
 import { createWorkers } from '../apps/consumer/src/workers.ts'
+import { benchContexts } from './contexts-place.ts'
 
 const [kind, url, expected] = process.argv.slice(2) as [string, string, string]
 const count = Number(expected)
@@ -81,13 +80,7 @@ async function weir(run: Handler['run'], remembers: 'remembers' | 'forgets' = 'f
   const blocking = connectRedis(settings, { blocking: true })
   await Promise.all([link.ready(), blocking.ready()])
   const metrics = createConsumerMetrics()
-  const place = { link, keys: contextKeys(names.stream, false, 0) }
-  const contexts = createContexts({
-    places: [place],
-    placeOf: () => place,
-    keyring: undefined,
-    encrypts: false,
-  })
+  const { contexts } = benchContexts(link)
   const consumer = createConsumer({
     name: 'bench',
     link,

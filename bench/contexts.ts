@@ -8,8 +8,6 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { contextKeys } from '@weir/context-lifecycle/context-keys'
-import { createContexts } from '@weir/context-lifecycle/contexts'
 import { ADAPTERS } from '@weir/core/adapters/table'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { deriveEventId, locatorOf } from '@weir/core/event'
@@ -19,6 +17,7 @@ import { decodeRecord, type EventRecord, encodeRecord } from '@weir/core/record'
 import { connectRedis } from '@weir/core/redis/link'
 import { sealBody } from '@weir/core/sealing'
 import { startRedis } from '../scripts/private-redis.ts'
+import { benchContexts } from './contexts-place.ts'
 import { benchKeyring } from './keyring.ts'
 import { githubPayloads } from './payloads.ts'
 import { machine, printTable, spread } from './table.ts'
@@ -95,7 +94,7 @@ const usedCpu = async () => {
   return (numberIn(info, 'used_cpu_user') + numberIn(info, 'used_cpu_sys')) * 1e6
 }
 
-const place = { link, keys: contextKeys('webhook-events', false, 0) }
+const { place } = benchContexts(link)
 const found = new Map(
   [false, true].map((encrypts) => [encrypts, { memory: [], cpu: [], contexts: 0 } as Found]),
 )
@@ -107,7 +106,7 @@ interface Found {
 for (let round = 0; round < Number(values.rounds); round++) {
   for (const [encrypts, into] of found) {
     await link.call('FLUSHALL')
-    const contexts = createContexts({ places: [place], placeOf: () => place, keyring, encrypts })
+    const { contexts } = benchContexts(link, { keyring, encrypts })
     const [memory, cpu] = [await usedMemory(), await usedCpu()]
     for (let n = 0; n < count; n += TOGETHER) {
       const events = Array.from({ length: Math.min(TOGETHER, count - n) }, (_, i) => eventOf(n + i, encrypts))

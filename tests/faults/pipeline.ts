@@ -179,6 +179,7 @@ export async function withPipelineOn(
       home: home.link,
       keyring,
       name: 'test',
+      clock: systemClock,
     })
     try {
       await Promise.all(places.map(({ link }) => link.ready(AbortSignal.timeout(REST_TIMEOUT_MS))))

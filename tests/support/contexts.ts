@@ -5,45 +5,88 @@
  *   await pipeline.accept({ type: 'pull_request', json: pullRequest(7, 'opened') })
  *   const [id] = await contexts.remember(...(await pipeline.read('consumer-1')))
  */
+
+import type { Assembly } from '../../packages/context-lifecycle/src/assembly.ts'
+import { assembleContexts } from '../../packages/context-lifecycle/src/assembly.ts'
+import type { ColdStore } from '../../packages/context-lifecycle/src/cold/cold-store.ts'
 import type { ContextId } from '../../packages/context-lifecycle/src/context-id.ts'
 import { type ContextKeys, contextKeys } from '../../packages/context-lifecycle/src/context-keys.ts'
-import {
-  type ContextPlace,
-  type Contexts,
-  createContexts,
-} from '../../packages/context-lifecycle/src/contexts.ts'
+import type { ContextPlace } from '../../packages/context-lifecycle/src/contexts.ts'
 import { ADAPTERS } from '../../packages/core/src/adapters/table.ts'
-import { createDictionarySet, loadBundledDictionaries } from '../../packages/core/src/dictionaries.ts'
+import {
+  createDictionarySet,
+  type DictionarySet,
+  loadBundledDictionaries,
+} from '../../packages/core/src/dictionaries.ts'
 import { deriveEventId, locatorOf } from '../../packages/core/src/event.ts'
 import type { HandlerEvent } from '../../packages/core/src/handlers/handler.ts'
 import { NO_KEYRING, type Opener, type Sealing } from '../../packages/core/src/keyring/keyring.ts'
+import { partitionKeys } from '../../packages/core/src/keys.ts'
 import { createPacker, createUnpacker } from '../../packages/core/src/packing.ts'
 import { decodeRecord, type EventRecord, encodeRecord } from '../../packages/core/src/record.ts'
 import type { RedisLink } from '../../packages/core/src/redis/link.ts'
 import { sealBody } from '../../packages/core/src/sealing.ts'
 
-export interface TestContexts {
-  readonly contexts: Contexts
+export interface TestContexts extends Assembly {
   readonly keys: ContextKeys
   readonly place: ContextPlace
   /** Puts events into their contexts, as a consumer does. */
   remember(...entries: readonly { readonly record: EventRecord }[]): Promise<ContextId[]>
 }
 
-/** @param sealing what is written is encrypted with it; default: it is not */
-export function contextsOf(pipeline: { readonly link: RedisLink }, sealing?: Sealing): TestContexts {
+export interface TestContextsOptions {
+  /** Default: none, and nothing goes cold. */
+  readonly store?: ColdStore | undefined
+  readonly keyring?: Sealing | undefined
+  /** Default: where there is a keyring. */
+  readonly encrypts?: boolean
+  readonly keyOf?: (sealed: Buffer) => string | undefined
+  readonly segmentBytes?: number
+  readonly dictionaries?: DictionarySet
+}
+
+/** Contexts beside a stream without a Cluster, and what moves them. */
+export function assembled(
+  link: RedisLink,
+  options: TestContextsOptions = {},
+): Assembly & Pick<TestContexts, 'keys' | 'place'> {
   const keys = contextKeys('webhook-events', false, 0)
-  const place = { link: pipeline.link, keys }
-  const contexts = createContexts({
+  const place = { link, keys }
+  const { keyring, store, encrypts = keyring !== undefined } = options
+  const assembly = assembleContexts({
     places: [place],
     placeOf: () => place,
-    keyring: sealing,
-    encrypts: sealing !== undefined,
+    home: { link, keys: partitionKeys(NAMES) },
+    dictionaries: options.dictionaries ?? createDictionarySet(loadBundledDictionaries()),
+    maxLearned: 10,
+    keyring,
+    encrypts,
+    keyOf: options.keyOf ?? (() => undefined),
+    store: async () => {
+      if (store === undefined) throw new Error('this test has no cold storage')
+      return store
+    },
+    hotLevel: 3,
+    warmLevel: 6,
+    maxRecordBytes: 64 << 20,
+    segmentBytes: options.segmentBytes ?? 4 << 20,
   })
+  return { ...assembly, keys, place }
+}
+
+const NAMES = {
+  stream: 'webhook-events',
+  deadLetters: 'webhook-events-dlq',
+  group: 'webhook-processors',
+  cluster: false,
+}
+
+/** @param sealing what is written is encrypted with it; default: it is not */
+export function contextsOf(pipeline: { readonly link: RedisLink }, sealing?: Sealing): TestContexts {
+  const all = assembled(pipeline.link, { keyring: sealing })
+  const { contexts } = all
   return {
-    contexts,
-    keys,
-    place,
+    ...all,
     async remember(...entries) {
       const ids: ContextId[] = []
       for (const { record } of entries)

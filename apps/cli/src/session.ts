@@ -142,6 +142,7 @@ export async function withSession<T>(
       remembered = configuredContexts(config, {
         home: partitions[0].link,
         keyring: encryption?.keyring,
+        clock: io.clock,
         name: `${name}-contexts`,
         link: { onError: away.reject },
       })

@@ -79,6 +79,7 @@ async function main(): Promise<void> {
     ? configuredContexts(config, {
         home: home.link,
         keyring,
+        clock: systemClock,
         name: `weir-console-contexts:${process.pid}`,
         link: { onError: errors.tell },
       })

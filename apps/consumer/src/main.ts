@@ -77,6 +77,7 @@ async function main(): Promise<void> {
     ? configuredContexts(config, {
         home: home.link,
         keyring,
+        clock: systemClock,
         name: `weir-consumer-contexts:${name}`,
         link: { onError: errors.tell },
       })

@@ -1,13 +1,14 @@
 /** Stage 2: every event comes into its context before its handlers run, once, and nothing is acknowledged that did not. */
 import { contextIdOf } from '@weir/context-lifecycle/context-id'
 import { contextKeys } from '@weir/context-lifecycle/context-keys'
-import { type Contexts, createContexts } from '@weir/context-lifecycle/contexts'
+import type { Contexts } from '@weir/context-lifecycle/contexts'
 import { createDictionarySet } from '@weir/core/dictionaries'
 import { Fault } from '@weir/core/faults'
 import type { HandlerEvent } from '@weir/core/handlers/handler'
 import { createUnpacker } from '@weir/core/packing'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { assembled } from '../../../tests/support/contexts.ts'
 import { useKeyrings } from '../../../tests/support/keyring.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
 import { onGithub, type WorldOptions, withConsumer } from './testing.ts'
@@ -29,8 +30,7 @@ beforeEach(async () => {
 afterEach(() => link.close())
 
 function contextsOf(keyring?: ReturnType<typeof keyrings.open>): Contexts {
-  const place = { link, keys }
-  return createContexts({ places: [place], placeOf: () => place, keyring, encrypts: keyring !== undefined })
+  return assembled(link, { keyring }).contexts
 }
 const remembering = (contexts: Contexts): WorldOptions => ({ deps: { remember: contexts.append } })
 

@@ -13,6 +13,8 @@ const facts: ContextFacts = {
   rawBytes: 30_000,
   accesses: 0,
   lastAccessAt: undefined,
+  tier: 'hot',
+  withheld: undefined,
 }
 
 const NINE = Date.UTC(2026, 5, 1, 9)

@@ -5,6 +5,8 @@
  * entries are put in one total order first, by when things happened, and everything else is read off that.
  */
 import type { Digest, Reference, Severity } from './digest.ts'
+import type { Tier } from './tiers/look.ts'
+import type { Withheld } from './tiers/reader.ts'
 
 /** One event of a context. */
 export interface TimelineEntry {
@@ -30,6 +32,10 @@ export interface ContextFacts {
   readonly accesses: number
   /** ms */
   readonly lastAccessAt: number | undefined
+  /** Where its newest event is. */
+  readonly tier: Tier
+  /** Events that the timeline should have and that cannot be had now, and why. */
+  readonly withheld: Withheld | undefined
 }
 
 /** Somebody who did something, with how many of the timeline's events are theirs. */

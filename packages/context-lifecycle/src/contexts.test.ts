@@ -8,12 +8,12 @@ import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { eventOf, pullRequest, recordOf, type Sent } from '../../../tests/support/contexts.ts'
+import { assembled, eventOf, pullRequest, recordOf, type Sent } from '../../../tests/support/contexts.ts'
 import { MASTER_KEY, useKeyrings } from '../../../tests/support/keyring.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
 import { contextIdOf } from './context-id.ts'
 import { contextKeys } from './context-keys.ts'
-import { type Contexts, createContexts } from './contexts.ts'
+import type { Contexts } from './contexts.ts'
 
 const redis = useRedis()
 const keyrings = useKeyrings()
@@ -37,8 +37,7 @@ afterEach(() => link.close())
 type Keyring = ReturnType<typeof keyrings.open>
 
 function contextsOn(to: RedisLink = link, keyring?: Keyring): Contexts {
-  const place = { link: to, keys }
-  return createContexts({ places: [place], placeOf: () => place, keyring, encrypts: keyring !== undefined })
+  return assembled(to, { keyring }).contexts
 }
 
 /** An event as a consumer has it. */

@@ -9,7 +9,7 @@ import type { HandlerEvent } from '@weir/core/handlers/handler'
 import { NO_KEYRING, type Sealing } from '@weir/core/keyring/keyring'
 import type { Packed } from '@weir/core/packing'
 import type { EventRecord } from '@weir/core/record'
-import type { RedisLink } from '@weir/core/redis/link'
+import type { RedisLink, RedisReply } from '@weir/core/redis/link'
 import { type Context, composeContext, type TimelineEntry } from './compose.ts'
 import { type ContextId, contextIdFromBytes, contextIdOf } from './context-id.ts'
 import type { ContextKeys } from './context-keys.ts'
@@ -17,6 +17,9 @@ import { digestOf } from './digest-of.ts'
 import { decodeLogElement, decodeRawElement, encodeLogElement, encodeRawElement } from './elements.ts'
 import { clearIdentity, decodeHead, encodeIdentity, type Head, ID_BYTES } from './head.ts'
 import { appendEvent, touchContext } from './hot-append.ts'
+import { openedFor } from './opening.ts'
+import type { Tier } from './tiers/look.ts'
+import type { Reader } from './tiers/reader.ts'
 
 export interface ContextPlace {
   readonly link: RedisLink
@@ -31,6 +34,8 @@ export interface ContextsOptions {
   readonly keyring: Sealing | undefined
   /** Whether what is written is. */
   readonly encrypts: boolean
+  /** For what is in the contexts, in whatever tier. */
+  readonly reader: Reader
 }
 
 export interface ContextSummary {
@@ -43,6 +48,7 @@ export interface ContextSummary {
   readonly accesses: number
   /** When something last happened to it: an event or an access, ms. */
   readonly activeAt: number
+  readonly tier: Tier
 }
 
 export interface ReadOptions {
@@ -70,9 +76,12 @@ export interface Contexts {
     event: HandlerEvent,
     record: EventRecord,
   ): Promise<{ readonly context: ContextId; readonly events: number | undefined }>
-  /** undefined when there is no such context. Throws Fault REDIS_UNAVAILABLE, RECORD_CORRUPT, KEY_MISSING, KEY_DESTROYED. */
+  /**
+   * undefined when there is no such context. Events that cold storage does not give now are told (`withheld`). Throws Fault
+   * REDIS_UNAVAILABLE, RECORD_CORRUPT, KEY_MISSING, KEY_DESTROYED.
+   */
   read(id: ContextId, options?: ReadOptions): Promise<Context | undefined>
-  /** The record of one of its events; undefined when it has none. Throws as `read`. */
+  /** The record of one of its events; undefined when it has none. Throws as `read`, and Fault COLD_UNAVAILABLE or COLD_REFUSED. */
   record(id: ContextId, event: EventId): Promise<Packed | undefined>
   /** The context that an event is in; undefined when it is in none (yet, or any more). Throws Fault REDIS_UNAVAILABLE. */
   contextOf(event: EventId): Promise<ContextId | undefined>
@@ -84,31 +93,14 @@ export interface Contexts {
 const PAGE = 1_000
 
 export function createContexts(options: ContextsOptions): Contexts {
-  const { places, placeOf, keyring, encrypts } = options
+  const { places, placeOf, keyring, encrypts, reader } = options
   const opener = keyring ?? NO_KEYRING
 
-  /** Its head as it lies in Redis. */
-  async function headBytes(id: ContextId): Promise<Buffer | undefined> {
+  async function headOf(id: ContextId): Promise<Head | undefined> {
     const { link, keys } = placeOf(id)
     const bytes = await link.call('GET', keys.head(id))
-    return Buffer.isBuffer(bytes) ? bytes : undefined
-  }
-
-  /** Opens what belongs to a context with this head; when a key is missing, once more after a look at the keyring. */
-  async function opened<T>(head: Buffer, open: () => T): Promise<T> {
-    try {
-      return open()
-    } catch (error) {
-      const tenant = isFault(error, 'KEY_MISSING') ? clearIdentity(head)?.tenant : undefined
-      if (tenant === undefined) throw error
-      await opener.lookAgain(tenant)
-      return open()
-    }
-  }
-
-  async function headOf(id: ContextId): Promise<Head | undefined> {
-    const bytes = await headBytes(id)
-    return bytes && opened(bytes, () => decodeHead(id, bytes, opener))
+    if (!Buffer.isBuffer(bytes)) return undefined
+    return openedFor(opener, clearIdentity(bytes)?.tenant, () => decodeHead(id, bytes, opener))
   }
 
   /** The entries of a log, without those whose key was destroyed: nobody can read them any more. */
@@ -121,20 +113,6 @@ export function createContexts(options: ContextsOptions): Contexts {
         throw error
       }
     })
-  }
-
-  /** The newest elements of the log, in no order. */
-  async function newest(id: ContextId, limit: number): Promise<Buffer[]> {
-    const { link, keys } = placeOf(id)
-    const elements: Buffer[] = []
-    for (let end = -1; elements.length < limit; ) {
-      const count = Math.min(PAGE, limit - elements.length)
-      const page = (await link.call('LRANGE', keys.log(id), end - count + 1, end)) as Buffer[]
-      elements.push(...page)
-      if (page.length < count) break
-      end -= count
-    }
-    return elements
   }
 
   return {
@@ -159,22 +137,20 @@ export function createContexts(options: ContextsOptions): Contexts {
     async read(id, { limit = Number.POSITIVE_INFINITY, access = false } = {}) {
       const { link, keys } = placeOf(id)
       if (access && !(await touchContext(link, keys, id))) return undefined
-      const bytes = await headBytes(id)
-      if (bytes === undefined) return undefined
-      const elements = await newest(id, limit)
-      return opened(bytes, () => {
-        const { identity, events, rawBytes, accesses, lastAccessAt } = decodeHead(id, bytes, opener)
-        const facts = { id, ...identity, events, rawBytes, accesses, lastAccessAt }
-        return composeContext(facts, readable(id, identity.tenant, elements))
-      })
+      const found = await reader.newest(id, limit)
+      if (found === undefined) return undefined
+      const { identity, events, rawBytes, accesses, lastAccessAt } = found.head
+      const { tier, withheld } = found
+      const facts = { id, ...identity, events, rawBytes, accesses, lastAccessAt, tier, withheld }
+      const { tenant } = identity
+      return composeContext(facts, await openedFor(opener, tenant, () => readable(id, tenant, found.digests)))
     },
     async record(id, event) {
       const head = await headOf(id)
       const at = head === undefined ? -1 : positionOf(head.ids, eventIdBytes(event))
       if (head === undefined || at < 0) return undefined
-      const { link, keys } = placeOf(id)
-      const element = await link.call('LINDEX', keys.raw(id), at)
-      const record = Buffer.isBuffer(element) ? decodeRawElement(id, head.identity, element) : undefined
+      const element = await reader.record(id, at)
+      const record = element === undefined ? undefined : decodeRawElement(id, head.identity, element)
       return record?.id === event ? record : undefined
     },
     async contextOf(event) {
@@ -200,6 +176,10 @@ export function createContexts(options: ContextsOptions): Contexts {
           )
           const fresh = page.filter(([id]) => !seen.has(id))
           const heads = await Promise.all(fresh.map(([id]) => summaryHead(id, onUnreadable)))
+          const tiers = await tiersOf(
+            { link, keys },
+            fresh.map(([id]) => id),
+          )
           for (const [at, [id, activeAt]] of fresh.entries()) {
             seen.add(id)
             const head = heads[at]
@@ -207,7 +187,7 @@ export function createContexts(options: ContextsOptions): Contexts {
             const { identity, events, accesses } = head
             if (tenant !== undefined && identity.tenant !== tenant) continue
             if (tool !== undefined && identity.tool !== tool) continue
-            found.push({ id, ...identity, events, accesses, activeAt })
+            found.push({ id, ...identity, events, accesses, activeAt, tier: tiers[at] as Tier })
             left -= 1
           }
           if (page.length < PAGE) break
@@ -230,6 +210,15 @@ export function createContexts(options: ContextsOptions): Contexts {
       return undefined
     }
   }
+}
+
+/** The tier of each: what is in no set of the hot and warm is cold. */
+async function tiersOf({ link, keys }: ContextPlace, ids: readonly string[]): Promise<Tier[]> {
+  if (ids.length === 0) return []
+  const [hot, warm] = (await Promise.all(
+    [keys.hot, keys.warm].map((zset) => link.call('ZMSCORE', zset, ...ids)),
+  )) as [RedisReply[], RedisReply[]]
+  return ids.map((_, at) => (hot[at] !== null ? 'hot' : warm[at] !== null ? 'warm' : 'cold'))
 }
 
 /** What an event is about that does not say it: its kind of event. */

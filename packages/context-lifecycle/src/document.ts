@@ -4,6 +4,7 @@ import { contextIdOf } from './context-id.ts'
 import type { ContextSummary } from './contexts.ts'
 import type { Severity } from './digest.ts'
 import { type Importance, importanceOf } from './importance.ts'
+import type { Tier } from './tiers/look.ts'
 
 export interface ReferenceDocument {
   readonly tool: string
@@ -43,6 +44,10 @@ export interface ContextDocument {
   /** All that it has; the timeline may hold the newest only. */
   readonly events: number
   readonly raw_bytes: number
+  /** Where its newest event is. */
+  readonly tier: Tier
+  /** Events that the timeline should have and that cannot be had now. */
+  readonly withheld: { readonly events: number; readonly reason: string } | null
   readonly accesses: number
   readonly last_access_at: string | null
   readonly first_at: string | null
@@ -63,6 +68,7 @@ export interface SummaryDocument {
   readonly events: number
   readonly accesses: number
   readonly active_at: string
+  readonly tier: Tier
 }
 
 /** @param now ms, for what importance says of recency */
@@ -83,6 +89,11 @@ export function contextDocument(context: Context, now: number): ContextDocument 
     importance_parts: parts,
     events: context.events,
     raw_bytes: context.rawBytes,
+    tier: context.tier,
+    withheld:
+      context.withheld === undefined
+        ? null
+        : { events: context.withheld.events, reason: context.withheld.why.message },
     accesses: context.accesses,
     last_access_at: timeText(lastAccessAt ?? null),
     first_at: timeText(firstAt),
@@ -110,8 +121,18 @@ export function contextDocument(context: Context, now: number): ContextDocument 
 }
 
 export function summaryDocument(summary: ContextSummary): SummaryDocument {
-  const { id, tenant, tool, kind, subject, events, accesses, activeAt } = summary
-  return { context_id: id, tenant, tool, kind, subject, events, accesses, active_at: timeText(activeAt) }
+  const { id, tenant, tool, kind, subject, events, accesses, activeAt, tier } = summary
+  return {
+    context_id: id,
+    tenant,
+    tool,
+    kind,
+    subject,
+    events,
+    accesses,
+    active_at: timeText(activeAt),
+    tier,
+  }
 }
 
 function timeText(ms: number): string

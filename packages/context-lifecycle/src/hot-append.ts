@@ -27,7 +27,7 @@ export interface Addition {
 }
 
 /*
- * KEYS  1 head, 2 log, 3 raw, 4 active, 5 events
+ * KEYS  1 head, 2 log, 3 raw, 4 active, 5 events, 6 hot
  * ARGV  1 beginning of the event's id, 2 context, 3 identity, 4 digest, 5 record, 6 received, ms, 7 bytes of the context's id
  * Reply events in the context now, or 0: it is there already
  *
@@ -65,7 +65,9 @@ if head then
 else
   call('SET', KEYS[1], struct.pack('>I1I4I6I6I6I4I6I2', ${HEAD_VERSION}, 1, #ARGV[5], tonumber(ARGV[6]), now, 0, 0, #ARGV[3]) .. ARGV[3] .. id)
 end
-call('ZADD', KEYS[4], string.format('%d', now), ARGV[2])
+local at = string.format('%d', now)
+call('ZADD', KEYS[4], at, ARGV[2])
+call('ZADD', KEYS[6], at, ARGV[2])
 call('HSET', KEYS[5], id, ARGV[7])
 return events + 1
 `,
@@ -81,7 +83,7 @@ export async function appendEvent(
   id: ContextId,
   { eventId, identity, digest, record, receivedAt }: Addition,
 ): Promise<number | undefined> {
-  const places = [keys.head(id), keys.log(id), keys.raw(id), keys.active, keys.events(eventId)]
+  const places = [keys.head(id), keys.log(id), keys.raw(id), keys.active, keys.events(eventId), keys.hot]
   const beginning = eventId.subarray(0, ID_BYTES)
   const args = [beginning, id, identity, digest, record, receivedAt, contextIdBytes(id)]
   const events = await link.run(APPEND, places, args)
@@ -89,9 +91,11 @@ export async function appendEvent(
 }
 
 /*
- * KEYS  1 head, 2 active
+ * KEYS  1 head, 2 active, 3 hot, 4 parts, 5 wanted
  * ARGV  1 context
  * Reply 1, or 0: there is no such context
+ *
+ * A hot context's stay is counted from now. One that has events elsewhere is wanted: the sweep brings them nearer.
  */
 const TOUCH = defineScript(
   'touch-context',
@@ -102,13 +106,20 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local accesses = struct.unpack('>I4', head, 24)
 redis.call('SETRANGE', KEYS[1], 23, struct.pack('>I4I6', math.min(accesses + 1, 4294967295), now))
-redis.call('ZADD', KEYS[2], string.format('%d', now), ARGV[1])
+local at = string.format('%d', now)
+redis.call('ZADD', KEYS[2], at, ARGV[1])
+redis.call('ZADD', KEYS[3], 'XX', at, ARGV[1])
+if redis.call('EXISTS', KEYS[4]) == 1 then redis.call('ZADD', KEYS[5], at, ARGV[1]) end
 return 1
 `,
 )
 
 /** Counts an access. False when there is no such context. Throws as `appendEvent`. */
 export async function touchContext(link: RedisLink, keys: ContextKeys, id: ContextId): Promise<boolean> {
-  const reply: RedisReply = await link.run(TOUCH, [keys.head(id), keys.active], [id])
+  const reply: RedisReply = await link.run(
+    TOUCH,
+    [keys.head(id), keys.active, keys.hot, keys.parts(id), keys.wanted],
+    [id],
+  )
   return reply === 1
 }

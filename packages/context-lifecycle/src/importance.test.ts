@@ -25,7 +25,11 @@ function contextOf(
     return { eventId: `e${n}`, type: 't', receivedAt: at, digest: { name: 't', at, what: 'x', ...said } }
   })
   const known = { id: 'c', tenant: 'acme', tool: 'any', kind, subject: 's', rawBytes: 0, accesses: 0 }
-  return composeContext({ ...known, events: entries.length, lastAccessAt: undefined, ...facts }, entries)
+  const place = { tier: 'hot', withheld: undefined } as const
+  return composeContext(
+    { ...known, ...place, events: entries.length, lastAccessAt: undefined, ...facts },
+    entries,
+  )
 }
 
 const scoreOf = (context: Context): number => importanceOf(context, NOW).score

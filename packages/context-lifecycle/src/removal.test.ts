@@ -1,10 +1,10 @@
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { eventOf, pullRequest, recordOf } from '../../../tests/support/contexts.ts'
+import { assembled, eventOf, pullRequest, recordOf } from '../../../tests/support/contexts.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
 import { contextIdOf } from './context-id.ts'
 import { contextKeys } from './context-keys.ts'
-import { type ContextPlace, type Contexts, createContexts } from './contexts.ts'
+import type { ContextPlace, Contexts } from './contexts.ts'
 import { type RemovalQuery, removeInactive } from './removal.ts'
 
 const redis = useRedis()
@@ -21,8 +21,9 @@ beforeEach(async () => {
     name: 'removal',
   })
   await link.ready()
-  place = { link, keys }
-  contexts = createContexts({ places: [place], placeOf: () => place, keyring: undefined, encrypts: false })
+  const all = assembled(link)
+  place = all.place
+  contexts = all.contexts
 })
 afterEach(() => link.close())
 

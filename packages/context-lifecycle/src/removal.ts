@@ -40,9 +40,12 @@ const PAGE = 500
 /** Index entries removed in one script: about a millisecond. */
 const MAX_IDS = 1_000
 
+/** Of the context, before the hashes of the index. */
+const OWN_KEYS = 9
+
 /*
- * KEYS  1 head, 2 log, 3 raw, 4 active, 5… hashes of the index
- * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (5…), id
+ * KEYS  1 head, 2 log, 3 raw, 4 active, 5 parts, 6 hot, 7 warm, 8 wanted, 9 garbage, 10… hashes of the index
+ * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (10…), id
  * Reply 1 removed | 0 something happened to it, or it is gone
  */
 const REMOVE = defineScript(
@@ -51,8 +54,13 @@ const REMOVE = defineScript(
 local call = redis.call
 local active = call('ZSCORE', KEYS[4], ARGV[1])
 if not active or active + 0 > ARGV[2] + 0 or call('STRLEN', KEYS[1]) ~= ARGV[3] + 0 then return 0 end
-call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
-call('ZREM', KEYS[4], ARGV[1])
+for _, field in ipairs(call('HKEYS', KEYS[5])) do
+  if not string.find(field, ':warm', 1, true) then call('SADD', KEYS[9], cjson.decode(call('HGET', KEYS[5], field)).n) end
+end
+call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5])
+for zset = 4, 8 do
+  if zset ~= 5 then call('ZREM', KEYS[zset], ARGV[1]) end
+end
 for i = 5, #ARGV, 2 do
   local index = KEYS[ARGV[i] + 0]
   if call('HGET', index, ARGV[i + 1]) == ARGV[4] then call('HDEL', index, ARGV[i + 1]) end
@@ -139,8 +147,9 @@ async function remove(
     const numbers = new Map(hashes.map((hash, i) => [hash, first + i]))
     return { hashes, args: of.flatMap((event) => [numbers.get(keys.events(event)) as number, event]) }
   }
-  const { hashes, args } = indexed(ids.slice(0, MAX_IDS), 5)
-  const names = [keys.head(id), keys.log(id), keys.raw(id), keys.active, ...hashes]
+  const { hashes, args } = indexed(ids.slice(0, MAX_IDS), OWN_KEYS + 1)
+  const names = [keys.head(id), keys.log(id), keys.raw(id), keys.active, keys.parts(id)]
+  names.push(keys.hot, keys.warm, keys.wanted, keys.garbage, ...hashes)
   if ((await link.run(REMOVE, names, [id, since, head.length, own, ...args])) !== 1) return false
   for (let at = MAX_IDS; at < ids.length; at += MAX_IDS) {
     const rest = indexed(ids.slice(at, at + MAX_IDS), 1)

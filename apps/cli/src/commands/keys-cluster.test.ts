@@ -109,7 +109,12 @@ it('stay while contexts need them, which lie in places of their own', async () =
   const { env, partitions, keyring, report, cli } = await open()
   const { config } = await loadConfig({ env: { ...env, WEBHOOK_ENCRYPTION_ENABLED: 'true' } })
   const home = partitions[0].link
-  const { contexts, places, close } = configuredContexts(config, { home, keyring, name: 'test-contexts' })
+  const { contexts, places, close } = configuredContexts(config, {
+    home,
+    keyring,
+    name: 'test-contexts',
+    clock: systemClock,
+  })
   await Promise.all(places.map(({ link }) => link.ready(AbortSignal.timeout(5_000))))
   for (const number of [1, 2, 3]) {
     const packed = Buffer.from(`[]\n${JSON.stringify(pullRequest(number, 'opened'))}`)

@@ -22,8 +22,6 @@ import { type ObjectRef, objectName, readObjectName } from './parts.ts'
 import { segmentHead } from './segment.ts'
 
 export interface Archive {
-  /** For messages. */
-  readonly place: string
   /**
    * Writes an object and reads it back. Resolves with what refers to it. Throws Fault COLD_UNAVAILABLE or COLD_REFUSED; RECORD_CORRUPT
    * when what was read back is something else.
@@ -36,7 +34,8 @@ export interface Archive {
 }
 
 export interface ArchiveOptions {
-  readonly store: ColdStore
+  /** Opens cold storage when it is first needed. */
+  store(): Promise<ColdStore>
   readonly dictionaries: Pick<DictionarySet, 'known' | 'own'>
 }
 
@@ -78,11 +77,11 @@ return 1
 `,
 )
 
-export function createArchive({ store, dictionaries }: ArchiveOptions): Archive {
+export function createArchive({ store: open, dictionaries }: ArchiveOptions): Archive {
   /** Names of dictionaries that are in the store, as far as this process knows. */
   const kept = new Set<string>()
 
-  async function keepDictionary(tenant: string, id: string): Promise<void> {
+  async function keepDictionary(store: ColdStore, tenant: string, id: string): Promise<void> {
     const dictionary = dictionaries.known(id)
     if (dictionary === undefined) return
     const shared = [...dictionaries.own()].some((own) => own.id === id)
@@ -93,10 +92,10 @@ export function createArchive({ store, dictionaries }: ArchiveOptions): Archive 
   }
 
   return {
-    place: store.place,
     async keep({ link, keys }, object, sealedWith) {
+      const store = await open()
       const { dictionary, contentBytes } = segmentHead(object.id, object.segment)
-      if (dictionary !== '') await keepDictionary(object.tenant, dictionary)
+      if (dictionary !== '') await keepDictionary(store, object.tenant, dictionary)
       const bytes = encodeContextObject(object)
       const name = objectName(object, object, object.lastEventAt, randomBytes(8).toString('hex'))
       await link.run(ANNOUNCE, [keys.puts], [name])
@@ -111,6 +110,7 @@ export function createArchive({ store, dictionaries }: ArchiveOptions): Archive 
       return { name, bytes: bytes.length, contentBytes, sha256: objectDigest(bytes), sealedWith }
     },
     async fetch({ name, sha256 }) {
+      const store = await open()
       const bytes = await store.get(name)
       if (bytes === undefined)
         throw new Fault('RECORD_CORRUPT', `object ${name} is not in ${store.place} any more`)
@@ -139,6 +139,8 @@ export function createArchive({ store, dictionaries }: ArchiveOptions): Archive 
         }
       }
       let deleted = 0
+      if ((await link.call('EXISTS', keys.garbage)) === 0) return deleted
+      const store = await open()
       for (;;) {
         if (signal?.aborted) return deleted
         const names = (await link.call('SRANDMEMBER', keys.garbage, PAGE)) as Buffer[]

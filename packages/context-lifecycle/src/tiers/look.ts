@@ -100,6 +100,11 @@ export async function lookAt(
   return { head, hotEvents, digests, records, parts, newestSegment: segment.length > 0 ? segment : undefined }
 }
 
+/** How many of its events are in parts. */
+export function eventsInParts({ head, hotEvents }: Pick<Look, 'head' | 'hotEvents'>): number {
+  return head.readUInt32BE(1) - hotEvents
+}
+
 /** The tier of a context: where its newest event is. */
 export type Tier = 'hot' | 'warm' | 'cold'
 

@@ -17,6 +17,7 @@ import {
   identityBytes,
   sealedSubject,
 } from '../head.ts'
+import { openedFor } from '../opening.ts'
 import type { Archive } from './archive.ts'
 import type { Library } from './library.ts'
 import { type Look, lookAt } from './look.ts'
@@ -95,7 +96,7 @@ export function createMover(options: MoverOptions): Mover {
   const opener = keyring ?? NO_KEYRING
 
   /** What may be mended later, told; anything else is thrown. */
-  async function unlessStuck(id: ContextId, move: () => Promise<Outcome>): Promise<Outcome> {
+  async function unlessStuck(move: () => Promise<Outcome>): Promise<Outcome> {
     try {
       return await move()
     } catch (error) {
@@ -109,13 +110,7 @@ export function createMover(options: MoverOptions): Mover {
     const tenant = clearIdentity(bytes)?.tenant
     if (tenant === undefined) throw corrupt(id, 'has no identity')
     if (encrypts && keyring?.ready(tenant) === false) await keyring.prepare(tenant)
-    try {
-      return decodeHead(id, bytes, opener)
-    } catch (error) {
-      if (!isFault(error, 'KEY_MISSING')) throw error
-      await opener.lookAgain(tenant)
-      return decodeHead(id, bytes, opener)
-    }
+    return openedFor(opener, tenant, () => decodeHead(id, bytes, opener))
   }
 
   const ownerOf = (id: ContextId, { identity }: Head): Owner => ({
@@ -346,14 +341,14 @@ export function createMover(options: MoverOptions): Mover {
     async cool(id, since, score) {
       let parts = 0
       for (;;) {
-        const outcome = await unlessStuck(id, () => coolOnce(id, since, score))
+        const outcome = await unlessStuck(() => coolOnce(id, since, score))
         if (outcome.kind === 'moved') parts++
         else if (outcome.kind === 'nothing' && parts > 0) return { kind: 'moved', parts }
         else return outcome
       }
     },
-    freeze: (id, active) => unlessStuck(id, () => freezeAll(id, active)),
-    thaw: (id, maxBytes) => unlessStuck(id, () => thawNewest(id, maxBytes)),
-    heat: (id, maxBytes) => unlessStuck(id, () => heatNewest(id, maxBytes)),
+    freeze: (id, active) => unlessStuck(() => freezeAll(id, active)),
+    thaw: (id, maxBytes) => unlessStuck(() => thawNewest(id, maxBytes)),
+    heat: (id, maxBytes) => unlessStuck(() => heatNewest(id, maxBytes)),
   }
 }

@@ -1,5 +1,5 @@
 import { section } from '../field.ts'
-import { boolean, choice, duration, integer, number, secret, text, url } from '../fields.ts'
+import { boolean, choice, duration, integer, number, secret, size, text, url } from '../fields.ts'
 
 /** `webhook.context_lifecycle`: how long contexts stay in which tier. */
 export function contextLifecycleSection() {
@@ -42,6 +42,43 @@ export function contextLifecycleSection() {
       default: 6,
       min: 1,
       max: 19,
+    }),
+    access_threshold: integer({
+      meaning:
+        'A context that was read so often lately stays for longer in the tier where it is; accesses count half after a week.',
+      unit: 'accesses',
+      default: 10,
+      min: 1,
+      max: 1_000_000,
+    }),
+    segment_size: size({
+      meaning: 'The most content of one warm segment or cold object that holds several events.',
+      default: '4MB',
+      min: '64KB',
+      max: '64MB',
+    }),
+    promote_size: size({
+      meaning: 'The most content of a context that one access brings nearer: its newest events.',
+      default: '8MB',
+      min: '64KB',
+      max: '256MB',
+    }),
+    sweep: section('The sweep that moves contexts between the tiers (the curator).', {
+      interval: duration({ meaning: 'Pause between two sweeps.', default: '10s', min: '100ms' }),
+      batch_size: integer({
+        meaning: 'Contexts claimed at once.',
+        unit: 'contexts',
+        default: 100,
+        min: 1,
+        max: 10_000,
+      }),
+      concurrency: integer({
+        meaning: 'Contexts moved at the same time.',
+        unit: 'contexts',
+        default: 8,
+        min: 1,
+        max: 1_000,
+      }),
     }),
     cold_directory: text({
       meaning:
