@@ -179,6 +179,7 @@ export async function withPipelineOn(
       home: home.link,
       keyring,
       name: 'test',
+      keyOf: () => undefined,
       clock: systemClock,
     })
     try {

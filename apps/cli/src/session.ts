@@ -16,6 +16,7 @@ import { placeText } from '@weir/core/redis/place'
 import { readPlan } from '@weir/core/stream/plans'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
+import { sealedWith } from '@weir/security/envelope'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { CommandFailure } from './exit.ts'
 import type { Io } from './io.ts'
@@ -142,6 +143,7 @@ export async function withSession<T>(
       remembered = configuredContexts(config, {
         home: partitions[0].link,
         keyring: encryption?.keyring,
+        keyOf: sealedWith,
         clock: io.clock,
         name: `${name}-contexts`,
         link: { onError: away.reject },

@@ -13,6 +13,7 @@ import { createPlanKeeper } from '@weir/core/plan-keeper'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
+import { sealedWith } from '@weir/security/envelope'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { pino } from 'pino'
 import { createOpsServer } from './server.ts'
@@ -79,6 +80,7 @@ async function main(): Promise<void> {
     ? configuredContexts(config, {
         home: home.link,
         keyring,
+        keyOf: sealedWith,
         clock: systemClock,
         name: `weir-console-contexts:${process.pid}`,
         link: { onError: errors.tell },

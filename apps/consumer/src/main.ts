@@ -16,6 +16,7 @@ import type { EventRecord } from '@weir/core/record'
 import { connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { wasSettled } from '@weir/core/stream/long-memory'
+import { sealedWith } from '@weir/security/envelope'
 import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { pino } from 'pino'
@@ -77,6 +78,7 @@ async function main(): Promise<void> {
     ? configuredContexts(config, {
         home: home.link,
         keyring,
+        keyOf: sealedWith,
         clock: systemClock,
         name: `weir-consumer-contexts:${name}`,
         link: { onError: errors.tell },

@@ -18,7 +18,7 @@ export interface ConfiguredContextsDeps {
   /** For what is encrypted; undefined without a master key. */
   readonly keyring: Sealing | undefined
   /** The id of the key that bytes are sealed with; undefined for what is not sealed. */
-  keyOf?(sealed: Buffer): string | undefined
+  keyOf(sealed: Buffer): string | undefined
   /** Shown by CLIENT LIST, of the connections that a Cluster needs besides. */
   readonly name: string
   readonly link?: LinkOptions
@@ -68,7 +68,7 @@ export function configuredContexts(config: Config, deps: ConfiguredContextsDeps)
     maxLearned: compression.learned_dictionaries,
     keyring,
     encrypts: security.encryption_enabled,
-    keyOf: deps.keyOf ?? (() => undefined),
+    keyOf: deps.keyOf,
     store,
     hotLevel: compression.level,
     warmLevel: tiers.compression_level,

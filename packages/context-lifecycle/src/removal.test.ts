@@ -1,5 +1,6 @@
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { memoryStore } from '../../../tests/support/cold.ts'
 import { assembled, eventOf, pullRequest, recordOf } from '../../../tests/support/contexts.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
 import { contextIdOf } from './context-id.ts'
@@ -57,6 +58,27 @@ describe('contexts to which nothing has happened for so long', () => {
     expect(await contexts.contextOf(young)).toBe(idOf(2))
     // Nothing is left of it anywhere.
     expect(await remove({ inactiveMs: 0 })).toMatchObject({ contexts: 1, events: 1 })
+    expect(await link.call('DBSIZE')).toBe(0)
+  })
+
+  it('are removed from every tier: their objects in cold storage are deleted', async () => {
+    const store = memoryStore()
+    const all = assembled(link, { store })
+    for (const n of [1, 2]) {
+      const event = await append(n, `${n}-a`)
+      await all.mover.cool(idOf(n), 1)
+      await all.mover.freeze(idOf(n))
+      await append(n, `${n}-b`)
+      await all.mover.cool(idOf(n), 1)
+      expect(await contexts.contextOf(event)).toBe(idOf(n))
+    }
+    await lieStill(1, 40)
+    expect(await remove()).toMatchObject({ contexts: 1, events: 2 })
+    expect(await all.archive.collect(place)).toBe(1)
+    expect([...store.objects.keys()].filter((name) => name.startsWith('contexts/'))).toHaveLength(1)
+    expect(await remove({ inactiveMs: 0 })).toMatchObject({ contexts: 1 })
+    await all.archive.collect(place)
+    expect([...store.objects.keys()].filter((name) => name.startsWith('contexts/'))).toEqual([])
     expect(await link.call('DBSIZE')).toBe(0)
   })
 

@@ -3,7 +3,8 @@ import type { Keyring } from '@weir/core/keyring/keyring'
 import { sealedWith } from '@weir/security/envelope'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { describe, expect, it } from 'vitest'
-import { contextsOf, pullRequest, type TestContexts } from '../../../tests/support/contexts.ts'
+import { memoryStore } from '../../../tests/support/cold.ts'
+import { assembled, contextsOf, pullRequest, type TestContexts } from '../../../tests/support/contexts.ts'
 import { MASTER_KEY, useKeyrings } from '../../../tests/support/keyring.ts'
 import { type TestPipeline, usePipeline } from '../../../tests/support/pipeline.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
@@ -73,6 +74,23 @@ describe('countSealedContexts', () => {
         { kind: 'plain', key: '', tenant: 'initech', contexts: 1 },
       ]),
     )
+  })
+
+  it('counts what is warm or cold as what is hot', async () => {
+    const keyring = keyrings.open()
+    const world = await open(keyring)
+    const id = await happens(world, 'acme', 1)
+    const first = await lastKey('acme')
+    const { mover } = assembled(world.pipeline.link, { keyring, keyOf: sealedWith, store: memoryStore() })
+    const needs = (key: string) => ({ kind: 'sealed', key, tenant: 'acme', contexts: 1 })
+    for (const move of [() => mover.cool(id, 1), () => mover.freeze(id)]) {
+      expect(await move()).toMatchObject({ kind: 'moved' })
+      expect(await usesIn(world)).toEqual([needs(first)])
+    }
+    // Its next event is sealed with the next key; its past stays under the one before.
+    await rotate(keyring, 'acme')
+    await happens(world, 'acme', 1)
+    expect(await usesIn(world)).toEqual(expect.arrayContaining([needs(first), needs(await lastKey('acme'))]))
   })
 
   it('counts a context for every key that it needs, and for what is not encrypted in it', async () => {

@@ -12,6 +12,8 @@ import { isSealed } from '@weir/core/sealing'
 import type { KeyOf } from '@weir/core/view/sealed-counts'
 import type { ContextPlace } from './contexts.ts'
 import { IDENTITY_AT } from './head.ts'
+import { decodeRef } from './tiers/parts.ts'
+import { sealedPayload } from './tiers/segment.ts'
 
 /** In how many contexts of a tenant something is encrypted with a key, or is not. One context may be in several of these. */
 export interface ContextUses {
@@ -42,19 +44,20 @@ const AT_ONCE = 20
 const SCAN_COUNT = 1_000
 
 /*
- * KEYS  1 head, 2 log, 3 raw
+ * KEYS  1 head, 2 log, 3 raw, 4 parts
  * ARGV  1 how many events were looked at before
  * Reply {how many were now, or -1 after the last, tenant, sealed: 0 or 1, first bytes of the subject,
- *        {first bytes of a digest…}, {encoding of a record, first bytes of its body…}}
+ *        {first bytes of a digest…}, {encoding of a record, first bytes of its body…},
+ *        {first bytes of a warm segment, or the reference to a cold object…}}
  *
- * Tenant, sealed and subject are said with the first events only, and are '' where there is none, or none to be read.
+ * Tenant, sealed, subject and parts are said with the first events only, and are '' where there is none, or none to be read.
  */
 const CONTEXT_PARTS = defineScript(
   'context-parts',
   `
 local call = redis.call
 local at = tonumber(ARGV[1])
-local reply = {-1, '', '', '', {}, {}}
+local reply = {-1, '', '', '', {}, {}, {}}
 local length = at == 0 and call('GETRANGE', KEYS[1], ${IDENTITY_AT - 2}, ${IDENTITY_AT - 1}) or ''
 if #length == 2 then
   local identity = call('GETRANGE', KEYS[1], ${IDENTITY_AT}, ${IDENTITY_AT - 1} + struct.unpack('>I2', length))
@@ -63,6 +66,13 @@ if #length == 2 then
   if readable and type(clear) == 'table' and type(clear[1]) == 'string' then
     reply[2], reply[3] = clear[1], tostring(clear[4])
     reply[4] = string.sub(identity, line + 1, line + ${FIRST_BYTES})
+  end
+end
+if at == 0 then
+  for _, field in ipairs(call('HKEYS', KEYS[4])) do
+    local part = call('HGET', KEYS[4], field)
+    if string.sub(field, -5) == ':warm' then part = string.sub(part, 1, ${2 * FIRST_BYTES}) end
+    reply[7][#reply[7] + 1] = part
   end
 end
 local left, bytes = ${PAGE}, 0
@@ -101,6 +111,7 @@ const PLAIN: Seal = { kind: 'plain', key: '' }
 const DAMAGED: Seal = { kind: 'damaged', key: '' }
 /** What a digest begins with that is not encrypted. */
 const OPEN_BRACKET = 0x5b
+const OPEN_BRACE = 0x7b
 
 /** Throws Fault REDIS_UNAVAILABLE. */
 export async function countSealedContexts(
@@ -151,14 +162,14 @@ async function sealsOf(
     const key = keyOf(first)
     return key === undefined ? otherwise : { kind: 'sealed', key }
   }
-  const names = [keys.head(id), keys.log(id), keys.raw(id)]
+  const names = [keys.head(id), keys.log(id), keys.raw(id), keys.parts(id)]
   let owner: string | undefined
   for (let at = 0; at >= 0 && !signal?.aborted; ) {
-    const [next, tenant, sealed, subject, digests, records] = (await link.run(CONTEXT_PARTS, names, [
+    const [next, tenant, sealed, subject, digests, records, parts] = (await link.run(CONTEXT_PARTS, names, [
       at,
-    ])) as [number, Buffer, Buffer, Buffer, Buffer[], Buffer[]]
+    ])) as [number, Buffer, Buffer, Buffer, Buffer[], Buffer[], Buffer[]]
     // A context that has just gone has no parts, and so no owner that is missed.
-    const gone = at === 0 && tenant.length + digests.length + records.length === 0
+    const gone = at === 0 && tenant.length + digests.length + records.length + parts.length === 0
     if (gone) break
     if (owner === undefined) {
       owner = NAME_PATTERN.test(String(tenant)) ? String(tenant) : ''
@@ -172,7 +183,22 @@ async function sealsOf(
       if (isSealed({ encoding })) add(sealedOr(DAMAGED, body))
       else add(encoding === '' ? DAMAGED : PLAIN)
     }
+    for (const part of parts) for (const seal of sealsOfPart(id, part, sealedOr)) add(seal)
     at = next
   }
   return { tenant: owner ?? '', seals }
+}
+
+/** @param part the beginning of a warm segment, or the reference to a cold object, which is JSON */
+function sealsOfPart(
+  id: string,
+  part: Buffer,
+  sealedOr: (otherwise: Seal, first: Buffer) => Seal,
+): readonly Seal[] {
+  if (part[0] === OPEN_BRACE) {
+    const { sealedWith } = decodeRef(id, String(part))
+    return sealedWith.length === 0 ? [PLAIN] : sealedWith.map((key) => ({ kind: 'sealed', key }))
+  }
+  const payload = sealedPayload(part)
+  return [payload === undefined ? PLAIN : sealedOr(DAMAGED, payload)]
 }

@@ -13,6 +13,7 @@ import { connectPartition, type Partition } from '@weir/core/partition'
 import type { EventRecord } from '@weir/core/record'
 import { reportGateway } from '@weir/core/stream/ledger'
 import { ensurePlan } from '@weir/core/stream/plans'
+import { sealedWith } from '@weir/security/envelope'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { eventOf, pullRequest } from '../../../../tests/support/contexts.ts'
@@ -113,6 +114,7 @@ it('stay while contexts need them, which lie in places of their own', async () =
     home,
     keyring,
     name: 'test-contexts',
+    keyOf: sealedWith,
     clock: systemClock,
   })
   await Promise.all(places.map(({ link }) => link.ready(AbortSignal.timeout(5_000))))

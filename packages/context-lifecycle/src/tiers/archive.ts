@@ -26,7 +26,7 @@ export interface Archive {
    * Writes an object and reads it back. Resolves with what refers to it. Throws Fault COLD_UNAVAILABLE or COLD_REFUSED; RECORD_CORRUPT
    * when what was read back is something else.
    */
-  keep(place: ContextPlace, object: ContextObject, sealedWith: readonly string[]): Promise<ObjectRef>
+  keep(place: ContextPlace, object: ContextObject): Promise<ObjectRef>
   /** Throws Fault COLD_UNAVAILABLE, COLD_REFUSED, or RECORD_CORRUPT when it is not there or damaged. */
   fetch(ref: Pick<ObjectRef, 'name' | 'sha256'>): Promise<ContextObject>
   /** Deletes what nothing refers to any more; resolves with how many objects. Throws Fault COLD_UNAVAILABLE, REDIS_UNAVAILABLE. */
@@ -92,7 +92,7 @@ export function createArchive({ store: open, dictionaries }: ArchiveOptions): Ar
   }
 
   return {
-    async keep({ link, keys }, object, sealedWith) {
+    async keep({ link, keys }, object) {
       const store = await open()
       const { dictionary, contentBytes } = segmentHead(object.id, object.segment)
       if (dictionary !== '') await keepDictionary(store, object.tenant, dictionary)
@@ -107,7 +107,13 @@ export function createArchive({ store: open, dictionaries }: ArchiveOptions): Ar
           `object ${name} was written to ${store.place}, and ${again === undefined ? 'is not there' : 'is something else when it is read'}; the events stay where they are`,
         )
       }
-      return { name, bytes: bytes.length, contentBytes, sha256: objectDigest(bytes), sealedWith }
+      return {
+        name,
+        bytes: bytes.length,
+        contentBytes,
+        sha256: objectDigest(bytes),
+        sealedWith: object.sealedWith,
+      }
     },
     async fetch({ name, sha256 }) {
       const store = await open()

@@ -28,6 +28,8 @@ export interface ContextObject extends Range {
   readonly accesses: number
   /** ms, 0 = never */
   readonly lastAccessAt: number
+  /** Ids of the keys that it is sealed with. */
+  readonly sealedWith: readonly string[]
 }
 
 const MAGIC = Buffer.from('WEIR-CONTEXT 1\n')
@@ -50,6 +52,7 @@ export function encodeContextObject(object: ContextObject): Buffer {
     last_event_at: object.lastEventAt,
     accesses: object.accesses,
     last_access_at: object.lastAccessAt,
+    sealed_with: object.sealedWith,
   }
   const bytes = Buffer.concat([MAGIC, Buffer.from(`${JSON.stringify(line)}\n`), identity, ids, segment])
   return Buffer.concat([bytes, sha256Of(bytes)])
@@ -83,6 +86,8 @@ export function decodeContextObject(name: string, bytes: Buffer): ContextObject 
   }
   if (typeof id !== 'string' || !isName(tenant) || !isName(tool))
     throw corrupt('has a head that names no context')
+  const { sealed_with: sealedWith } = line
+  if (!Array.isArray(sealedWith)) throw corrupt('has a head that does not say with which keys it is sealed')
   const [from, count] = [whole('from'), whole('events')]
   const ids = newline + 1 + whole('identity_bytes')
   const segment = ids + count * ID_BYTES
@@ -100,6 +105,7 @@ export function decodeContextObject(name: string, bytes: Buffer): ContextObject 
     lastEventAt: whole('last_event_at'),
     accesses: whole('accesses'),
     lastAccessAt: whole('last_access_at'),
+    sealedWith: sealedWith.map(String),
   }
 }
 

@@ -232,22 +232,19 @@ export function createMover(options: MoverOptions): Mover {
     const { from, count } = joinedRange(group)
     // With the key of today: the one before may be forgotten one day.
     const identity = encrypts ? encodeIdentity(id, head.identity, keyring) : identityBytes(bytes)
-    const ref = await archive.keep(
-      place,
-      {
-        ...owner,
-        from,
-        count,
-        identity,
-        ids: head.ids.subarray(from * ID_BYTES, (from + count) * ID_BYTES),
-        segment,
-        firstReceivedAt: head.firstReceivedAt,
-        lastEventAt: head.lastEventAt,
-        accesses: head.accesses,
-        lastAccessAt: head.lastAccessAt ?? 0,
-      },
-      keysIn(segment, identity),
-    )
+    const ref = await archive.keep(place, {
+      ...owner,
+      from,
+      count,
+      identity,
+      ids: head.ids.subarray(from * ID_BYTES, (from + count) * ID_BYTES),
+      segment,
+      firstReceivedAt: head.firstReceivedAt,
+      lastEventAt: head.lastEventAt,
+      accesses: head.accesses,
+      lastAccessAt: head.lastAccessAt ?? 0,
+      sealedWith: keysIn(segment, identity),
+    })
     return outcomeOf(await freeze(place, id, frozen, ref, encodeRef(ref), active))
   }
 

@@ -94,7 +94,10 @@ export function createSweep(options: SweepOptions): Sweep {
     const context = await options.read(id)
     if (context === undefined) return false
     const now = options.now()
-    return importanceOf(context, now).score >= threshold || effectiveAccesses(context, now) >= rules.accesses
+    return (
+      importanceOf(context, now).score >= threshold ||
+      Math.round(effectiveAccesses(context, now)) >= rules.accesses
+    )
   }
 
   async function unlessColdIsAway(act: () => Promise<void>): Promise<void> {

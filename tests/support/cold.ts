@@ -1,0 +1,29 @@
+/** Cold storage in memory, for tests of what stands above it; cold/*.test.ts have the real ones. */
+import type { ColdStore } from '../../packages/context-lifecycle/src/cold/cold-store.ts'
+
+export interface MemoryStore extends ColdStore {
+  readonly objects: Map<string, Buffer>
+}
+
+export function memoryStore(): MemoryStore {
+  const objects = new Map<string, Buffer>()
+  return {
+    place: 'memory',
+    objects,
+    async put(name, bytes) {
+      objects.set(name, bytes)
+    },
+    get: async (name) => objects.get(name),
+    async delete(name) {
+      objects.delete(name)
+    },
+    async *list(prefix, after = '') {
+      for (const name of [...objects.keys()].sort()) {
+        const bytes = objects.get(name)
+        if (name.startsWith(prefix) && name > after && bytes !== undefined)
+          yield { name, bytes: bytes.length }
+      }
+    },
+    close: () => undefined,
+  }
+}
