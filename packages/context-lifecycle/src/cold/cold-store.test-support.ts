@@ -144,21 +144,23 @@ export function specifyColdStore(makePlace: () => Promise<ColdPlace>, lacks: Lac
       const whole = (writer: number) => Buffer.alloc(100_000 + writer, `${writer}`)
       await store.put('a/b', whole(0))
       let writing = true
-      const writers = [1, 2, 3, 4].map(async (writer) => {
+      const write = async (writer: number) => {
         const own = open()
         for (let i = 0; i < 10; i++) await own.put('a/b', whole(writer))
-      })
-      const reader = (async () => {
+      }
+      const read = async () => {
         let reads = 0
         for (const own = open(); writing; reads++) {
           const found = await own.get('a/b')
           expect(found?.equals(whole(found.length - 100_000))).toBe(true)
         }
         return reads
-      })()
-      await Promise.all(writers)
-      writing = false
-      expect(await reader).toBeGreaterThan(0)
+      }
+      const writers = Promise.all([1, 2, 3, 4].map(write)).finally(() => {
+        writing = false
+      })
+      const [reads] = await Promise.all([read(), writers])
+      expect(reads).toBeGreaterThan(0)
     })
 
     it('takes several puts and deletes under the same directory at the same time', async () => {

@@ -1,0 +1,12 @@
+/** Objects that say themselves whether they are whole. */
+
+/** Bytes that only this number makes: so many more than 300,000, each of them the same. */
+export function coldBytes(number: number): Buffer {
+  return Buffer.alloc(300_000 + number, number % 256)
+}
+
+/** The number that made these bytes; undefined when any byte is missing or wrong. */
+export function numberOf(bytes: Buffer): number | undefined {
+  const number = bytes.length - 300_000
+  return number >= 0 && bytes.equals(coldBytes(number)) ? number : undefined
+}
