@@ -4,7 +4,7 @@
  */
 import { createDirectoryStore } from '@weir/context-lifecycle/cold/directory-store'
 import { systemClock } from '@weir/core/clock'
-import { coldBytes } from '../../packages/context-lifecycle/src/cold/cold-bytes.test-support.ts'
+import { coldBytes } from '../../packages/context-lifecycle/src/cold/cold-objects.test-support.ts'
 
 const [directory = '', prefix = ''] = process.argv.slice(2)
 const store = createDirectoryStore(directory, { clock: systemClock })

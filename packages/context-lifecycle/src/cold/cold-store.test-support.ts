@@ -2,6 +2,7 @@
  * What every cold store must do, whatever it is made of: the same specification for each kind.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { objectsOf } from './cold-objects.test-support.ts'
 import type { ColdStore } from './cold-store.ts'
 
 export interface ColdPlace {
@@ -45,7 +46,7 @@ export function specifyColdStore(makePlace: () => Promise<ColdPlace>, lacks: Lac
     opened = []
   })
   const namesOf = async (prefix: string, after?: string) =>
-    (await Array.fromAsync(store.list(prefix, after))).map(({ name }) => name)
+    (await objectsOf(store.list(prefix, after))).map(({ name }) => name)
   const putAll = async (names: readonly string[]) => {
     const left = [...names]
     const work = async () => {
@@ -71,7 +72,7 @@ export function specifyColdStore(makePlace: () => Promise<ColdPlace>, lacks: Lac
       await store.put('contexts/acme/2026/11/27/ctx_0-A_z.=', bytes)
       const found = await open().get('contexts/acme/2026/11/27/ctx_0-A_z.=')
       expect(found?.equals(bytes)).toBe(true)
-      expect(await Array.fromAsync(open().list(''))).toEqual([
+      expect(await objectsOf(open().list(''))).toEqual([
         { name: 'contexts/acme/2026/11/27/ctx_0-A_z.=', bytes: bytes.length },
       ])
     })
@@ -80,7 +81,7 @@ export function specifyColdStore(makePlace: () => Promise<ColdPlace>, lacks: Lac
       await store.put('a/b', Buffer.from('earlier and longer'))
       await store.put('a/b', Buffer.from('later'))
       expect(await store.get('a/b')).toEqual(Buffer.from('later'))
-      expect(await Array.fromAsync(store.list(''))).toEqual([{ name: 'a/b', bytes: 5 }])
+      expect(await objectsOf(store.list(''))).toEqual([{ name: 'a/b', bytes: 5 }])
     })
 
     it('deletes one object and no other, again without harm', async () => {
@@ -209,7 +210,7 @@ export function specifyColdStore(makePlace: () => Promise<ColdPlace>, lacks: Lac
       await expect(store.put('a', Buffer.alloc(1), signal)).rejects.toBe(reason)
       await expect(store.get('a', signal)).rejects.toBe(reason)
       await expect(store.delete('a', signal)).rejects.toBe(reason)
-      await expect(Array.fromAsync(store.list('', '', signal))).rejects.toBe(reason)
+      await expect(objectsOf(store.list('', '', signal))).rejects.toBe(reason)
       expect(await namesOf('')).toEqual([])
     })
 

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { useProcesses } from '../../../../tests/support/process.ts'
 import { dyingFiles, steppingFiles } from '../../../core/src/keyring/stepping-files.test-support.ts'
-import { numberOf } from './cold-bytes.test-support.ts'
 import { useColdDirectory } from './cold-directory.test-support.ts'
+import { numberOf, objectsOf } from './cold-objects.test-support.ts'
 
 const HOUR_MS = 3_600_000
 const EARLIER = Buffer.from('earlier')
@@ -68,10 +68,10 @@ describe('a process that dies', () => {
       expect([EARLIER, LATER]).toContainEqual(found)
       if (finished) expect(found).toEqual(LATER)
       else expect(outcome).toMatchObject({ code: 'COLD_UNAVAILABLE', cause: { code: 'EDEAD' } })
-      expect(await Array.fromAsync(place.open().list(''))).toEqual([{ name: 'a/b', bytes: found?.length }])
+      expect(await objectsOf(place.open().list(''))).toEqual([{ name: 'a/b', bytes: found?.length }])
     }
     expect(died, 'steps of a put').toBeGreaterThan(10)
-    await Array.fromAsync(place.open(undefined, 2 * HOUR_MS).list(''))
+    await objectsOf(place.open(undefined, 2 * HOUR_MS).list(''))
     expect(await drafts()).toEqual([])
   })
 })
@@ -151,7 +151,7 @@ describe('a disk that fails', () => {
   it.each([
     ['readFile', () => place.open(failing('readFile', 'EIO')).get('a/b')],
     ['unlink', () => place.open(failing('unlink', 'EIO')).delete('a/b')],
-    ['stat', () => Array.fromAsync(place.open(failing('stat', 'EIO')).list(''))],
+    ['stat', () => objectsOf(place.open(failing('stat', 'EIO')).list(''))],
   ])('in %s: that is unavailable, and no missing object', async (_, operation) => {
     await place.open().put('a/b', EARLIER)
     await expect(operation()).rejects.toMatchObject({ code: 'COLD_UNAVAILABLE', cause: { code: 'EIO' } })

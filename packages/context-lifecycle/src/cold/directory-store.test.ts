@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { steppingFiles } from '../../../core/src/keyring/stepping-files.test-support.ts'
 import { useColdDirectory } from './cold-directory.test-support.ts'
+import { objectsOf } from './cold-objects.test-support.ts'
 import { specifyColdStore } from './cold-store.test-support.ts'
 
 const HOUR_MS = 3_600_000
@@ -18,7 +19,7 @@ describe('cold storage in a directory', () => {
     const store = place.open()
     await store.get('a/b')
     await store.delete('a/b')
-    await Array.fromAsync(store.list(''))
+    await objectsOf(store.list(''))
     await expect(stat(dirname(place.directory))).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
@@ -55,7 +56,7 @@ describe('cold storage in a directory', () => {
     await writeFile(join(place.directory, 'lost+found', 'x'), '')
     await writeFile(join(place.directory, 'a', 'b~'), '')
     await symlink(join(place.directory, 'a', 'b'), join(place.directory, 'a', 'c'))
-    expect((await Array.fromAsync(store.list(''))).map(({ name }) => name)).toEqual(['a/b'])
+    expect((await objectsOf(store.list(''))).map(({ name }) => name)).toEqual(['a/b'])
   })
 
   it('says that an object cannot lie where there is a directory, nor the reverse', async () => {
@@ -74,7 +75,7 @@ describe('cold storage in a directory', () => {
     const files = steppingFiles(async (what, [path]) => {
       if (what === 'readdir') read.add(String(path).slice(place.directory.length))
     })
-    await Array.fromAsync(place.open(files).list('a/', 'a/2/x'))
+    await objectsOf(place.open(files).list('a/', 'a/2/x'))
     expect([...read].sort()).toEqual(['', '/a', '/a/2', '/a/3', '/~new'])
   })
 })
@@ -88,11 +89,11 @@ describe('a draft that a killed process left behind', () => {
 
   it('is no object', async () => {
     await leave()
-    expect(await Array.fromAsync(place.open().list(''))).toEqual([{ name: 'a', bytes: BYTES.length }])
+    expect(await objectsOf(place.open().list(''))).toEqual([{ name: 'a', bytes: BYTES.length }])
   })
 
   it.each([
-    ['list', () => Array.fromAsync(place.open(undefined, HOUR_MS + 60_000).list(''))],
+    ['list', () => objectsOf(place.open(undefined, HOUR_MS + 60_000).list(''))],
     ['put', () => place.open(undefined, HOUR_MS + 60_000).put('b', BYTES)],
   ])('goes with the first %s of a process, when it is old', async (_, first) => {
     await leave()

@@ -1,8 +1,9 @@
 /** What goes wrong between us and S3: a server that answers what the test says, over the network. */
 import { createHash } from 'node:crypto'
 import { type Fault, isFault } from '@weir/core/faults'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { freePort } from '../../../../scripts/free-port.ts'
+import { objectsOf } from './cold-objects.test-support.ts'
 import type { ColdStore } from './cold-store.ts'
 import { createS3Store, type S3Settings } from './s3-store.ts'
 import {
@@ -57,7 +58,7 @@ const everything: [string, () => Promise<unknown>][] = [
   ['put', () => store.put('a/b', BYTES)],
   ['get', () => store.get('a/b')],
   ['delete', () => store.delete('a/b')],
-  ['list', () => Array.fromAsync(store.list('a/'))],
+  ['list', () => objectsOf(store.list('a/'))],
 ]
 
 async function faultOf(work: Promise<unknown>): Promise<Fault> {
@@ -275,6 +276,53 @@ describe('a server that refuses', () => {
   })
 })
 
+describe('without an access key in the configuration', () => {
+  beforeEach(() => {
+    for (const [name, value] of [
+      ['AWS_EC2_METADATA_DISABLED', 'true'],
+      ['AWS_SHARED_CREDENTIALS_FILE', '/nonexistent'],
+      ['AWS_CONFIG_FILE', '/nonexistent'],
+      ['AWS_ACCESS_KEY_ID', undefined],
+      ['AWS_SECRET_ACCESS_KEY', undefined],
+      ['AWS_SESSION_TOKEN', undefined],
+      ['AWS_PROFILE', undefined],
+    ] as const) {
+      vi.stubEnv(name, value)
+    }
+    store = open({ credentials: null })
+  })
+  afterEach(() => {
+    vi.unstubAllEnvs()
+  })
+
+  it('takes what the machine has', async () => {
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIDOFTHEPOD')
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', SECRET)
+    vi.stubEnv('AWS_SESSION_TOKEN', 'for-an-hour')
+    server.script(ok(BYTES))
+    expect(await store.get('a/b')).toEqual(BYTES)
+    expect(server.heard[0]?.headers.authorization).toContain('Credential=AKIDOFTHEPOD/')
+    expect(server.heard[0]?.headers['x-amz-security-token']).toBe('for-an-hour')
+  })
+
+  it('and none on the machine: somebody has to give it one', async () => {
+    expect(await faultOf(store.get('a/b'))).toMatchObject({
+      code: 'COLD_REFUSED',
+      message: expect.stringMatching(
+        /refused \(CredentialsProviderError\); check the access key.*or the role/,
+      ),
+    })
+    expect(server.heard).toEqual([])
+  })
+})
+
+it('sends the session token of a temporary key', async () => {
+  server.script(ok(BYTES))
+  const credentials = { accessKeyId: 'ASIAME', secretAccessKey: SECRET, sessionToken: 'for-an-hour' }
+  await open({ credentials }).get('a/b')
+  expect(server.heard[0]?.headers['x-amz-security-token']).toBe('for-an-hour')
+})
+
 describe('a server that is no S3', () => {
   const html = (status: number): Reply => {
     return xml(status, '<html><body>Welcome</body></html>', { 'content-type': 'text/html' })
@@ -290,7 +338,7 @@ describe('a server that is no S3', () => {
 
   it('its page is no empty list', async () => {
     server.script(html(200))
-    expect(await faultOf(Array.fromAsync(store.list('')))).toMatchObject({
+    expect(await faultOf(objectsOf(store.list('')))).toMatchObject({
       code: 'COLD_REFUSED',
       message: expect.stringContaining('is not S3; correct S3_ENDPOINT'),
     })
@@ -298,7 +346,7 @@ describe('a server that is no S3', () => {
 })
 
 describe('a list', () => {
-  const names = async (work = store.list('a/')) => (await Array.fromAsync(work)).map(({ name }) => name)
+  const names = async (work = store.list('a/')) => (await objectsOf(work)).map(({ name }) => name)
 
   it('asks again for the page that failed, and for no other', async () => {
     server.script(page(['a/1', 'a/2'], 'T1'), error(503, 'SlowDown'), page(['a/3'], 'T2'), page(['a/4']))

@@ -3,6 +3,7 @@ import { systemClock } from '@weir/core/clock'
 import { describe, expect, it } from 'vitest'
 import { startProxy } from '../../../../tests/support/proxy.ts'
 import { otherS3, S3_CREDENTIALS, type S3Server, useS3, withS3 } from '../../../../tests/support/s3.ts'
+import { objectsOf } from './cold-objects.test-support.ts'
 import { specifyColdStore } from './cold-store.test-support.ts'
 import { createS3Store, type S3Settings } from './s3-store.ts'
 
@@ -39,7 +40,7 @@ function specifyRefusals(server: () => S3Server): void {
       () => store.put('a', BYTES),
       () => store.get('a'),
       () => store.delete('a'),
-      () => Array.fromAsync(store.list('')),
+      () => objectsOf(store.list('')),
     ]) {
       await expect(operation()).rejects.toMatchObject({
         code: 'COLD_REFUSED',
@@ -56,7 +57,7 @@ function specifyRefusals(server: () => S3Server): void {
     const store = open(server().endpoint, bucket, { pageSize: 2 })
     const names = ['a/1', 'a/2', 'a/3', 'a/4', 'a/5']
     for (const name of names) await store.put(name, BYTES)
-    const found = await Array.fromAsync(store.list('a/', 'a/1'))
+    const found = await objectsOf(store.list('a/', 'a/1'))
     expect(found).toEqual(names.slice(1).map((name) => ({ name, bytes: BYTES.length })))
     store.close()
   })
