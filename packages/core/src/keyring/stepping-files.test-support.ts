@@ -1,11 +1,10 @@
 /** A file system that stops before every step, so that tests choose what happens between two of them. */
 import * as systemFiles from 'node:fs/promises'
-import type { DirectoryFiles } from './directory-store.ts'
 
 /** Called before a step, which is not done when this rejects. */
 export type BeforeStep = (what: string, args: readonly unknown[]) => Promise<void>
 
-export function steppingFiles(before: BeforeStep): DirectoryFiles {
+export function steppingFiles(before: BeforeStep): typeof systemFiles {
   const stepping = <Target extends object>(target: Target, prefix = ''): Target =>
     new Proxy(target, {
       get(_, name) {
@@ -21,8 +20,7 @@ export function steppingFiles(before: BeforeStep): DirectoryFiles {
         }
       },
     })
-  const { link, mkdir, open, readFile, readdir, unlink } = systemFiles
-  return stepping({ link, mkdir, open, readFile, readdir, unlink })
+  return stepping({ ...systemFiles })
 }
 
 /** The files of a process that dies before its step number `last`, and does nothing any more. `steps` are those it did. */
