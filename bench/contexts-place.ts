@@ -2,7 +2,7 @@
 import { type Assembly, assembleContexts } from '@weir/context-lifecycle/assembly'
 import type { ColdStore } from '@weir/context-lifecycle/cold/cold-store'
 import { contextKeys } from '@weir/context-lifecycle/context-keys'
-import type { ContextPlace } from '@weir/context-lifecycle/contexts'
+import type { ContextPlace } from '@weir/context-lifecycle/context-place'
 import { createDictionarySet, type DictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import type { Sealing } from '@weir/core/keyring/keyring'
 import { partitionKeys } from '@weir/core/keys'

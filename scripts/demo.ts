@@ -66,14 +66,15 @@ async function demo(): Promise<boolean> {
 
 /** Defaults for everything but the ports. */
 async function demoSettings(): Promise<StartSettings> {
-  const [gateway, operations, consumer] = [await freePort(), await freePort(), await freePort()]
+  const [gateway, operations] = [await freePort(), await freePort()]
+  const [consumer, curator] = [await freePort(), await freePort()]
   const config = {
     webhook: {
       data_dir: directory,
       ingest: { host: '127.0.0.1', port: gateway },
       ops: { host: '127.0.0.1', port: operations },
       consumer: { ops_port: consumer },
-      context_lifecycle: { enabled: true },
+      context_lifecycle: { curator: { ops_port: curator } },
     },
   }
   const file = join(directory, 'config.yaml')

@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { LEDGER_GAUGES } from '../apps/console/src/metrics.ts'
 import { createConsumerMetrics } from '../apps/consumer/src/metrics.ts'
+import { createCuratorMetrics } from '../apps/curator/src/metrics.ts'
 import { GATEWAY_METRICS } from '../apps/ingest/src/metrics.ts'
 
 interface Row {
@@ -33,8 +34,9 @@ function gatewayRows(): Row[] {
   }))
 }
 
-async function consumerRows(): Promise<Row[]> {
-  const { registry } = createConsumerMetrics()
+async function registeredRows({
+  registry,
+}: Pick<ReturnType<typeof createConsumerMetrics>, 'registry'>): Promise<Row[]> {
   const rows = await registry.getMetricsAsJSON()
   return rows.map(({ name, type, help }) => {
     const metric = registry.getSingleMetric(name) as unknown as { readonly labelNames: readonly string[] }
@@ -74,7 +76,13 @@ ${table(gatewayRows())}
 
 On each consumer's own port (\`consumer.ops_port\`), and added up over all consumers by the operations API.
 
-${table(await consumerRows())}
+${table(await registeredRows(createConsumerMetrics()))}
+
+## Curator
+
+On each curator's own port (\`context_lifecycle.curator.ops_port\`).
+
+${table(await registeredRows(createCuratorMetrics()))}
 
 ## Operations API
 

@@ -20,9 +20,15 @@ interface World {
 
 /** A place of its own for one start: ports, data directory, and a configuration for what has no variable. */
 async function world(directory: string): Promise<World> {
-  const [port, opsPort, consumerPort] = [await freePort(), await freePort(), await freePort()]
+  const [port, opsPort, consumer, curator] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+  ]
   const file = join(directory, `config-${port}.yaml`)
-  writeFileSync(file, `webhook: { consumer: { ops_port: ${consumerPort} } }`)
+  const own = { consumer: { ops_port: consumer }, context_lifecycle: { curator: { ops_port: curator } } }
+  writeFileSync(file, JSON.stringify({ webhook: own })) // JSON is YAML
   return {
     directory,
     gateway: `http://localhost:${port}`,
@@ -85,7 +91,9 @@ describe('pnpm start', () => {
 
     const pids = ['gateway', 'consumer', 'console', 'redis'].map((name) => pidOf(env, name))
     expect(await started.kill('SIGINT')).toEqual({ code: 0, signal: null })
-    expect(started.output()).toMatch(/SIGINT: stopping gateway, consumer, console, Redis[\s\S]*stopped\n$/)
+    expect(started.output()).toMatch(
+      /SIGINT: stopping gateway, consumer, curator, console, Redis[\s\S]*stopped\n$/,
+    )
     expect(pids.map(birthOf)).toEqual([undefined, undefined, undefined, undefined])
   })
 

@@ -80,7 +80,7 @@ function askToStop(why: string): void {
     stopping.abort()
     screen.endLive()
     screen.say(
-      `${why}: stopping gateway, consumer, console${stack?.redisUrl ? ', Redis' : ''} (again: at once)`,
+      `${why}: stopping gateway, consumer, curator, console${stack?.redisUrl ? ', Redis' : ''} (again: at once)`,
     )
   } else if (now - askedAt > SAME_PRESS_MS) {
     stack?.hurry()
@@ -108,7 +108,7 @@ async function showCounts({ config }: StartSettings): Promise<void> {
 
 function banner(settings: StartSettings, { redisUrl }: Stack): string {
   const { config, madeSecrets, freshSecrets, dataDirectory } = settings
-  const { gateway, operations, consumer } = addressesOf(config)
+  const { gateway, operations, consumer, curator } = addressesOf(config)
   const near = relative(process.cwd(), dataDirectory)
   const data = near === '' || near.startsWith('..') ? dataDirectory : near
   const lines = [
@@ -117,6 +117,7 @@ function banner(settings: StartSettings, { redisUrl }: Stack): string {
     `  gateway     ${gateway}  (POST /webhooks/<tool>, GET /ready, /metrics)`,
     `  operations  ${operations}  (GET /ledger, /events/<id>, /dlq, with the token)`,
     ...(consumer ? [`  consumer    ${consumer}  (GET /ready, /metrics)`] : []),
+    ...(curator ? [`  curator     ${curator}  (GET /ready, /metrics)`] : []),
     redisUrl
       ? `  Redis       ${redisUrl}  (private, every write synced; data in ${data}/redis)`
       : '  Redis       as configured',

@@ -10,21 +10,25 @@ export interface Addresses {
   readonly operations: string
   /** Undefined where the consumer serves none, or on a port that it chooses itself. */
   readonly consumer: string | undefined
+  /** The same of the curator; undefined where contexts are switched off too. */
+  readonly curator: string | undefined
 }
 
 export function addressesOf({ webhook }: Config): Addresses {
-  const { ingest, ops, consumer } = webhook
+  const { ingest, ops, consumer, context_lifecycle: contexts } = webhook
+  const curatorPort = contexts.enabled ? contexts.curator.ops_port : null
   return {
     gateway: baseUrl(ingest.host, ingest.port),
     operations: baseUrl(ops.host, ops.port),
     consumer: consumer.ops_port ? baseUrl(ops.host, consumer.ops_port) : undefined,
+    curator: curatorPort ? baseUrl(ops.host, curatorPort) : undefined,
   }
 }
 
-/** Gateway, consumer and console, in the order of starting and stopping. `appsDirectory` is absolute. */
+/** Gateway, consumer, curator (where there are contexts) and console, in the order of starting and stopping. `appsDirectory` is absolute. */
 export function appPlans(config: Config, appsDirectory: string): AppPlan[] {
-  const { ingest, consumer, ops } = config.webhook
-  const { gateway, operations, consumer: consumerUrl } = addressesOf(config)
+  const { ingest, consumer, ops, context_lifecycle: contexts } = config.webhook
+  const { gateway, operations, consumer: consumerUrl, curator: curatorUrl } = addressesOf(config)
   const main = (app: string) => join(appsDirectory, app, 'src/main.ts')
   const headers = { authorization: `Bearer ${ops.token ?? ''}` }
   return [
@@ -49,6 +53,7 @@ export function appPlans(config: Config, appsDirectory: string): AppPlan[] {
       ],
       ready: consumerUrl === undefined ? undefined : { url: `${consumerUrl}/ready`, accept: isOk },
     },
+    ...(contexts.enabled ? [curatorPlan()] : []),
     {
       name: 'console',
       script: main('console'),
@@ -59,6 +64,18 @@ export function appPlans(config: Config, appsDirectory: string): AppPlan[] {
       ready: { url: `${operations}/ledger`, headers, accept: (answer) => countsOf(answer) !== undefined },
     },
   ]
+
+  function curatorPlan(): AppPlan {
+    const { ops_port: port, shutdown_timeout: shutdownMs } = contexts.curator
+    const choose = 'Choose another with webhook.context_lifecycle.curator.ops_port in config.yaml'
+    return {
+      name: 'curator',
+      script: main('curator'),
+      shutdownMs,
+      ports: [{ port: port ?? 0, choose }],
+      ready: curatorUrl === undefined ? undefined : { url: `${curatorUrl}/ready`, accept: isOk },
+    }
+  }
 }
 
 /** The console holds nothing that could be lost: it only answers its last questions. */

@@ -131,7 +131,7 @@ describe('the plan of the apps', () => {
       { PORT: '9000', OPS_PORT: '9001', OPS_TOKEN: 'tok' },
       'webhook: { ops: { host: "::1" } }',
     )
-    const [gateway, consumer, console, ...more] = appPlans(config, '/apps')
+    const [gateway, consumer, curator, console, ...more] = appPlans(config, '/apps')
     expect(more).toEqual([])
     expect(gateway).toMatchObject({
       name: 'gateway',
@@ -140,6 +140,7 @@ describe('the plan of the apps', () => {
       ready: { url: 'http://localhost:9000/ready' },
     })
     expect(consumer?.ready?.url).toBe('http://[::1]:8082/ready')
+    expect(curator).toMatchObject({ name: 'curator', ready: { url: 'http://[::1]:8083/ready' } })
     expect(console).toMatchObject({
       ports: [{ port: 9001 }],
       ready: { url: 'http://[::1]:9001/ledger', headers: { authorization: 'Bearer tok' } },

@@ -11,7 +11,7 @@ import { assembleContexts } from '../../packages/context-lifecycle/src/assembly.
 import type { ColdStore } from '../../packages/context-lifecycle/src/cold/cold-store.ts'
 import type { ContextId } from '../../packages/context-lifecycle/src/context-id.ts'
 import { type ContextKeys, contextKeys } from '../../packages/context-lifecycle/src/context-keys.ts'
-import type { ContextPlace } from '../../packages/context-lifecycle/src/contexts.ts'
+import type { ContextPlace } from '../../packages/context-lifecycle/src/context-place.ts'
 import { ADAPTERS } from '../../packages/core/src/adapters/table.ts'
 import {
   createDictionarySet,

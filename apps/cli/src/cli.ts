@@ -10,6 +10,7 @@ import { claimPendingCommand } from './commands/claim-pending.ts'
 import { configCheckCommand } from './commands/config-check.ts'
 import { configShowCommand } from './commands/config-show.ts'
 import { contextListCommand } from './commands/context-list.ts'
+import { contextRestoreCommand } from './commands/context-restore.ts'
 import { contextShowCommand } from './commands/context-show.ts'
 import { dictDropCommand } from './commands/dict-drop.ts'
 import { dictListCommand } from './commands/dict-list.ts'
@@ -19,6 +20,7 @@ import { dlqPurgeCommand } from './commands/dlq-purge.ts'
 import { dlqReplayCommand } from './commands/dlq-replay.ts'
 import { dlqShowCommand } from './commands/dlq-show.ts'
 import { eventsGetCommand } from './commands/events-get.ts'
+import { forceTransitionCommand } from './commands/force-transition.ts'
 import { keysDestroyCommand } from './commands/keys-destroy.ts'
 import { keysForgetCommand } from './commands/keys-forget.ts'
 import { keysRotateCommand } from './commands/keys-rotate.ts'
@@ -65,8 +67,10 @@ export function createProgram(context: Context): Command {
         'what happened around a pull request, a ticket, an alert',
         contextListCommand(context),
         contextShowCommand(context),
+        contextRestoreCommand(context),
       ),
     )
+    .addCommand(forceTransitionCommand(context))
     .addCommand(group('retention', 'how long things are remembered', retentionRunCommand(context)))
     .addCommand(
       group(

@@ -59,6 +59,7 @@ describe('GET /contexts', () => {
         {
           ...{ context_id: SITE_7, tenant: 'acme', tool: 'github', kind: 'pull_request' },
           ...{ subject: 'acme/site#7', events: 2, accesses: 1, active_at: expect.stringMatching(/Z$/) },
+          tier: 'hot',
         },
       ],
       unreadable: 0,
@@ -91,6 +92,7 @@ describe('GET /contexts/:id', () => {
       importance: expect.any(Number),
       importance_parts: expect.any(Array),
       ...{ events: 2, raw_bytes: expect.any(Number), accesses: 2, last_access_at: time },
+      ...{ tier: 'hot', withheld: null },
       ...{ first_at: time, last_at: time, people: [{ name: 'alice', events: 2 }], mentioned: ['bob'] },
       related: [{ tool: 'jira', subject: 'PROJ-12', context_id: contextIdOf('acme', 'jira', 'PROJ-12') }],
       timeline: [

@@ -62,6 +62,7 @@ export const eventSchema = object({
 })
 
 const severity = { type: ['string', 'null'], enum: ['info', 'warning', 'error', 'critical', null] } as const
+const tier = { type: 'string', enum: ['hot', 'warm', 'cold'] } as const
 const share = { type: 'number', minimum: 0, maximum: 1 } as const
 
 const contextFields = { context_id: text, tenant: text, tool: text, kind: text, subject: text }
@@ -75,7 +76,12 @@ export const contextSchema = object({
   importance: described(share, 'The sum of weight × value of its parts.'),
   importance_parts: list(object({ part: text, weight: share, value: share, why: text })),
   events: described(count, 'All that it has; the timeline holds the newest of them.'),
-  raw_bytes: described(count, 'What their records take, packed.'),
+  raw_bytes: described(count, 'What their records took, packed one by one.'),
+  tier: described(tier, 'Where its newest event is.'),
+  withheld: nullable(
+    { ...object({ events: count, reason: text }), type: 'object' },
+    'Events that the timeline should have and that cannot be had now, because cold storage is away or an object is damaged.',
+  ),
   accesses: described(count, 'With this one.'),
   last_access_at: nullable(time),
   first_at: nullable(time),
@@ -112,6 +118,7 @@ export const contextsSchema = object({
       events: count,
       accesses: count,
       active_at: described(time, 'When something last happened to it: an event or an access.'),
+      tier,
     }),
   ),
   unreadable: described(count, 'Left out because they cannot be opened, of all tenants and tools.'),

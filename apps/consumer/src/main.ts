@@ -12,6 +12,7 @@ import { createDictionarySet, loadBundledDictionaries } from '@weir/core/diction
 import { isFault } from '@weir/core/faults'
 import type { HandlerEvent } from '@weir/core/handlers/handler'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
+import { startOpsServer } from '@weir/core/ops-server'
 import type { EventRecord } from '@weir/core/record'
 import { connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
@@ -25,7 +26,6 @@ import { type ConsumerPlace, createConsumers } from './consumers.ts'
 import { createHealth } from './health.ts'
 import { loadHandlers } from './load-handlers.ts'
 import { createConsumerMetrics } from './metrics.ts'
-import { startOpsServer } from './ops-server.ts'
 import { createVetting } from './vetting.ts'
 import { createWorkers } from './workers.ts'
 
@@ -171,6 +171,7 @@ async function main(): Promise<void> {
           },
           config.webhook.ops.host,
           c.ops_port,
+          'webhook.consumer.ops_port',
         )
   await consumers.start()
   log.info({ port: ops?.port ?? null, consumer: name, workers: c.num_workers }, 'listening')

@@ -5,12 +5,13 @@ import { createPacker, createUnpacker } from '@weir/core/packing'
 import type { Partition } from '@weir/core/partition'
 import type { ColdStore } from './cold/cold-store.ts'
 import type { ContextId } from './context-id.ts'
-import { type ContextPlace, type Contexts, createContexts } from './contexts.ts'
+import type { ContextPlace } from './context-place.ts'
+import { type Contexts, createContexts } from './contexts.ts'
 import { type Archive, createArchive } from './tiers/archive.ts'
 import { createLibrary, type Library } from './tiers/library.ts'
 import { createMover, type Mover } from './tiers/mover.ts'
 import { createReader } from './tiers/reader.ts'
-import { createSegmentCodec } from './tiers/segment.ts'
+import { createSegmentCodec, type SegmentCodec } from './tiers/segment.ts'
 
 export interface AssemblyOptions {
   /** Every shard, in their order. */
@@ -44,6 +45,7 @@ export interface Assembly {
   readonly mover: Mover
   readonly archive: Archive
   readonly library: Library
+  readonly codec: SegmentCodec
 }
 
 export function assembleContexts(options: AssemblyOptions): Assembly {
@@ -67,5 +69,6 @@ export function assembleContexts(options: AssemblyOptions): Assembly {
     mover: createMover({ placeOf, codec, library, archive, keyring, encrypts, segmentBytes, keyOf }),
     archive,
     library,
+    codec,
   }
 }

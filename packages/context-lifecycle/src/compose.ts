@@ -4,9 +4,17 @@
  * Events arrive in any order: senders try again, spools drain hours late. So nothing here depends on the order of arrival;
  * entries are put in one total order first, by when things happened, and everything else is read off that.
  */
+import type { Fault } from '@weir/core/faults'
 import type { Digest, Reference, Severity } from './digest.ts'
-import type { Tier } from './tiers/look.ts'
-import type { Withheld } from './tiers/reader.ts'
+
+/** Where events lie: in Redis, ready to read; in Redis, packed together; in cold storage. */
+export type Tier = 'hot' | 'warm' | 'cold'
+
+/** Events of a context that cannot be had now. */
+export interface Withheld {
+  readonly events: number
+  readonly why: Fault
+}
 
 /** One event of a context. */
 export interface TimelineEntry {

@@ -8,9 +8,9 @@ import { connectRedis, type LinkOptions, type RedisLink } from '@weir/core/redis
 import { type Assembly, assembleContexts } from './assembly.ts'
 import { configuredColdStore } from './cold/configured.ts'
 import type { GuardDeps, GuardedStore } from './cold/guarded-store.ts'
-import { shardCount, shardOf } from './context-id.ts'
+import { type ContextId, shardCount, shardOf } from './context-id.ts'
 import { contextKeys } from './context-keys.ts'
-import type { ContextPlace } from './contexts.ts'
+import type { ContextPlace } from './context-place.ts'
 
 export interface ConfiguredContextsDeps {
   /** To partition 0; stays the caller's. Without a Cluster contexts lie there too. */
@@ -30,6 +30,7 @@ export interface ConfiguredContextsDeps {
 export interface ConfiguredContexts extends Assembly {
   /** Where they lie: every shard, in their order. */
   readonly places: readonly [ContextPlace, ...ContextPlace[]]
+  placeOf(id: ContextId): ContextPlace
   /** Cold storage, opened when it is first needed. */
   store(): Promise<GuardedStore>
   /** Closes its own connections. Harmless when repeated. */
@@ -60,9 +61,10 @@ export function configuredContexts(config: Config, deps: ConfiguredContextsDeps)
     opening ??= configuredColdStore(config, { ...deps.cold, clock: deps.clock, random: Math.random })
     return opening
   }
+  const placeOf = (id: ContextId) => places[shardOf(id, places.length)] as ContextPlace
   const assembly = assembleContexts({
     places,
-    placeOf: (id) => places[shardOf(id, places.length)] as ContextPlace,
+    placeOf,
     home: { link: home, keys: keysOf(config, 0) },
     dictionaries: createDictionarySet(loadBundledDictionaries(), keyring?.isCurrent),
     maxLearned: compression.learned_dictionaries,
@@ -78,6 +80,7 @@ export function configuredContexts(config: Config, deps: ConfiguredContextsDeps)
   return {
     ...assembly,
     places,
+    placeOf,
     store,
     async close() {
       await Promise.all(own.map((link) => link.close()))

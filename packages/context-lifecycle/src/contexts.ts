@@ -9,22 +9,16 @@ import type { HandlerEvent } from '@weir/core/handlers/handler'
 import { NO_KEYRING, type Sealing } from '@weir/core/keyring/keyring'
 import type { Packed } from '@weir/core/packing'
 import type { EventRecord } from '@weir/core/record'
-import type { RedisLink, RedisReply } from '@weir/core/redis/link'
-import { type Context, composeContext, type TimelineEntry } from './compose.ts'
+import type { RedisReply } from '@weir/core/redis/link'
+import { type Context, composeContext, type Tier, type TimelineEntry } from './compose.ts'
 import { type ContextId, contextIdFromBytes, contextIdOf } from './context-id.ts'
-import type { ContextKeys } from './context-keys.ts'
+import type { ContextPlace } from './context-place.ts'
 import { digestOf } from './digest-of.ts'
 import { decodeLogElement, decodeRawElement, encodeLogElement, encodeRawElement } from './elements.ts'
 import { clearIdentity, decodeHead, encodeIdentity, type Head, ID_BYTES } from './head.ts'
 import { appendEvent, touchContext } from './hot-append.ts'
 import { openedFor } from './opening.ts'
-import type { Tier } from './tiers/look.ts'
 import type { Reader } from './tiers/reader.ts'
-
-export interface ContextPlace {
-  readonly link: RedisLink
-  readonly keys: ContextKeys
-}
 
 export interface ContextsOptions {
   /** Every shard, in their order. */

@@ -1,10 +1,9 @@
 /** A context as the operations API and webhook-cli answer it: names with underscores, times as text, null where nothing is known. */
-import type { Context } from './compose.ts'
+import type { Context, Tier } from './compose.ts'
 import { contextIdOf } from './context-id.ts'
 import type { ContextSummary } from './contexts.ts'
 import type { Severity } from './digest.ts'
 import { type Importance, importanceOf } from './importance.ts'
-import type { Tier } from './tiers/look.ts'
 
 export interface ReferenceDocument {
   readonly tool: string

@@ -5,7 +5,8 @@ import { assembled, eventOf, pullRequest, recordOf } from '../../../tests/suppor
 import { useRedis } from '../../../tests/support/redis.ts'
 import { contextIdOf } from './context-id.ts'
 import { contextKeys } from './context-keys.ts'
-import type { ContextPlace, Contexts } from './contexts.ts'
+import type { ContextPlace } from './context-place.ts'
+import type { Contexts } from './contexts.ts'
 import { type RemovalQuery, removeInactive } from './removal.ts'
 
 const redis = useRedis()

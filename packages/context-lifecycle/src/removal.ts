@@ -10,7 +10,7 @@
 import type { RedisReply } from '@weir/core/redis/link'
 import { defineScript } from '@weir/core/redis/script'
 import { type ContextId, contextIdBytes } from './context-id.ts'
-import type { ContextPlace } from './contexts.ts'
+import type { ContextPlace } from './context-place.ts'
 import { clearIdentity, ID_BYTES, IDENTITY_AT } from './head.ts'
 
 export interface RemovalQuery {

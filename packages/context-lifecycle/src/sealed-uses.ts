@@ -1,16 +1,14 @@
 /**
  * With which keys contexts are encrypted: their subjects, their digests, and their records. It only reads, page by page, and
  * of each part only the first bytes, which name the key: records can be large.
- *
- * Contexts are found by ZSCAN, which finds every one that is there from beginning to end, whatever happens to it meanwhile; by
- * rank, one that somebody reads would move behind the reader. While contexts are made, one may be counted twice.
+ * While contexts are made, one may be counted twice.
  */
 import { NAME_PATTERN } from '@weir/core/event'
-import type { RedisReply } from '@weir/core/redis/link'
 import { defineScript } from '@weir/core/redis/script'
 import { isSealed } from '@weir/core/sealing'
 import type { KeyOf } from '@weir/core/view/sealed-counts'
-import type { ContextPlace } from './contexts.ts'
+import type { ContextPlace } from './context-place.ts'
+import { contextsIn } from './every-context.ts'
 import { IDENTITY_AT } from './head.ts'
 import { decodeRef } from './tiers/parts.ts'
 import { sealedPayload } from './tiers/segment.ts'
@@ -41,7 +39,6 @@ const PAGE_BYTES = 1 << 20
 const STEP = 10
 /** Contexts looked at before Redis turns to somebody else. */
 const AT_ONCE = 20
-const SCAN_COUNT = 1_000
 
 /*
  * KEYS  1 head, 2 log, 3 raw, 4 parts
@@ -121,8 +118,8 @@ export async function countSealedContexts(
 ): Promise<ContextCounts> {
   const uses = new Map<string, { -readonly [Name in keyof ContextUses]: ContextUses[Name] }>()
   for (const place of places) {
-    for await (const ids of contextsIn(place, signal)) {
-      const found = await Promise.all(ids.map((id) => sealsOf(place, id, keyOf, signal)))
+    for await (const some of contextsIn(place, AT_ONCE, signal)) {
+      const found = await Promise.all(some.map(({ id }) => sealsOf(place, id, keyOf, signal)))
       for (const { tenant, seals } of found) {
         for (const [name, seal] of seals) {
           const row = uses.get(`${name} ${tenant}`) ?? { ...seal, tenant, contexts: 0 }
@@ -133,21 +130,6 @@ export async function countSealedContexts(
     }
   }
   return { uses: [...uses.values()], complete: signal?.aborted !== true }
-}
-
-/** The ids of the contexts in one place, a few at a time. */
-async function* contextsIn({ link, keys }: ContextPlace, signal?: AbortSignal): AsyncGenerator<string[]> {
-  let cursor = '0'
-  do {
-    const page = await link.call('ZSCAN', keys.active, cursor, 'COUNT', SCAN_COUNT)
-    const [next, flat] = page as [RedisReply, RedisReply[]]
-    const ids = flat.filter((_, at) => at % 2 === 0).map(String)
-    for (let at = 0; at < ids.length; at += AT_ONCE) {
-      if (signal?.aborted) return
-      yield ids.slice(at, at + AT_ONCE)
-    }
-    cursor = String(next)
-  } while (cursor !== '0' && !signal?.aborted)
 }
 
 async function sealsOf(

@@ -64,6 +64,7 @@ const COLUMNS = [
   { head: 'tool', cell: ({ tool }: SummaryDocument) => tool },
   { head: 'kind', cell: ({ kind }: SummaryDocument) => kind },
   { head: 'subject', cell: ({ subject }: SummaryDocument) => subject },
+  { head: 'tier', cell: ({ tier }: SummaryDocument) => tier },
   { head: 'events', cell: ({ events }: SummaryDocument) => events, align: 'right' },
   { head: 'read', cell: ({ accesses }: SummaryDocument) => accesses, align: 'right' },
   { head: 'active', cell: ({ active_at: at }: SummaryDocument) => at },

@@ -90,6 +90,7 @@ function contextText(context: ContextDocument, explain: boolean, style: TableSty
       ['severity', context.severity],
       ['link', context.link],
       ['importance', context.importance.toFixed(3)],
+      ['tier', context.tier],
       ['events', `${counted(events, 'event')}, ${sizeText(context.raw_bytes)}`],
       ['happened', context.first_at && `${context.first_at} to ${context.last_at}`],
       ['read', counted(context.accesses, 'time')],
@@ -111,8 +112,11 @@ function contextText(context: ContextDocument, explain: boolean, style: TableSty
     timeline,
     style,
   )
-  const earlier = events - timeline.length
+  const { withheld } = context
+  const earlier = events - timeline.length - (withheld?.events ?? 0)
   const blocks = [head, explain ? explainedText(context, style) : '', rows]
+  if (withheld !== null)
+    blocks.push(`${counted(withheld.events, 'event')} cannot be had now: ${withheld.reason}\n`)
   if (earlier > 0) blocks.push(`${counted(earlier, 'earlier event')}: --limit shows more\n`)
   return blocks.filter((block) => block !== '').join('\n')
 }

@@ -174,9 +174,19 @@ describe('context list', () => {
     await cli('context', 'show', SITE_7)
     const { code, err, rows } = await cli('context', 'list')
     expect({ code, err }).toEqual({ code: 0, err: '' })
-    expect(rows[0]).toEqual(['CONTEXT', 'TENANT', 'TOOL', 'KIND', 'SUBJECT', 'EVENTS', 'READ', 'ACTIVE'])
+    expect(rows[0]).toEqual([
+      'CONTEXT',
+      'TENANT',
+      'TOOL',
+      'KIND',
+      'SUBJECT',
+      'TIER',
+      'EVENTS',
+      'READ',
+      'ACTIVE',
+    ])
     const time = expect.stringMatching(/^\d{4}-.*Z$/)
-    expect(rows[1]).toEqual([SITE_7, 'acme', 'github', 'pull_request', 'acme/site#7', '2', '1', time])
+    expect(rows[1]).toEqual([SITE_7, 'acme', 'github', 'pull_request', 'acme/site#7', 'hot', '2', '1', time])
     expect(rows.slice(2).map((row) => row[4])).toEqual(['acme/site#1', 'PROJ-12'])
 
     const subjects = async (...args: string[]) => {
@@ -195,6 +205,7 @@ describe('context list', () => {
           context_id: contextIdOf('acme', 'jira', 'PROJ-12'),
           ...{ tenant: 'acme', tool: 'jira', kind: 'issue', subject: 'PROJ-12', events: 1, accesses: 0 },
           active_at: time,
+          tier: 'hot',
         },
       ],
       unreadable: 0,
@@ -206,7 +217,7 @@ describe('context list', () => {
     await open()
     expect(await cli('context', 'list')).toMatchObject({ code: 0, out: 'there are no contexts\n', err: '' })
     expect((await cli('context', 'list', '--json')).json()).toEqual({ contexts: [], unreadable: 0 })
-    const off = { env: { REDIS_URL: redis.url } }
+    const off = { env: { REDIS_URL: redis.url, CONTEXTS_ENABLED: 'false' } }
     expect((await run(['context', 'list'], off)).out).toMatch(/^there are no contexts; they are switched off/)
     expect((await run(['context', 'show', SITE_7], off)).err).toMatch(
       /; they are switched off here \(CONTEXTS_/,

@@ -40,11 +40,13 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
   const { withSession } = await import('../session.ts')
   const { removeInactive } = await import('@weir/context-lifecycle/removal')
   return withSession(options, io, async (session): Promise<ExitCode> => {
-    const { places } = await session.contexts()
+    const { places, archive } = await session.contexts()
     const work = async (): Promise<Ended> => {
       const query = { inactiveMs: olderThan, tenant, tool, dryRun, signal: io.signal }
       const { contexts, events, rawBytes, complete } = await removeInactive(places, query)
-      const facts = { contexts, events, raw_bytes: rawBytes, complete }
+      let objects = 0
+      if (!dryRun) for (const place of places) objects += await archive.collect(place, io.signal)
+      const facts = { contexts, events, raw_bytes: rawBytes, cold_objects: objects, complete }
       print.answer({ dry_run: dryRun, ...facts }, () => {
         const what = `${counted(contexts, 'context')} with ${counted(events, 'event')} (${sizeText(rawBytes)})`
         return `${what} ${dryRun ? 'would be removed (dry run)' : 'removed'}${complete ? '' : '; stopped before the end'}\n`

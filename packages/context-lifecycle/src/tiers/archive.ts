@@ -11,7 +11,7 @@ import { Fault } from '@weir/core/faults'
 import type { RedisReply } from '@weir/core/redis/link'
 import { defineScript } from '@weir/core/redis/script'
 import type { ColdStore } from '../cold/cold-store.ts'
-import type { ContextPlace } from '../contexts.ts'
+import type { ContextPlace } from '../context-place.ts'
 import {
   type ContextObject,
   decodeContextObject,

@@ -6,7 +6,7 @@
 import type { RedisReply } from '@weir/core/redis/link'
 import { defineScript } from '@weir/core/redis/script'
 import type { ContextId } from '../context-id.ts'
-import type { ContextPlace } from '../contexts.ts'
+import type { ContextPlace } from '../context-place.ts'
 
 export interface Due {
   readonly id: ContextId

@@ -1,6 +1,7 @@
 /** One look at a context in Redis: what it is, the newest of its hot events, and where the others are. */
 import type { RedisLink, RedisReply } from '@weir/core/redis/link'
 import { defineScript } from '@weir/core/redis/script'
+import type { Tier } from '../compose.ts'
 import type { ContextId } from '../context-id.ts'
 import type { ContextKeys } from '../context-keys.ts'
 import { IDENTITY_AT } from '../head.ts'
@@ -106,8 +107,6 @@ export function eventsInParts({ head, hotEvents }: Pick<Look, 'head' | 'hotEvent
 }
 
 /** The tier of a context: where its newest event is. */
-export type Tier = 'hot' | 'warm' | 'cold'
-
 export function tierOf({ hotEvents, parts }: Pick<Look, 'hotEvents' | 'parts'>): Tier {
   if (hotEvents > 0) return 'hot'
   return parts.at(-1)?.warm ? 'warm' : 'cold'

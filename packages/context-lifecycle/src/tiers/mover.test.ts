@@ -188,7 +188,13 @@ describe('a context', () => {
     expect((await objects()).length).toBeGreaterThan(2)
     await expectWhole(all, written)
     let fetched = 0
-    const counting = { ...store, get: (name: string) => (fetched++, store.get(name)) }
+    const counting: ColdStore = {
+      ...store,
+      get(name) {
+        fetched++
+        return store.get(name)
+      },
+    }
     const context = await world({ store: counting, segmentBytes: 20_000 }).contexts.read(SITE_7, { limit: 3 })
     expect(context?.timeline.map(({ eventId }) => eventId)).toEqual([...written.keys()].slice(-3))
     expect(fetched).toBe(1)

@@ -5,7 +5,7 @@
 import { type Fault, type FaultCode, isFault } from '@weir/core/faults'
 import { NO_KEYRING, type Sealing } from '@weir/core/keyring/keyring'
 import type { ContextId } from '../context-id.ts'
-import type { ContextPlace } from '../contexts.ts'
+import type { ContextPlace } from '../context-place.ts'
 import { decodeRawElement } from '../elements.ts'
 import {
   clearIdentity,

@@ -46,11 +46,11 @@ export function partField({ from, count }: Range, kind: Exclude<Kind, 'stale'>):
 
 const FIELD = /^(\d{1,10}):(\d{1,10}):(warm|cold|stale)(?::(.+))?$/
 
-export interface ReadField extends Range {
+interface ReadField extends Range {
   readonly kind: Kind
 }
 
-export function readField(field: string): ReadField | undefined {
+function readField(field: string): ReadField | undefined {
   const found = FIELD.exec(field)
   return found === null
     ? undefined

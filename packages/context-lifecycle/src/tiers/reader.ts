@@ -1,22 +1,17 @@
 /** Reads the events of a context, in whatever tiers they are. */
 import { Fault, isFault } from '@weir/core/faults'
 import { NO_KEYRING, type Opener } from '@weir/core/keyring/keyring'
+import type { Tier, Withheld } from '../compose.ts'
 import type { ContextId } from '../context-id.ts'
-import type { ContextPlace } from '../contexts.ts'
+import type { ContextPlace } from '../context-place.ts'
 import { clearIdentity, decodeHead, type Head } from '../head.ts'
 import { openedFor } from '../opening.ts'
 import type { Archive } from './archive.ts'
 import type { Library } from './library.ts'
-import { eventsInParts, type Look, lookAt, type Tier, tierOf } from './look.ts'
+import { eventsInParts, type Look, lookAt, tierOf } from './look.ts'
 import { warmSegment } from './moves.ts'
 import { decodeRef, type Part, partField } from './parts.ts'
 import { type Content, type Owner, type SegmentCodec, segmentHead } from './segment.ts'
-
-/** Events of a context that cannot be had now. */
-export interface Withheld {
-  readonly events: number
-  readonly why: Fault
-}
 
 export interface ReadEvents {
   readonly head: Head

@@ -243,7 +243,7 @@ function belonging({ id, tenant }: Owner, { events, contentBytes, dictionary }: 
   return `segment\n${tenant}\n${id}\n${events}\n${contentBytes}\n${dictionary}`
 }
 
-export function bytesOf({ digests, records }: Elements): number {
+function bytesOf({ digests, records }: Elements): number {
   let bytes = LENGTH_BYTES * (digests.length + records.length)
   for (const element of digests) bytes += element.length
   for (const element of records) bytes += element.length

@@ -12,7 +12,7 @@
 import { isFault } from '@weir/core/faults'
 import type { Context } from '../compose.ts'
 import type { ContextId } from '../context-id.ts'
-import type { ContextPlace } from '../contexts.ts'
+import type { ContextPlace } from '../context-place.ts'
 import { effectiveAccesses, importanceOf } from '../importance.ts'
 import type { Archive } from './archive.ts'
 import { claimDue, countFrom, type Due } from './due.ts'

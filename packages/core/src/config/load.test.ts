@@ -144,13 +144,23 @@ describe("the guide's config.yaml with its environment", () => {
       bloom_filter_hash_funcs: 4,
     })
     expect(config.webhook.context_lifecycle).toEqual({
-      enabled: false,
+      enabled: true,
       hot_duration: 1_800_000,
       warm_duration: 86_400_000,
       hot_importance_threshold: 0.8,
       warm_importance_threshold: 0.5,
       compression_type: 'zstd',
       compression_level: 6,
+      access_threshold: 10,
+      segment_size: 4_000_000,
+      promote_size: 8_000_000,
+      curator: {
+        interval: 10_000,
+        batch_size: 100,
+        concurrency: 8,
+        ops_port: 8083,
+        shutdown_timeout: 25_000,
+      },
       cold_directory: null,
       s3: {
         endpoint: 'https://s3.amazonaws.com',

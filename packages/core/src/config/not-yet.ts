@@ -45,21 +45,7 @@ export interface Idle {
 
 const takesEffect = (part: string) => `accepted; takes effect when ${part} built`
 
-const TIERS = [
-  'hot_duration',
-  'warm_duration',
-  'hot_importance_threshold',
-  'warm_importance_threshold',
-  'compression_type',
-  'compression_level',
-  's3',
-] as const
-
 export const IDLE: readonly Idle[] = [
-  ...TIERS.map((key) => ({
-    path: `webhook.context_lifecycle.${key}`,
-    until: takesEffect('the tiers of contexts are'),
-  })),
   { path: 'webhook.ai', until: takesEffect('the enrichment of contexts is') },
   { path: 'observability.tracing', until: takesEffect('tracing is') },
   { path: 'observability.metrics.push_gateway', until: takesEffect('the push of metrics is') },

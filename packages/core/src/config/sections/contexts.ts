@@ -6,17 +6,17 @@ export function contextLifecycleSection() {
   return section('How long contexts stay hot (Redis), warm (Redis, compressed) and cold (S3).', {
     enabled: boolean({
       meaning:
-        'Remember what events were about: each comes into the context of its subject before its handlers run. Nothing leaves a context yet, so plan the memory of Redis.',
-      default: false,
+        'Remember what events were about: each comes into the context of its subject before its handlers run.',
+      default: true,
       env: 'CONTEXTS_ENABLED',
     }),
     hot_duration: duration({
-      meaning: 'How long a context stays hot after its last event.',
+      meaning: 'How long a context stays hot after its last event or access.',
       default: '30m',
       max: '365d',
     }),
     warm_duration: duration({
-      meaning: 'How long it stays warm before it goes to cold storage.',
+      meaning: 'After how long without an event or an access it goes to cold storage.',
       default: '24h',
       max: '3650d',
     }),
@@ -63,7 +63,7 @@ export function contextLifecycleSection() {
       min: '64KB',
       max: '256MB',
     }),
-    sweep: section('The sweep that moves contexts between the tiers (the curator).', {
+    curator: section('The curator: the process that moves contexts between the tiers.', {
       interval: duration({ meaning: 'Pause between two sweeps.', default: '10s', min: '100ms' }),
       batch_size: integer({
         meaning: 'Contexts claimed at once.',
@@ -78,6 +78,16 @@ export function contextLifecycleSection() {
         default: 8,
         min: 1,
         max: 1_000,
+      }),
+      ops_port: integer({
+        meaning: 'Port of its health and metrics; 0 = any free one, off (or null) = none.',
+        default: 8083,
+        max: 65_535,
+        off: true,
+      }),
+      shutdown_timeout: duration({
+        meaning: 'How long it may take to finish the moves in hand when it is stopped.',
+        default: '25s',
       }),
     }),
     cold_directory: text({

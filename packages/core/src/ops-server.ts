@@ -1,23 +1,18 @@
 /**
- * The consumer's own small HTTP server, for probes and scrapers: /health and /ready are open, /metrics, /stats and
+ * The small HTTP server of a process that serves nothing else, for probes and scrapers: /health and /ready are open, /metrics, /stats and
  * /health/webhook need the operators' token unless metrics are open.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Fault, messageOf } from '@weir/core/faults'
 import type { Registry } from 'prom-client'
-import type { HealthDocument } from './health.ts'
+import { Fault, messageOf } from './faults.ts'
 
 export interface OpsServerDeps {
-  readonly state: () => {
-    readonly redis: boolean
-    readonly held: number
-    readonly running: number
-    readonly unsettled: number
-    readonly last_read_ms: number | null
-  }
-  readonly health: () => Promise<HealthDocument>
+  /** What /stats answers; `redis`: whether it is connected, which /ready tells. */
+  readonly state: () => { readonly redis: boolean }
+  /** What /health/webhook answers. */
+  readonly health: () => Promise<unknown>
   readonly registry: Registry
   readonly uptimeSeconds: () => number
   /** What /metrics, /stats and /health/webhook ask for; undefined = nothing, '' = nobody may see them. */
@@ -32,8 +27,16 @@ export interface OpsServer {
 /** Pages that say more than a stranger should know. */
 const GUARDED: ReadonlySet<string> = new Set(['/metrics', '/stats', '/health/webhook'])
 
-/** Listens on host:port (0 = any free port). Throws Fault CONFIG_INVALID when it cannot. */
-export async function startOpsServer(deps: OpsServerDeps, host: string, port: number): Promise<OpsServer> {
+/**
+ * Listens on host:port (0 = any free port). Throws Fault CONFIG_INVALID when it cannot.
+ * @param setting where the port is configured, for the message
+ */
+export async function startOpsServer(
+  deps: OpsServerDeps,
+  host: string,
+  port: number,
+  setting: string,
+): Promise<OpsServer> {
   const server = createServer((request, response) => {
     const json = (status: number, body: unknown, headers: Readonly<Record<string, string>> = {}) => {
       response.writeHead(status, { 'content-type': 'application/json', ...headers })
@@ -82,7 +85,7 @@ export async function startOpsServer(deps: OpsServerDeps, host: string, port: nu
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
-      const what = `webhook.consumer.ops_port: cannot listen on ${host}:${port} (${messageOf(cause)})`
+      const what = `${setting}: cannot listen on ${host}:${port} (${messageOf(cause)})`
       reject(new Fault('CONFIG_INVALID', `${what}; choose another port, or off`, { cause }))
     })
     server.listen(port, host, () => {

@@ -1,35 +1,41 @@
+import { Counter, Registry } from 'prom-client'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { HealthDocument } from './health.ts'
-import { createConsumerMetrics } from './metrics.ts'
 import { type OpsServer, type OpsServerDeps, startOpsServer } from './ops-server.ts'
 
 const servers: OpsServer[] = []
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()))
 })
-const metrics = createConsumerMetrics()
+const registry = new Registry()
+const attempts = new Counter({
+  name: 'webhook_event_attempts_total',
+  help: 'Attempts',
+  labelNames: ['tool', 'outcome'],
+  registers: [registry],
+})
 const calm = { redis: true, held: 2, running: 1, unsettled: 0, last_read_ms: 3 }
-const healthy: HealthDocument = { ...calm, status: 'ok', redis: 'ok', stream: null, breakers: [] }
+const healthy = { ...calm, status: 'ok', redis: 'ok', stream: null, breakers: [] }
 
 async function start(deps: Partial<OpsServerDeps> = {}) {
   const server = await startOpsServer(
     {
       state: () => calm,
       health: async () => healthy,
-      registry: metrics.registry,
+      registry,
       uptimeSeconds: () => 12.7,
       metricsToken: undefined,
       ...deps,
     },
     '127.0.0.1',
     0,
+    'webhook.consumer.ops_port',
   )
   servers.push(server)
   return (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${server.port}${path}`, init)
 }
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
 
-describe("the consumer's own server", () => {
+describe('the server for probes and scrapers', () => {
   it('/health says that the process lives, whatever Redis does', async () => {
     const get = await start({ state: () => ({ ...calm, redis: false }) })
     const response = await get('/health')
@@ -49,7 +55,7 @@ describe("the consumer's own server", () => {
 
   it('/metrics, /stats and /health/webhook are open when so configured', async () => {
     const get = await start()
-    metrics.attempts.add('github', 'settled', 1)
+    attempts.inc({ tool: 'github', outcome: 'settled' })
     const response = await get('/metrics')
     expect(response.headers.get('content-type')).toContain('text/plain')
     expect(await response.text()).toContain('webhook_event_attempts_total{tool="github",outcome="settled"} 1')
@@ -93,9 +99,9 @@ describe("the consumer's own server", () => {
   })
 
   it('a metric that cannot be collected is a 500, not a crash', async () => {
-    const broken = createConsumerMetrics()
-    broken.registry.metrics = () => Promise.reject(new Error('no'))
-    const get = await start({ registry: broken.registry })
+    const broken = new Registry()
+    broken.metrics = () => Promise.reject(new Error('no'))
+    const get = await start({ registry: broken })
     expect((await get('/metrics')).status).toBe(500)
     expect((await get('/health')).status).toBe(200)
   })
@@ -113,11 +119,13 @@ describe("the consumer's own server", () => {
     const deps = {
       state: () => calm,
       health: async () => healthy,
-      registry: metrics.registry,
+      registry,
       uptimeSeconds: () => 0,
       metricsToken: undefined,
     }
-    await expect(startOpsServer(deps, '127.0.0.1', port)).rejects.toThrow(/EADDRINUSE/)
+    await expect(startOpsServer(deps, '127.0.0.1', port, 'webhook.consumer.ops_port')).rejects.toThrow(
+      /EADDRINUSE/,
+    )
   })
 
   it('closes although a client holds its connection open', async () => {

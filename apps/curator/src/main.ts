@@ -1,0 +1,136 @@
+/** The curator process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
+import { hostname } from 'node:os'
+import { configuredContexts } from '@weir/context-lifecycle/configured'
+import { createSweep } from '@weir/context-lifecycle/tiers/sweep'
+import { systemClock } from '@weir/core/clock'
+import { loadConfig } from '@weir/core/config/load'
+import { keysOf, redisSettings } from '@weir/core/config/parts'
+import { isFault } from '@weir/core/faults'
+import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
+import { startOpsServer } from '@weir/core/ops-server'
+import { connectRedis } from '@weir/core/redis/link'
+import { createErrorTeller } from '@weir/core/redis/tell'
+import { sealedWith } from '@weir/security/envelope'
+import { createTenantCipher } from '@weir/security/tenant-cipher'
+import { pino } from 'pino'
+import { createCurator } from './curator.ts'
+import { createCuratorMetrics } from './metrics.ts'
+
+async function main(): Promise<void> {
+  const { config, notices } = await loadConfig({ env: process.env, defaultFile: 'config.yaml' })
+  const log = pino({ level: config.observability.logging.level, base: { app: 'curator' } })
+  for (const notice of notices) log.info({ notice }, 'configuration')
+  const { context_lifecycle: tiers, ops } = config.webhook
+  if (!tiers.enabled)
+    log.warn(
+      'contexts are switched off (webhook.context_lifecycle.enabled): only those that are there are kept',
+    )
+
+  const name = `${hostname()}-${process.pid}`
+  const errors = createErrorTeller(log)
+  const home = connectRedis(redisSettings(config, keysOf(config, 0), `weir-curator:${name}`), {
+    onError: errors.tell,
+  })
+  home.onConnect(errors.calm)
+  const keyring = configuredKeyring(config, {
+    cipherOf: createTenantCipher,
+    name: `weir-curator-keyring:${name}`,
+    clock: systemClock,
+    tell: keyringLog(log),
+    onError: createErrorTeller(log).tell,
+  })?.keyring
+  const metrics = createCuratorMetrics()
+  const kept = configuredContexts(config, {
+    home,
+    keyring,
+    keyOf: sealedWith,
+    name: `weir-curator-contexts:${name}`,
+    link: { onError: errors.tell },
+    clock: systemClock,
+    cold: {
+      observe: metrics.observed,
+      onChange(state) {
+        metrics.breaker(state)
+        log.warn({ event: 'cold_breaker', state }, 'the breaker before cold storage changed')
+      },
+    },
+  })
+  const { contexts, mover, archive, library, places } = kept
+  const sweep = createSweep({
+    places,
+    mover,
+    archive,
+    read: (id) => contexts.read(id),
+    rules: {
+      hotMs: tiers.hot_duration,
+      warmMs: tiers.warm_duration,
+      hotImportance: tiers.hot_importance_threshold,
+      warmImportance: tiers.warm_importance_threshold,
+      accesses: tiers.access_threshold,
+    },
+    batch: tiers.curator.batch_size,
+    concurrency: tiers.curator.concurrency,
+    promoteBytes: tiers.promote_size,
+    now: systemClock.now,
+    tell(move, result, id, why) {
+      metrics.moved(move, result)
+      if (why !== undefined)
+        log.warn({ event: 'context_stuck', move, context: id, err: why }, 'a context cannot be moved')
+    },
+  })
+  const curator = createCurator({
+    sweep,
+    library,
+    places,
+    intervalMs: tiers.curator.interval,
+    clock: systemClock,
+    metrics,
+    log,
+  })
+  await keyring?.start()
+  const started = systemClock.monotonic()
+  const state = () => ({ redis: places.every(({ link }) => link.connected) })
+  const server =
+    tiers.curator.ops_port === null
+      ? undefined
+      : await startOpsServer(
+          {
+            state,
+            health: async () => {
+              const { redis } = state()
+              return { status: redis ? 'ok' : 'degraded', redis: redis ? 'ok' : 'disconnected' }
+            },
+            registry: metrics.registry,
+            uptimeSeconds: () => (systemClock.monotonic() - started) / 1000,
+            metricsToken: config.observability.metrics.open ? undefined : (ops.token ?? ''),
+          },
+          ops.host,
+          tiers.curator.ops_port,
+          'webhook.context_lifecycle.curator.ops_port',
+        )
+  curator.start()
+  log.info({ port: server?.port ?? null }, 'listening')
+
+  let stopping = false
+  const stop = async (signal: string) => {
+    if (stopping) return
+    stopping = true
+    log.info({ signal }, 'stopping')
+    await curator.stop()
+    await server?.close()
+    await kept.close()
+    await home.close()
+    await keyring?.stop()
+    log.info('stopped')
+    process.exit(0)
+  }
+  process.on('SIGINT', () => void stop('SIGINT'))
+  process.on('SIGTERM', () => void stop('SIGTERM'))
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(
+    `${isFault(error) ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
+  )
+  process.exit(1)
+})
