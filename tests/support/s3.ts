@@ -10,6 +10,7 @@
  * and, with an `a` beside an `a.b`, not all of them; it writes an object in place, so a reader may see half of it. Neither it
  * nor moto looks at signatures and checksums.
  */
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -30,11 +31,10 @@ export interface S3Server {
 export const S3_CREDENTIALS = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER', sessionToken: null }
 
 const require = createRequire(import.meta.url)
-let buckets = 0
 
 /** Neither server wants a signature for this. */
 async function makeBucket(endpoint: string): Promise<string> {
-  const bucket = `weir-${process.pid}-${buckets++}`
+  const bucket = `weir-${randomBytes(8).toString('hex')}`
   const answer = await fetch(`${endpoint}/${bucket}`, { method: 'PUT' })
   if (!answer.ok) throw new Error(`no bucket at ${endpoint}: ${answer.status} ${await answer.text()}`)
   await answer.arrayBuffer()
@@ -110,5 +110,6 @@ export function useS3(): S3Server {
 }
 
 /** Another S3 server, independent of s3rver, which somebody has started (.ci/run starts moto where it can). */
-export const otherS3: S3Server | undefined =
-  process.env.WEIR_S3_ENDPOINT === undefined ? undefined : serverAt(process.env.WEIR_S3_ENDPOINT)
+export const otherS3: S3Server | undefined = process.env.WEIR_S3_ENDPOINT
+  ? serverAt(process.env.WEIR_S3_ENDPOINT)
+  : undefined
