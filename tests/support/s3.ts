@@ -8,8 +8,7 @@
  * The one that is started is s3rver, in a process of its own whose output is shown only when it does not start. It is old:
  * it lists in pages only with a cipher that Node's OpenSSL has to be asked for; it lists by directory, so names out of order
  * and, with an `a` beside an `a.b`, not all of them; it writes an object in place, so a reader may see half of it; and it ends
- * when a directory goes under an object that is being put. Neither it
- * nor moto looks at signatures and checksums.
+ * when a directory goes under an object that is being put. Neither it nor moto looks at signatures and checksums.
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
