@@ -6,9 +6,11 @@
  * - `otherS3`: one that runs already and that WEIR_S3_ENDPOINT names, or undefined.
  *
  * The one that is started is s3rver, in a process of its own whose output is shown only when it does not start. It is old:
- * it lists in pages only with a cipher that Node's OpenSSL has to be asked for. What else it does not do, as far as tests
- * have to know it, says `s3rver` below.
+ * it lists in pages only with a cipher that Node's OpenSSL has to be asked for; it lists by directory, so names out of order
+ * and, with an `a` beside an `a.b`, not all of them; it writes an object in place, so a reader may see half of it; and it ends
+ * when a directory goes under an object that is being put. Neither it nor moto looks at signatures and checksums.
  */
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -28,11 +30,11 @@ export interface S3Server {
 /** What the test servers believe, s3rver nothing else. */
 export const S3_CREDENTIALS = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER', sessionToken: null }
 
-let buckets = 0
+const require = createRequire(import.meta.url)
 
 /** Neither server wants a signature for this. */
 async function makeBucket(endpoint: string): Promise<string> {
-  const bucket = `weir-${process.pid}-${buckets++}`
+  const bucket = `weir-${randomBytes(8).toString('hex')}`
   const answer = await fetch(`${endpoint}/${bucket}`, { method: 'PUT' })
   if (!answer.ok) throw new Error(`no bucket at ${endpoint}: ${answer.status} ${await answer.text()}`)
   await answer.arrayBuffer()
@@ -45,7 +47,7 @@ function serverAt(endpoint: string): S3Server {
 
 async function startS3(): Promise<S3Server & { stop(): Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'weir-s3-'))
-  const program = createRequire(import.meta.url).resolve('s3rver/bin/s3rver.js')
+  const program = require.resolve('s3rver/bin/s3rver.js')
   const node = ['--openssl-legacy-provider', '--no-deprecation']
   const options = ['-d', directory, '-a', '127.0.0.1', '-p', '0', '--silent']
   const child = spawnTied(process.execPath, [...node, program, ...options], {
@@ -108,5 +110,6 @@ export function useS3(): S3Server {
 }
 
 /** Another S3 server, independent of s3rver, which somebody has started (.ci/run starts moto where it can). */
-export const otherS3: S3Server | undefined =
-  process.env.WEIR_S3_ENDPOINT === undefined ? undefined : serverAt(process.env.WEIR_S3_ENDPOINT)
+export const otherS3: S3Server | undefined = process.env.WEIR_S3_ENDPOINT
+  ? serverAt(process.env.WEIR_S3_ENDPOINT)
+  : undefined

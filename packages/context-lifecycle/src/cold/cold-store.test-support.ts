@@ -16,6 +16,8 @@ export interface Lacks {
   readonly order?: true
   /** Who reads an object while it is replaced may see half of it. */
   readonly wholeReplacement?: true
+  /** It ends when the last object of a directory is deleted while another is put there. */
+  readonly deletesBesidePuts?: true
 }
 
 /** Many objects take their time on a machine with two cores, ms. */
@@ -164,18 +166,21 @@ export function specifyColdStore(makePlace: () => Promise<ColdPlace>, lacks: Lac
       expect(reads).toBeGreaterThan(0)
     })
 
-    it('takes several puts and deletes under the same directory at the same time', async () => {
-      await Promise.all(
-        Array.from({ length: 8 }, async (_, writer) => {
-          const own = open()
-          for (let i = 0; i < 10; i++) {
-            await own.put(`a/b/c/${writer}`, Buffer.from(`${i}`))
-            if (i < 9) await own.delete(`a/b/c/${writer}`)
-          }
-        }),
-      )
-      expect(await namesOf('')).toEqual(Array.from({ length: 8 }, (_, writer) => `a/b/c/${writer}`))
-    })
+    it.skipIf(lacks.deletesBesidePuts)(
+      'takes several puts and deletes under the same directory at the same time',
+      async () => {
+        await Promise.all(
+          Array.from({ length: 8 }, async (_, writer) => {
+            const own = open()
+            for (let i = 0; i < 10; i++) {
+              await own.put(`a/b/c/${writer}`, Buffer.from(`${i}`))
+              if (i < 9) await own.delete(`a/b/c/${writer}`)
+            }
+          }),
+        )
+        expect(await namesOf('')).toEqual(Array.from({ length: 8 }, (_, writer) => `a/b/c/${writer}`))
+      },
+    )
 
     it.each([
       '',

@@ -63,7 +63,10 @@ describe('cold storage in a directory', () => {
     const store = place.open()
     await store.put('a/b', BYTES)
     for (const name of ['a', 'a/b/c']) {
-      await expect(store.put(name, BYTES)).rejects.toMatchObject({ code: 'COLD_REFUSED' })
+      await expect(store.put(name, BYTES)).rejects.toMatchObject({
+        code: 'COLD_REFUSED',
+        message: expect.stringContaining('a file lies where a directory should be'),
+      })
     }
     expect(await place.content()).toEqual(['a/', 'a/b', '~new/'])
   })

@@ -45,9 +45,10 @@ const OLD_DRAFT_MS = 3_600_000
 /** How often a put makes its directory again because a delete removed it as empty. */
 const TRIES = 20
 
-/** Errors that stay until somebody changes something. */
-const LASTING = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ELOOP', 'ENAMETOOLONG'])
 const FULL = new Set(['ENOSPC', 'EDQUOT'])
+/** Errors that stay until somebody changes something. */
+const FORBIDDEN = new Set(['EACCES', 'EPERM', 'EROFS', 'ELOOP', 'ENAMETOOLONG'])
+const IN_THE_WAY = new Set(['ENOTDIR', 'EISDIR', 'EEXIST'])
 
 /** The directory is made when something is first put; until then it is empty. */
 export function createDirectoryStore(directory: string, deps: DirectoryStoreDeps): ColdStore {
@@ -244,7 +245,13 @@ function faultOf(cause: unknown, what: string): Fault {
   const code = codeOf(cause)
   if (FULL.has(code))
     return new Fault('COLD_UNAVAILABLE', `${what}: the disk is full (${code}); make room on it`, { cause })
-  if (LASTING.has(code))
+  if (IN_THE_WAY.has(code))
+    return new Fault(
+      'COLD_REFUSED',
+      `${what}: ${messageOf(cause)}; a file lies where a directory should be, or a directory where a file should be: move it away`,
+      { cause },
+    )
+  if (FORBIDDEN.has(code))
     return new Fault(
       'COLD_REFUSED',
       `${what}: ${messageOf(cause)}; webhook.context_lifecycle.cold_directory must be a directory that the user of this process owns with all that is in it`,

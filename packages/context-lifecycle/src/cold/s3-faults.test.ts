@@ -234,7 +234,7 @@ describe('a server that refuses', () => {
     [403, 'SignatureDoesNotMatch', /check the access key and its secret \(AWS_ACCESS_KEY_ID/],
     [400, 'ExpiredToken', /AWS_SESSION_TOKEN/],
     [404, 'NoSuchBucket', /there is no bucket attic at http:.*; make it, or correct S3_BUCKET/],
-    [301, 'PermanentRedirect', /not in region eu-central-1 at http:.*; correct S3_REGION/],
+    [301, 'PermanentRedirect', /not in eu-central-1, or not at http:.*; correct S3_REGION/],
     [400, 'AuthorizationHeaderMalformed', /correct S3_REGION/],
     [403, 'InvalidObjectState', /archived/],
     [400, 'EntityTooLarge', /said EntityTooLarge/],
@@ -247,6 +247,12 @@ describe('a server that refuses', () => {
       expect(fault.message).toMatch(advice)
     }
     expect(server.heard).toHaveLength(everything.length)
+  })
+
+  it('because the bucket is elsewhere: says where, when the server does', async () => {
+    server.script(error(301, 'PermanentRedirect', { 'x-amz-bucket-region': 'eu-west-1' }))
+    const { message } = await faultOf(store.get('a/b'))
+    expect(message).toContain('the bucket is in eu-west-1, not in eu-central-1; correct S3_REGION')
   })
 
   it('never shows what is secret in the endpoint', async () => {

@@ -21,21 +21,22 @@ export interface Judgement {
   readonly waitMs: number
 }
 
-/** Where a rule applies: code of the server, of Node, or name of the client's error. */
-type Advice = (asked: Asked) => string
+/** The end of the sentence: what somebody has to do. `home` is the region of the bucket, '' where the server did not say. */
+type Advice = (asked: Asked, home: string) => string
 
 const SETTINGS = 'webhook.context_lifecycle.s3'
 const CREDENTIALS: Advice = () =>
   `check the access key and its secret (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for a temporary one, AWS_SESSION_TOKEN, or ${SETTINGS}), or the role that the machine has`
 const PERMISSION: Advice = ({ bucket }) =>
   `allow this user or role s3:ListBucket on the bucket ${bucket} and s3:GetObject, s3:PutObject and s3:DeleteObject on what is in it (without s3:ListBucket an object that is not there looks like this too)`
-const PLACE: Advice = ({ endpoint, region }) =>
-  `the bucket is not in region ${region} at ${endpoint}; correct S3_REGION, and S3_ENDPOINT, which AWS does not need`
+const PLACE: Advice = ({ endpoint, region }, home) =>
+  `the bucket is ${home === '' ? `not in ${region}, or not at ${endpoint}` : `in ${home}, not in ${region}`}; correct S3_REGION, and S3_ENDPOINT, which AWS does not need`
 const CLOCK: Advice = () => 'the clock of this machine is wrong; correct it'
 const CERTIFICATE: Advice = ({ endpoint }) =>
   `the certificate of ${endpoint} is not trusted; correct it, or name its authority in NODE_EXTRA_CA_CERTS`
 const NO_S3: Advice = ({ endpoint }) => `what answers at ${endpoint} is not S3; correct S3_ENDPOINT`
 
+/** By the code of the server or of Node, or the name of the client's error. */
 const REFUSALS: Readonly<Record<string, Advice>> = {
   InvalidAccessKeyId: CREDENTIALS,
   SignatureDoesNotMatch: CREDENTIALS,
@@ -92,7 +93,7 @@ const MAX_QUOTE = 200
 
 /** @param nowMs ms since the epoch, for a Retry-After that is a date */
 export function judge(error: unknown, asked: Asked, nowMs: number): Judgement {
-  const { code, status, retryAfter, clockCorrected } = read(error)
+  const { code, status, retryAfter, home, clockCorrected } = read(error)
   const place = `cold storage: ${asked.what}, bucket ${asked.bucket} at ${asked.endpoint}`
   const refusal = REFUSALS[code] ?? (status >= 300 && status < 400 ? PLACE : undefined)
   const passing = PASSING.has(code) || status === 408 || status === 429 || status < 300 || status >= 500
@@ -102,7 +103,8 @@ export function judge(error: unknown, asked: Asked, nowMs: number): Judgement {
     const fault = new Fault('COLD_UNAVAILABLE', `${place}: ${said.join(' ')}`, { cause: error })
     return { fault, again: true, busy, waitMs: waitOf(retryAfter, nowMs) }
   }
-  const advice = refusal?.(asked) ?? (status === 404 ? NO_S3(asked) : quote(messageOf(error), code))
+  const advice =
+    refusal?.(asked, home) ?? (status === 404 ? NO_S3(asked, home) : quote(messageOf(error), code))
   const said = [status >= 300 ? String(status) : '', code].filter(Boolean).join(' ')
   const fault = new Fault('COLD_REFUSED', `${place}: refused (${said}); ${advice}`, { cause: error })
   // The client has taken over the server's time: signed anew, the same request may be believed.
@@ -121,6 +123,7 @@ interface Read {
   /** 0 where there was no answer. */
   readonly status: number
   readonly retryAfter: string
+  readonly home: string
   readonly clockCorrected: boolean
 }
 
@@ -133,10 +136,12 @@ function read(error: unknown): Read {
   }
   // Errors of Node have a code, those of the client a name, which is the server's code.
   const code = typeof known.code === 'string' ? known.code : typeof known.name === 'string' ? known.name : ''
+  const headers = known.$response?.headers ?? {}
   return {
     code: code === 'Error' || code === 'UnknownError' ? '' : code,
     status: known.$metadata?.httpStatusCode ?? 0,
-    retryAfter: known.$response?.headers?.['retry-after'] ?? '',
+    retryAfter: headers['retry-after'] ?? '',
+    home: /^[a-z0-9-]{1,32}$/.exec(headers['x-amz-bucket-region'] ?? '')?.[0] ?? '',
     clockCorrected: known.$metadata?.clockSkewCorrected === true,
   }
 }

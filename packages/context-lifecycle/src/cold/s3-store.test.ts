@@ -67,7 +67,7 @@ describe('s3rver', () => {
   const server = useS3()
   specifyColdStore(
     placeAt(() => server),
-    { order: true, wholeReplacement: true },
+    { order: true, wholeReplacement: true, deletesBesidePuts: true },
   )
   specifyRefusals(() => server)
 

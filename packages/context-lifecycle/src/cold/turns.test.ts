@@ -27,6 +27,12 @@ describe('turns', () => {
     expect(began).toEqual([0, 1, 2, 3, 4])
     for (const end of ends) end()
     await Promise.all([turns.take(), turns.take()])
+    let third = false
+    void turns.take().then(() => {
+      third = true
+    })
+    await settled()
+    expect(third).toBe(false)
   })
 
   it('are not taken by those who gave up waiting', async () => {
