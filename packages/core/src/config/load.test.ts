@@ -218,17 +218,12 @@ describe("the guide's config.yaml with its environment", () => {
     for (const path of [
       'webhook.redis.pool_size',
       'webhook.redis.max_conn_age',
-      'webhook.context_lifecycle.hot_duration',
-      'webhook.context_lifecycle.warm_importance_threshold',
-      'webhook.context_lifecycle.compression_level',
-      'webhook.context_lifecycle.s3',
       'webhook.ai',
       'observability.tracing',
       'observability.metrics.push_gateway',
     ]) {
       expect(notices.filter((notice) => notice.startsWith(`${path}: accepted`))).toHaveLength(1)
     }
-    expect(notices.filter((notice) => notice.includes('the tiers of contexts are built'))).toHaveLength(7)
     expect(notices.join('\n')).toContain('only the first of 3 addresses is used')
   })
 
