@@ -10,27 +10,18 @@
  */
 import { randomUUID } from 'node:crypto'
 import { parseArgs } from 'node:util'
-import { createContentMaker } from '@weir/core/packing'
 import type { Admission } from '@weir/core/stream/admit'
-import { trainDictionary } from '@weir/core/training/train'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
+import { learn } from './learned.ts'
 import { evidenceByDensity } from './memory-evidence.ts'
 import { explore } from './memory-explore.ts'
 import { createMeter, type Meter } from './memory-meter.ts'
 import { githubPayloads } from './payloads.ts'
 import { startWorld } from './processes.ts'
-import {
-  createRecorder,
-  DEFAULT_LEVEL,
-  fieldOf,
-  type GithubEvent,
-  githubHeaders,
-  inPipeline,
-  type PackingOptions,
-} from './records.ts'
+import { createRecorder, fieldOf, type GithubEvent, inPipeline, type PackingOptions } from './records.ts'
 import { machine, printTable, target } from './table.ts'
-import { createVariedSource, randomFrom } from './varied.ts'
+import { createVariedSource } from './varied.ts'
 
 const { values } = parseArgs({
   options: {
@@ -45,9 +36,8 @@ const fewer = Math.ceil(events / 5)
 const TENANTS = 50
 /** Tenants for which a dictionary is learned; the figure is their mean. */
 const LEARNING_TENANTS = 3
-/** Events that a tenant's dictionary learns from, and its size: what `webhook-cli dict train` does unasked. */
+/** Events that a tenant's dictionary learns from: what `webhook-cli dict train` does unasked. */
 const LEARNED_EVENTS = 2000
-const DICTIONARY_BYTES = 112 * 1024
 /** Events in one window. */
 const DENSITIES = values.quick ? [2000, 20_000] : [10_000, 50_000, 300_000, 500_000, 1_000_000]
 
@@ -139,22 +129,6 @@ async function bullmq(meter: Meter, url: string): Promise<Filled> {
 
 /** Makes a tenant's dictionary of its events. */
 type Learn = (lessons: readonly GithubEvent[]) => Buffer
-
-/** As `webhook-cli dict train` does. */
-function learn(lessons: readonly GithubEvent[]): Buffer {
-  const contentOf = createContentMaker()
-  const contents = lessons.map(({ type, body }) =>
-    Buffer.from(contentOf('github', githubHeaders(type, randomUUID()), body).bytes),
-  )
-  const training = trainDictionary(contents, {
-    level: DEFAULT_LEVEL,
-    maxBytes: DICTIONARY_BYTES,
-    before: undefined,
-    random: randomFrom('lessons'),
-  })
-  if (training.kind !== 'trained') throw new Error(`${lessons.length} events are too few to learn from`)
-  return training.dictionary.bytes
-}
 
 /** A few tenants: the dictionary of each learns from every other example, and is measured on those between. */
 async function own(meter: Meter, learnFrom: Learn): Promise<Filled> {
