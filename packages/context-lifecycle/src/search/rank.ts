@@ -1,0 +1,125 @@
+/**
+ * How well a card answers a question, 0 to 1, and why.
+ *
+ * score = the sum of weight × value over the parts that can be told. Weights are fixed; where a part cannot be told (no
+ * embedder, or this card has no embedding of its model) it is left out and the others are scaled up to 1 again. Values are
+ * rounded before they are summed, so whoever reads the printed parts can add up the score.
+ *
+ *   text        BM25 of the words, by the best that this question finds
+ *   meaning     cosine with the question's embedding, above what unrelated texts have, by the best
+ *   recency     half as much after two weeks
+ *   importance  as on the card
+ *
+ * A question that is a subject, a tool and a subject, or a context's id, is answered by that one first, with a single part.
+ */
+import { ago, decayed, toThousandths } from '../importance.ts'
+
+export type ScorePart = 'text' | 'meaning' | 'recency' | 'importance'
+
+export type Weights = Readonly<Record<ScorePart, number>>
+
+export const WEIGHTS: Weights = { text: 0.5, meaning: 0.35, recency: 0.08, importance: 0.07 }
+
+/** Longer than importance's: who searches looks for what is past too. */
+export const SEARCH_HALF_LIFE_MS = 14 * 86_400_000
+
+/** A cosine that means nothing: unrelated texts have so much in common by their letters alone. */
+export const COSINE_FLOOR = 0.15
+
+/** What was measured of one card. */
+export interface Measured {
+  /** BM25 */
+  readonly text: number
+  /** undefined = cannot be told */
+  readonly cosine: number | undefined
+  readonly lastAt: number
+  readonly importance: number
+}
+
+/** What the values of a question are measured by. */
+export interface Scale {
+  /** Of the cards that may answer. */
+  readonly bestText: number
+  readonly bestCosine: number
+  /** ms */
+  readonly now: number
+  readonly weights: Weights
+}
+
+export interface Explained {
+  readonly part: ScorePart | 'named'
+  /** 0 to 1, three decimals; together 1. */
+  readonly weight: number
+  /** 0 to 1, three decimals. */
+  readonly value: number
+  readonly why: string
+}
+
+export interface Score {
+  /** 0 to 1, three decimals. */
+  readonly score: number
+  readonly parts: readonly Explained[]
+}
+
+export const NAMED: Score = {
+  score: 1,
+  parts: [{ part: 'named', weight: 1, value: 1, why: 'the question is its name' }],
+}
+
+export function textValue(text: number, { bestText }: Scale): number {
+  return bestText > 0 ? text / bestText : 0
+}
+
+export function meaningValue(cosine: number, { bestCosine }: Scale): number {
+  return bestCosine > COSINE_FLOOR ? Math.max(0, (cosine - COSINE_FLOOR) / (bestCosine - COSINE_FLOOR)) : 0
+}
+
+export function recencyValue(lastAt: number, now: number): number {
+  return lastAt > 0 ? decayed(now - lastAt, SEARCH_HALF_LIFE_MS) : 0
+}
+
+/** The score alone, unrounded: what cards are put in order by. */
+export function scoreOf({ text, cosine, lastAt, importance }: Measured, scale: Scale): number {
+  const { weights, now } = scale
+  const rest =
+    weights.text * textValue(text, scale) +
+    weights.recency * recencyValue(lastAt, now) +
+    weights.importance * importance
+  const others = weights.text + weights.recency + weights.importance
+  return cosine === undefined
+    ? rest / others
+    : (rest + weights.meaning * meaningValue(cosine, scale)) / (others + weights.meaning)
+}
+
+/**
+ * @param found the question's words that the card has
+ * @param asked how many it has
+ * @param untold why meaning cannot be told, where it cannot
+ */
+export function explained(
+  measured: Measured,
+  scale: Scale,
+  found: readonly string[],
+  asked: number,
+  untold: string,
+): Score {
+  const { text, cosine, lastAt, importance } = measured
+  const { weights, now } = scale
+  const left = cosine === undefined ? ` (${untold}: the other parts count for more)` : ''
+  const judged: [ScorePart, number, string][] = [
+    ['text', textValue(text, scale), `${found.length} of ${asked} words${found.length > 0 ? `: ${found.join(' ')}` : ''}${left}`],
+    ...(cosine === undefined
+      ? []
+      : [['meaning', meaningValue(cosine, scale), `cosine ${cosine.toFixed(3)}`] satisfies [ScorePart, number, string]]),
+    ['recency', recencyValue(lastAt, now), lastAt > 0 ? `last event ${ago(now - lastAt)}` : 'no event whose time is known'],
+    ['importance', importance, 'as of its last change'],
+  ]
+  const sum = judged.reduce((total, [part]) => total + weights[part], 0)
+  const parts = judged.map(([part, value, why]) => ({
+    part,
+    weight: toThousandths(weights[part] / sum),
+    value: toThousandths(value),
+    why,
+  }))
+  return { score: toThousandths(parts.reduce((total, { weight, value }) => total + weight * value, 0)), parts }
+}
