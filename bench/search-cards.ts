@@ -14,7 +14,10 @@ const OTHER_WORDS = 0.3
 const WORDS = 50_000
 const DAY_MS = 86_400_000
 
-const SYLLABLES = 'ba be bi bo ce da de di do fa fe ga ge ha ka ke la le li lo ma me mi mo na ne ni no pa pe po ra re ri ro sa se si so ta te ti to va ve vi wa za'.split(' ')
+const SYLLABLES =
+  'ba be bi bo ce da de di do fa fe ga ge ha ka ke la le li lo ma me mi mo na ne ni no pa pe po ra re ri ro sa se si so ta te ti to va ve vi wa za'.split(
+    ' ',
+  )
 
 /** The n-th made-up word. */
 function wordOf(n: number): string {

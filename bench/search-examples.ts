@@ -21,7 +21,15 @@ interface Sent {
 export const RECEIVED_AT = Date.UTC(2026, 0, 13)
 
 export function exampleContexts(tenant: string): readonly Context[] {
-  const grouped = new Map<string, { readonly tool: string; readonly kind: string; readonly subject: string; readonly entries: TimelineEntry[] }>()
+  const grouped = new Map<
+    string,
+    {
+      readonly tool: string
+      readonly kind: string
+      readonly subject: string
+      readonly entries: TimelineEntry[]
+    }
+  >()
   for (const [n, { tool, type, body }] of distinct([...bundled(), ...github()]).entries()) {
     const payload: unknown = JSON.parse(body.toString())
     const adapter = ADAPTERS.get(tool)!
@@ -36,7 +44,17 @@ export function exampleContexts(tenant: string): readonly Context[] {
   }
   return [...grouped].map(([id, { tool, kind, subject, entries }]) =>
     composeContext(
-      { id, tenant, tool, kind, subject, events: entries.length, rawBytes: 0, accesses: 0, lastAccessAt: undefined },
+      {
+        id,
+        tenant,
+        tool,
+        kind,
+        subject,
+        events: entries.length,
+        rawBytes: 0,
+        accesses: 0,
+        lastAccessAt: undefined,
+      },
       entries,
     ),
   )

@@ -1,27 +1,61 @@
-import { createRequire } from 'node:module'
-import { cardOf } from '@weir/context-lifecycle/search/card'
 import { importanceOf } from '@weir/context-lifecycle/importance'
+import { cardOf, cardText } from '@weir/context-lifecycle/search/card'
+import { createCardIndex } from '@weir/context-lifecycle/search/card-index'
+import { hashedEmbedding } from '../packages/context-lifecycle/src/search/hashed-embedder.test-support.ts'
 import { exampleContexts, RECEIVED_AT } from './search-examples.ts'
-import { variedCard } from './search-cards.ts'
-const MiniSearch = createRequire('/work/wt-search/packages/context-lifecycle/package.json')('minisearch')
-const real = exampleContexts('acme').map((c) => cardOf(c, importanceOf(c, RECEIVED_AT).score))
-const N = Number(process.argv[2] ?? 100000)
-const cards = Array.from({ length: N }, (_, n) => variedCard(real, n, RECEIVED_AT))
-console.log(cards[5], cards[71])
-console.log('mean chars', cards.reduce((s, c) => s + c.text.length + (c.title ?? '').length + c.subject.length, 0) / N)
-;(globalThis as any).gc?.()
-const before = process.memoryUsage()
-let t = performance.now()
-const mini = new MiniSearch({ fields: ['subject', 'title', 'people', 'text'], storeFields: [], searchOptions: { boost: { subject: 3, title: 3 } } })
-for (const c of cards) mini.add({ ...c, people: c.people.join(' ') })
-console.log('build', performance.now() - t)
-;(globalThis as any).gc?.()
-const after = process.memoryUsage()
-console.log('heap MB', (after.heapUsed - before.heapUsed) / 1e6, 'rss', (after.rss - before.rss) / 1e6)
-for (const [name, opts] of [['exact', {}], ['prefix', { prefix: true }], ['fuzzy', { prefix: true, fuzzy: 0.2 }]] as const)
-  for (const q of ['failed codeql run on hello world', 'readme pull request from codertocat', 'typo in documentation bug report', 'consumer is lagging critical', 'rack vulnerability']) {
-    const ts: number[] = []
-    for (let i = 0; i < 5; i++) { t = performance.now(); mini.search(q, opts); ts.push(performance.now() - t) }
-    ts.sort((a, b) => a - b)
-    console.log(name, q, 'median', ts[2]!.toFixed(1), 'max', ts[4]!.toFixed(1))
-  }
+import { labelledQueries, qualityOf } from './search-quality.ts'
+
+const cards = exampleContexts('acme').map((c) => {
+  const k = cardOf(c, importanceOf(c, RECEIVED_AT).score)
+  return cardOf(c, k.importance, { embedding: { model: 'h', vector: hashedEmbedding(cardText(k)) } })
+})
+const keys = new Set(cards.map((c) => `${c.tool} ${c.subject}`))
+const qs = labelledQueries()
+for (const { q, answers } of qs)
+  for (const k of Object.keys(answers)) if (!keys.has(k)) console.log('UNKNOWN', q, k)
+const index = createCardIndex()
+for (const c of cards) index.put(c)
+const ask = (weights: any) => (q: string) =>
+  index
+    .rank({
+      asked: q,
+      embedding: { model: 'h', vector: hashedEmbedding(q) },
+      now: RECEIVED_AT,
+      limit: 10,
+      weights,
+    })
+    .map((r) => `${r.card.tool} ${r.card.subject}`)
+const show = (name: string, answer: (q: string) => readonly string[]) => {
+  const [t, h, a] = [qs.filter((x) => x.half === 'tuning'), qs.filter((x) => x.half === 'held out'), qs].map(
+    (x) => qualityOf(x, answer),
+  )
+  console.log(
+    name.padEnd(34),
+    [t!, h!, a!].map((x) => `${(x.successAt5 * 100).toFixed(1)}% ${x.ndcgAt10.toFixed(3)}`).join(' | '),
+  )
+}
+const T = { text: 1, meaning: 0, recency: 0, importance: 0 },
+  M = { text: 0, meaning: 1, recency: 0, importance: 0 }
+show('text', ask(T))
+show('meaning', ask(M))
+for (const m of [0.1, 0.2, 0.3, 0.4, 0.5])
+  for (const ri of [0, 0.05, 0.15])
+    show(`hybrid m=${m} ri=${ri}`, ask({ text: 1 - m - ri, meaning: m, recency: ri / 2, importance: ri / 2 }))
+show('rrf', (q) => {
+  const s = new Map<string, number>()
+  for (const l of [ask(T)(q), ask(M)(q)]) l.forEach((k, i) => s.set(k, (s.get(k) ?? 0) + 1 / (60 + i + 1)))
+  return [...s].sort((a, b) => b[1] - a[1]).map(([k]) => k)
+})
+const best = ask(undefined)
+for (const { q, answers, half } of qs) {
+  const r = best(q)
+  const at = r.findIndex((k) => answers[k] === 2)
+  if (at !== 0)
+    console.log(
+      half,
+      at,
+      q,
+      '->',
+      r.slice(0, 4).map((x) => x.slice(0, 60)),
+    )
+}

@@ -18,6 +18,12 @@ export interface ContextKeys {
   log(id: ContextId): string
   /** list: their records, in the same order. */
   raw(id: ContextId): string
+  /** string: what is searched of it (search/card-bytes.ts). */
+  card(id: ContextId): string
+  /** zset: context → when its card changed, Redis µs; no two are the same. */
+  readonly cards: string
+  /** string: when the last card changed, Redis µs. It stays when that card goes, so that time never seems to go back. */
+  readonly cardsChanged: string
 }
 
 export function contextKeys(stream: string, cluster: boolean, shard: number): ContextKeys {
@@ -29,5 +35,8 @@ export function contextKeys(stream: string, cluster: boolean, shard: number): Co
     head: (id) => `${base}:context:${id}`,
     log: (id) => `${base}:context:${id}:log`,
     raw: (id) => `${base}:context:${id}:raw`,
+    card: (id) => `${base}:context:${id}:card`,
+    cards: `${base}:contexts:cards`,
+    cardsChanged: `${base}:contexts:cards:changed`,
   }
 }

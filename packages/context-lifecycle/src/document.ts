@@ -114,8 +114,8 @@ export function summaryDocument(summary: ContextSummary): SummaryDocument {
   return { context_id: id, tenant, tool, kind, subject, events, accesses, active_at: timeText(activeAt) }
 }
 
-function timeText(ms: number): string
-function timeText(ms: number | null): string | null
-function timeText(ms: number | null): string | null {
+export function timeText(ms: number): string
+export function timeText(ms: number | null): string | null
+export function timeText(ms: number | null): string | null {
   return ms === null ? null : new Date(ms).toISOString()
 }

@@ -1,7 +1,7 @@
 /**
  * Removing contexts to which nothing has happened for so long: neither an event nor an access.
  *
- *   listed as inactive ──▶ its event ids read ──▶ one script: still inactive, no event came ──▶ gone, with its index entries
+ *   listed as inactive ──▶ its event ids read ──▶ one script: still inactive, no event came ──▶ gone, with its card and index entries
  *                                                   └─ something happened meanwhile ──▶ it stays
  *
  * Index entries beyond the first {@link MAX_IDS} of a very large context follow after it; should the process end in between they
@@ -41,8 +41,8 @@ const PAGE = 500
 const MAX_IDS = 1_000
 
 /*
- * KEYS  1 head, 2 log, 3 raw, 4 active, 5… hashes of the index
- * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (5…), id
+ * KEYS  1 head, 2 log, 3 raw, 4 active, 5 card, 6 cards, 7… hashes of the index
+ * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (7…), id
  * Reply 1 removed | 0 something happened to it, or it is gone
  */
 const REMOVE = defineScript(
@@ -51,8 +51,9 @@ const REMOVE = defineScript(
 local call = redis.call
 local active = call('ZSCORE', KEYS[4], ARGV[1])
 if not active or active + 0 > ARGV[2] + 0 or call('STRLEN', KEYS[1]) ~= ARGV[3] + 0 then return 0 end
-call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5])
 call('ZREM', KEYS[4], ARGV[1])
+call('ZREM', KEYS[6], ARGV[1])
 for i = 5, #ARGV, 2 do
   local index = KEYS[ARGV[i] + 0]
   if call('HGET', index, ARGV[i + 1]) == ARGV[4] then call('HDEL', index, ARGV[i + 1]) end
@@ -139,8 +140,9 @@ async function remove(
     const numbers = new Map(hashes.map((hash, i) => [hash, first + i]))
     return { hashes, args: of.flatMap((event) => [numbers.get(keys.events(event)) as number, event]) }
   }
-  const { hashes, args } = indexed(ids.slice(0, MAX_IDS), 5)
-  const names = [keys.head(id), keys.log(id), keys.raw(id), keys.active, ...hashes]
+  const { hashes, args } = indexed(ids.slice(0, MAX_IDS), 7)
+  const whole = [keys.head(id), keys.log(id), keys.raw(id), keys.active, keys.card(id), keys.cards]
+  const names = [...whole, ...hashes]
   if ((await link.run(REMOVE, names, [id, since, head.length, own, ...args])) !== 1) return false
   for (let at = MAX_IDS; at < ids.length; at += MAX_IDS) {
     const rest = indexed(ids.slice(at, at + MAX_IDS), 1)

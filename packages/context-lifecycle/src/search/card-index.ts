@@ -12,8 +12,8 @@ import {
   type Scale,
   type Score,
   scoreOf,
-  type Weights,
   WEIGHTS,
+  type Weights,
 } from './rank.ts'
 import { createTextIndex } from './text-index.ts'
 import { wordsOf } from './tokens.ts'
@@ -57,7 +57,12 @@ export interface CardIndex {
   /** Best first. */
   rank(question: Question): readonly Ranked[]
   readonly size: number
-  readonly facts: { readonly cards: number; readonly embedded: number; readonly words: number; readonly dead: number }
+  readonly facts: {
+    readonly cards: number
+    readonly embedded: number
+    readonly words: number
+    readonly dead: number
+  }
 }
 
 /** How much a word counts where it stands. */
@@ -107,12 +112,19 @@ export function createCardIndex(): CardIndex {
     if (slot === undefined) return false
     nameCard(cards[slot] as ShownCard, 'delete')
     text.remove(slot)
-    spaceOf[slot]?.remove(slot)
-    spaceOf[slot] = undefined
+    leaveSpace(slot)
     cards[slot] = undefined
     columns.tenant[slot] = 0
     slotOf.delete(id)
     return true
+  }
+
+  function leaveSpace(slot: number): void {
+    const space = spaceOf[slot]
+    spaceOf[slot] = undefined
+    space?.remove(slot)
+    // Once the last embedding of a model was made anew with another one, its memory is given back.
+    for (const [name, one] of spaces) if (one === space && one.count === 0) spaces.delete(name)
   }
 
   function spaceFor(model: string, dimensions: number): Vectors {
@@ -125,7 +137,11 @@ export function createCardIndex(): CardIndex {
   /** Whether a slot is one of those asked for. */
   function passing(filters: Filters): (slot: number) => boolean {
     const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = filters
-    const [tenant, tool, kind] = [names.find(filters.tenant), names.find(filters.tool), names.find(filters.kind)]
+    const [tenant, tool, kind] = [
+      names.find(filters.tenant),
+      names.find(filters.tool),
+      names.find(filters.kind),
+    ]
     const state = names.find(filters.state?.toLowerCase())
     return (slot) => {
       const owner = columns.tenant[slot] as number
@@ -213,13 +229,16 @@ export function createCardIndex(): CardIndex {
       }
       const others = best.sorted().filter((slot) => !first.includes(slot))
       const found = text.found(terms, others)
-      const untold = embedding === undefined ? 'the question has no embedding' : 'no embedding of the same model'
+      const untold =
+        embedding === undefined ? 'the question has no embedding' : 'no embedding of the same model'
+      const scored = others.map((slot) => ({
+        card: cards[slot] as ShownCard,
+        ...explained(measured(slot), scale, found.get(slot) ?? [], terms.length, untold),
+      }))
       return [
         ...first.map((slot) => ({ card: cards[slot] as ShownCard, ...NAMED })),
-        ...others.map((slot) => ({
-          card: cards[slot] as ShownCard,
-          ...explained(measured(slot), scale, found.get(slot) ?? [], terms.length, untold),
-        })),
+        // By what is printed: two that differ in the fourth decimal must not look as if they stood the wrong way round.
+        ...scored.sort((a, b) => b.score - a.score),
       ].slice(0, limit)
     },
     get size() {
@@ -233,8 +252,17 @@ export function createCardIndex(): CardIndex {
 }
 
 /** What is filtered and scored by, in arrays: a question goes through all of them. Tenant 0 = the slot is empty. */
-function columnsOf(capacity: number, before?: ReturnType<typeof columnsOf>) {
-  const columns = {
+interface Columns {
+  readonly tenant: Uint32Array
+  readonly tool: Uint32Array
+  readonly kind: Uint32Array
+  readonly state: Uint32Array
+  readonly importance: Float32Array
+  readonly lastAt: Float64Array
+}
+
+function columnsOf(capacity: number, before?: Columns): Columns {
+  const columns: Columns = {
     tenant: new Uint32Array(capacity),
     tool: new Uint32Array(capacity),
     kind: new Uint32Array(capacity),
@@ -243,7 +271,7 @@ function columnsOf(capacity: number, before?: ReturnType<typeof columnsOf>) {
     lastAt: new Float64Array(capacity),
   }
   if (before !== undefined) {
-    for (const name of Object.keys(columns) as (keyof typeof columns)[]) columns[name].set(before[name])
+    for (const name of Object.keys(columns) as (keyof Columns)[]) columns[name].set(before[name])
   }
   return columns
 }

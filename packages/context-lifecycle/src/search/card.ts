@@ -54,16 +54,23 @@ export const LINK_MAX = 1_000
 export const PEOPLE_MAX = 20
 /** Most dimensions; the largest models known have 4,096. */
 export const DIMENSIONS_MAX = 4_096
-export const MODEL_MAX = 100
 /** Of one event, characters: one long comment must not hide what else happened. */
 const ENTRY_TEXT_MAX = 300
 /** Of the kinds of events, characters. */
 const KINDS_MAX = 300
 
-/** @param importance 0 to 1, as of now (importance.ts) */
+/**
+ * Throws `RangeError` for an embedding of more than {@link DIMENSIONS_MAX} dimensions.
+ * @param importance 0 to 1, as of now (importance.ts)
+ */
 export function cardOf(context: Context, importance: number, enrichment: Enrichment = {}): Card {
   const { id, tenant, tool, kind, title, link, state, severity, timeline } = context
   const { summary, embedding } = enrichment
+  const dimensions = embedding?.vector.length ?? 0
+  if (dimensions > DIMENSIONS_MAX)
+    throw new RangeError(
+      `an embedding of ${dimensions} dimensions; at most ${DIMENSIONS_MAX} can be searched`,
+    )
   return {
     id,
     tenant,
@@ -75,18 +82,33 @@ export function cardOf(context: Context, importance: number, enrichment: Enrichm
     link: link === null || link.length > LINK_MAX ? null : link,
     state,
     severity,
-    people: [...new Set([...context.people.map(({ name }) => name), ...context.mentioned])].slice(0, PEOPLE_MAX),
+    people: [...new Set([...context.people.map(({ name }) => name), ...context.mentioned])].slice(
+      0,
+      PEOPLE_MAX,
+    ),
     text: textOf(timeline, title),
     ...(summary ? { summary: cut(summary, SUMMARY_MAX) } : {}),
     importance,
     lastAt: timeline.reduce((at, { digest, receivedAt }) => Math.max(at, Math.min(digest.at, receivedAt)), 0),
     events: context.events,
-    ...(embedding ? { embedding: { model: embedding.model, vector: quantise(embedding.vector) } } : {}),
+    ...(embedding && dimensions > 0
+      ? { embedding: { model: embedding.model, vector: quantise(embedding.vector) } }
+      : {}),
   }
 }
 
 /** The text whose embedding a card should have: what it is called first, as embedders look at the beginning most. */
-export function cardText({ tool, kind, subject, title, state, severity, people, summary, text }: Card): string {
+export function cardText({
+  tool,
+  kind,
+  subject,
+  title,
+  state,
+  severity,
+  people,
+  summary,
+  text,
+}: Card): string {
   const known = [title, `${tool} ${kind.replaceAll('_', ' ')} ${subject}`, state, severity, people.join(' ')]
   return [...known, summary, text].filter((part) => part).join('\n')
 }
@@ -99,11 +121,16 @@ export function cardText({ tool, kind, subject, title, state, severity, people, 
 function textOf(timeline: readonly TimelineEntry[], title: string | null): string {
   const newestFirst = timeline.toReversed()
   const kinds = new Set(newestFirst.map(({ type }) => type.replaceAll('_', ' ')))
-  const done = newestFirst.map(({ digest: { what, title: of } }) => (of && of !== title ? `${what}: ${of}` : what))
+  const done = newestFirst.map(({ digest: { what, title: of } }) =>
+    of && of !== title ? `${what}: ${of}` : what,
+  )
   const written = newestFirst.map(({ digest: { text } }) =>
     text && text !== title ? cut(text, ENTRY_TEXT_MAX) : '',
   )
-  const first = joined([...kinds].map((kind) => cut(kind, ENTRY_TEXT_MAX)), KINDS_MAX).replaceAll('\n', ', ')
+  const first = joined(
+    [...kinds].map((kind) => cut(kind, ENTRY_TEXT_MAX)),
+    KINDS_MAX,
+  ).replaceAll('\n', ', ')
   const half = joined(done, TEXT_MAX / 2 - first.length)
   return joined([first, ...half.split('\n'), ...written, ...done], TEXT_MAX)
 }

@@ -7,7 +7,10 @@
 import { folded, wordsOf } from './tokens.ts'
 
 export interface Term {
+  /** As the index has it (tokens.ts). */
   readonly word: string
+  /** As it was written. */
+  readonly said: string
   /** What else it may be called; each may consist of one word only. */
   readonly others: readonly string[]
 }
@@ -88,12 +91,20 @@ export function checkedQuery(q: string): string {
 
 /** What to look for; each word once, in the order of the question. */
 export function termsOf(asked: string): readonly Term[] {
-  const all = [...new Set(wordsOf(asked))]
-  const saying = all.filter((word) => !UNSAYING.has(word))
-  return (saying.length > 0 ? saying : all)
+  const said = new Map<string, string>()
+  for (const written of asked.split(/\s+/)) {
+    const found = wordsOf(written)
+    // An identifier is found by its parts too, which have no spelling of their own.
+    for (const word of found) if (!said.has(word)) said.set(word, found.length === 1 ? bare(written) : word)
+  }
+  const saying = [...said].filter(([word]) => !UNSAYING.has(word))
+  return (saying.length > 0 ? saying : [...said])
     .slice(0, QUERY_WORDS_MAX)
-    .map((word) => ({ word, others: OTHERS.get(word) ?? [] }))
+    .map(([word, written]) => ({ word, said: written, others: OTHERS.get(word) ?? [] }))
 }
+
+/** A word without the commas and quotes around it. */
+const bare = (written: string): string => written.replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, '')
 
 /** How a subject is compared with a question that names it. */
 export function nameOf(text: string): string {

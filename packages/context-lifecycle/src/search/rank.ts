@@ -18,7 +18,7 @@ export type ScorePart = 'text' | 'meaning' | 'recency' | 'importance'
 
 export type Weights = Readonly<Record<ScorePart, number>>
 
-export const WEIGHTS: Weights = { text: 0.5, meaning: 0.35, recency: 0.08, importance: 0.07 }
+export const WEIGHTS: Weights = { text: 0.65, meaning: 0.2, recency: 0.08, importance: 0.07 }
 
 /** Longer than importance's: who searches looks for what is past too. */
 export const SEARCH_HALF_LIFE_MS = 14 * 86_400_000
@@ -107,19 +107,41 @@ export function explained(
   const { weights, now } = scale
   const left = cosine === undefined ? ` (${untold}: the other parts count for more)` : ''
   const judged: [ScorePart, number, string][] = [
-    ['text', textValue(text, scale), `${found.length} of ${asked} words${found.length > 0 ? `: ${found.join(' ')}` : ''}${left}`],
+    [
+      'text',
+      textValue(text, scale),
+      `${found.length} of ${asked} words${found.length > 0 ? `: ${found.join(' ')}` : ''}${left}`,
+    ],
     ...(cosine === undefined
       ? []
-      : [['meaning', meaningValue(cosine, scale), `cosine ${cosine.toFixed(3)}`] satisfies [ScorePart, number, string]]),
-    ['recency', recencyValue(lastAt, now), lastAt > 0 ? `last event ${ago(now - lastAt)}` : 'no event whose time is known'],
+      : [
+          ['meaning', meaningValue(cosine, scale), `cosine ${cosine.toFixed(3)}`] satisfies [
+            ScorePart,
+            number,
+            string,
+          ],
+        ]),
+    [
+      'recency',
+      recencyValue(lastAt, now),
+      lastAt > 0 ? `last event ${ago(now - lastAt)}` : 'no event whose time is known',
+    ],
     ['importance', importance, 'as of its last change'],
   ]
   const sum = judged.reduce((total, [part]) => total + weights[part], 0)
-  const parts = judged.map(([part, value, why]) => ({
+  const rounded = judged.map(([part]) => toThousandths(weights[part] / sum))
+  const parts = judged.map(([part, value, why], at) => ({
     part,
-    weight: toThousandths(weights[part] / sum),
-    value: toThousandths(value),
+    // What rounding adds or takes away is the first one's: together they are 1.
+    weight:
+      at === 0
+        ? toThousandths(1 - rounded.slice(1).reduce((total, one) => total + one, 0))
+        : (rounded[at] as number),
+    value: toThousandths(Math.min(1, value)),
     why,
   }))
-  return { score: toThousandths(parts.reduce((total, { weight, value }) => total + weight * value, 0)), parts }
+  return {
+    score: toThousandths(parts.reduce((total, { weight, value }) => total + weight * value, 0)),
+    parts,
+  }
 }

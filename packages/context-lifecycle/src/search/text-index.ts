@@ -106,7 +106,8 @@ export function createTextIndex(): TextIndex {
     }
   }
 
-  const rarity = (count: number) => Math.log(1 + (live - Math.min(count, live) + 0.5) / (Math.min(count, live) + 0.5))
+  const rarity = (count: number) =>
+    Math.log(1 + (live - Math.min(count, live) + 0.5) / (Math.min(count, live) + 0.5))
 
   /** The words of the index that stand for one that was asked, and what each is worth. */
   function standIns({ word, others }: Term): [Postings, number][] {
@@ -195,7 +196,7 @@ export function createTextIndex(): TextIndex {
         for (const [postings] of standIns(term)) {
           for (const posting of postings) {
             const found = words.get(posting >>> WEIGHT_BITS)
-            if (found !== undefined && found.at(-1) !== term.word) found.push(term.word)
+            if (found !== undefined && found.at(-1) !== term.said) found.push(term.said)
           }
         }
       }
