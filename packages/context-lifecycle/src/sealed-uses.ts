@@ -1,5 +1,5 @@
 /**
- * With which keys contexts are encrypted: their subjects, their digests, and their records. It only reads, page by page, and
+ * With which keys contexts are encrypted: their subjects, their digests, their records, and their cards. It only reads, page by page, and
  * of each part only the first bytes, which name the key: records can be large.
  *
  * Contexts are found by ZSCAN, which finds every one that is there from beginning to end, whatever happens to it meanwhile; by
@@ -42,19 +42,20 @@ const AT_ONCE = 20
 const SCAN_COUNT = 1_000
 
 /*
- * KEYS  1 head, 2 log, 3 raw
+ * KEYS  1 head, 2 log, 3 raw, 4 card
  * ARGV  1 how many events were looked at before
  * Reply {how many were now, or -1 after the last, tenant, sealed: 0 or 1, first bytes of the subject,
- *        {first bytes of a digest…}, {encoding of a record, first bytes of its body…}}
+ *        {first bytes of a digest…}, {encoding of a record, first bytes of its body…},
+ *        card sealed: 0, 1, or ? where it cannot be read, first bytes of its sealed part}
  *
- * Tenant, sealed and subject are said with the first events only, and are '' where there is none, or none to be read.
+ * Tenant, sealed, subject and card are said with the first events only, and are '' where there is none, or none to be read.
  */
 const CONTEXT_PARTS = defineScript(
   'context-parts',
   `
 local call = redis.call
 local at = tonumber(ARGV[1])
-local reply = {-1, '', '', '', {}, {}}
+local reply = {-1, '', '', '', {}, {}, '', ''}
 local length = at == 0 and call('GETRANGE', KEYS[1], ${IDENTITY_AT - 2}, ${IDENTITY_AT - 1}) or ''
 if #length == 2 then
   local identity = call('GETRANGE', KEYS[1], ${IDENTITY_AT}, ${IDENTITY_AT - 1} + struct.unpack('>I2', length))
@@ -64,6 +65,13 @@ if #length == 2 then
     reply[2], reply[3] = clear[1], tostring(clear[4])
     reply[4] = string.sub(identity, line + 1, line + ${FIRST_BYTES})
   end
+end
+local line = at == 0 and call('GETRANGE', KEYS[4], 5, 6) or ''
+if #line == 2 then
+  local rest = 7 + struct.unpack('>I2', line)
+  local readable, clear = pcall(cjson.decode, call('GETRANGE', KEYS[4], 7, rest - 1))
+  reply[7] = readable and type(clear) == 'table' and clear[6] and tostring(clear[6]) or '?'
+  reply[8] = call('GETRANGE', KEYS[4], rest, rest + ${FIRST_BYTES - 1})
 end
 local left, bytes = ${PAGE}, 0
 while left > 0 and bytes < ${PAGE_BYTES} do
@@ -88,6 +96,8 @@ reply[1] = at
 return reply
 `,
 )
+
+type Parts = [number, Buffer, Buffer, Buffer, Buffer[], Buffer[], Buffer, Buffer]
 
 type Seal = Pick<ContextUses, 'kind' | 'key'>
 
@@ -151,12 +161,11 @@ async function sealsOf(
     const key = keyOf(first)
     return key === undefined ? otherwise : { kind: 'sealed', key }
   }
-  const names = [keys.head(id), keys.log(id), keys.raw(id)]
+  const names = [keys.head(id), keys.log(id), keys.raw(id), keys.card(id)]
   let owner: string | undefined
   for (let at = 0; at >= 0 && !signal?.aborted; ) {
-    const [next, tenant, sealed, subject, digests, records] = (await link.run(CONTEXT_PARTS, names, [
-      at,
-    ])) as [number, Buffer, Buffer, Buffer, Buffer[], Buffer[]]
+    const reply = await link.run(CONTEXT_PARTS, names, [at])
+    const [next, tenant, sealed, subject, digests, records, cardSealed, card] = reply as Parts
     // A context that has just gone has no parts, and so no owner that is missed.
     const gone = at === 0 && tenant.length + digests.length + records.length === 0
     if (gone) break
@@ -165,6 +174,7 @@ async function sealsOf(
       const flag = String(sealed)
       add(flag === '0' && owner !== '' ? PLAIN : sealedOr(DAMAGED, subject))
     }
+    if (cardSealed.length > 0) add(String(cardSealed) === '0' ? PLAIN : sealedOr(DAMAGED, card))
     for (const digest of digests) add(digest[0] === OPEN_BRACKET ? PLAIN : sealedOr(DAMAGED, digest))
     for (let each = 0; each < records.length; each += 2) {
       const encoding = String(records[each])
