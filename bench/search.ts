@@ -71,7 +71,8 @@ function quality(lookAlikes: number): void {
     ['text only', byText],
     ['embedding only', byMeaning],
     ['hybrid', by(WEIGHTS)],
-    ['reciprocal rank fusion, for comparison', fused],
+    ['text and embedding without recency and importance', by({ ...WEIGHTS, recency: 0, importance: 0 })],
+    ['reciprocal rank fusion of these two, for comparison', fused],
     ...[0.1, 0.45].map((meaning): [string, (q: string) => string[]] => [
       `hybrid, meaning ${meaning}, for comparison`,
       by({ ...WEIGHTS, text: WEIGHTS.text + WEIGHTS.meaning - meaning, meaning }),

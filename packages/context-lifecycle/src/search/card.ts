@@ -49,8 +49,8 @@ export interface Enrichment {
 /** Longest text and summary, characters: together they bound what a card costs. */
 export const TEXT_MAX = 1_000
 export const SUMMARY_MAX = 1_000
-export const SUBJECT_MAX = 500
-export const LINK_MAX = 1_000
+const SUBJECT_MAX = 500
+const LINK_MAX = 1_000
 export const PEOPLE_MAX = 20
 /** Most dimensions; the largest models known have 4,096. */
 export const DIMENSIONS_MAX = 4_096

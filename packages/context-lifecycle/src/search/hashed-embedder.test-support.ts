@@ -4,7 +4,7 @@
  */
 import { wordsOf } from './tokens.ts'
 
-export const DIMENSIONS = 256
+const DIMENSIONS = 256
 const GRAM = 4
 
 export function hashedEmbedding(text: string): Float32Array {

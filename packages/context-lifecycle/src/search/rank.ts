@@ -30,7 +30,7 @@ export type Weights = Readonly<Record<ScorePart, number>>
 export const WEIGHTS: Weights = { text: 0.65, meaning: 0.25, recency: 0.05, importance: 0.05 }
 
 /** Longer than importance's: who searches looks for what is past too. */
-export const SEARCH_HALF_LIFE_MS = 14 * 86_400_000
+const SEARCH_HALF_LIFE_MS = 14 * 86_400_000
 
 /** A cosine that means nothing: unrelated texts have so much in common by their letters alone. */
 export const COSINE_FLOOR = 0.15

@@ -12,7 +12,9 @@ import {
 } from '../../../../tests/support/contexts.ts'
 import { useKeyrings } from '../../../../tests/support/keyring.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
-import { contextIdOf } from '../context-id.ts'
+import { contextIdOf, shardOf } from '../context-id.ts'
+import { contextKeys } from '../context-keys.ts'
+import { type ContextPlace, createContexts } from '../contexts.ts'
 import { removeInactive } from '../removal.ts'
 import { type Card, cardOf, cardText } from './card.ts'
 import { putCard, removeCard } from './card-store.ts'
@@ -224,6 +226,9 @@ describe('what changes', () => {
     await removeCard(here.place, idOf(2))
     await expect.poll(() => found(search, 'rollback')).toEqual(['acme/site#1'])
     expect(search.facts.cards).toBe(1)
+    await removeInactive([here.place], { inactiveMs: 0, dryRun: false })
+    expect(await found(search, 'rollback')).toEqual([])
+    await expect.poll(() => search.facts.cards).toBe(0)
   })
 
   it('is never missed: two writers, and changes in the same moment', async () => {
@@ -278,6 +283,29 @@ describe('what changes', () => {
     await search.load()
     expect(await found(search, 'known')).toHaveLength(1)
     expect(await found(search, 'lost')).toEqual([])
+  })
+})
+
+describe('several shards', () => {
+  it('are searched as one', async () => {
+    const shards = [0, 1].map((shard) => ({ link, keys: contextKeys('webhook-events', true, shard) }))
+    const places = shards as [ContextPlace, ContextPlace]
+    const placeOf = (id: string) => places[shardOf(id, 2)] as ContextPlace
+    const contexts = createContexts({ places, placeOf, keyring: undefined, encrypts: false })
+    for (let n = 0; n < 20; n++) {
+      const { record } = recordOf({ delivery: `${n}`, json: pullRequest(n, 'opened') })
+      const { context } = await contexts.append(eventOf(record), record)
+      await putCard(placeOf(context), cardOf((await contexts.read(context))!, 0.5), undefined)
+    }
+    const search = searchOn({ places })
+    await search.load()
+    expect(await found(search, 'change', { limit: 50 })).toHaveLength(20)
+    await removeInactive([places[1]], { inactiveMs: 0, dryRun: false })
+    const left = await found(search, 'change', { limit: 50 })
+    expect(left.length).toBeGreaterThan(0)
+    expect(left.length).toBeLessThan(20)
+    await search.load()
+    expect(search.facts.cards).toBe(left.length)
   })
 })
 

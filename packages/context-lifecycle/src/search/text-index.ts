@@ -18,6 +18,7 @@ export interface WeightedText {
 export interface TextIndex {
   /** Free for the next `put`. */
   free(): number
+  /** Throws `RangeError` beyond eight million slots. */
   put(slot: number, parts: readonly WeightedText[]): void
   remove(slot: number): void
   /** Adds to `scores` what each slot is worth. */
@@ -31,7 +32,7 @@ export interface TextIndex {
 const WEIGHT_BITS = 8
 const WEIGHT_MASK = (1 << WEIGHT_BITS) - 1
 /** Small integers end at 31 bits: beyond them arrays hold pointers, at three times the room. */
-export const SLOTS_MAX = 1 << (31 - WEIGHT_BITS)
+const SLOTS_MAX = 1 << (31 - WEIGHT_BITS)
 
 /** Usual values of BM25: how soon more of the same says no more, and how much a long card has to say it more often. */
 const K1 = 1.2
@@ -136,6 +137,8 @@ export function createTextIndex(): TextIndex {
       return freed.pop() ?? slots
     },
     put(slot, parts) {
+      if (slot >= SLOTS_MAX)
+        throw new RangeError(`more than ${SLOTS_MAX} contexts cannot be searched by one process`)
       if (slot >= lengths.length) {
         const wider = new Uint32Array(Math.max(slot + 1, lengths.length * 2))
         wider.set(lengths)
