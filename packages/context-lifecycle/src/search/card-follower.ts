@@ -2,12 +2,12 @@
  * Keeps up with the cards of one place.
  *
  *   round ──▶ what changed after the last change seen ──▶ told
- *         ──▶ as many cards there as are known?   yes → in step
- *                                                 no, or the connection is another one → compared, and told what is gone
+ *         ──▶ fewer cards there than are known, or another connection → compared, and told what is gone
  *
  * Removing leaves no trace that would have to be kept for followers that may not exist: a follower knows every card that is
- * there or was, so if Redis has fewer, some were removed. After a failover that lost changes Redis may have as many, and
- * others: so a new connection is a reason to compare too.
+ * there or was, so if Redis has fewer, some were removed. (More, where one came between the two questions: the next round
+ * tells it.) After a failover that lost changes Redis may have as many, and others, and a clock that is behind: so a new
+ * connection is a reason to compare too, and to go on from the last change that is there.
  */
 import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../contexts.ts'
@@ -42,7 +42,9 @@ export function createCardFollower({ place, changed, gone }: CardFollowerOptions
 
   async function compare(): Promise<number> {
     const there = await cardsThere(place)
-    let changes = 0
+    let [changes, last] = [0, 0]
+    for (const changedAt of there.values()) last = Math.max(last, changedAt)
+    since = Math.min(since, last)
     for (const id of known.keys()) {
       if (there.has(id)) continue
       known.delete(id)
@@ -64,7 +66,7 @@ export function createCardFollower({ place, changed, gone }: CardFollowerOptions
         since = cards.at(-1)?.changedAt ?? since
         changes += cards.length
       }
-      if (connection !== epoch || (await countCards(place)) !== known.size) changes += await compare()
+      if (connection !== epoch || (await countCards(place)) < known.size) changes += await compare()
       epoch = connection
       return changes
     },

@@ -6,6 +6,7 @@
  */
 import { type Fault, isFault } from '@weir/core/faults'
 import type { Opener } from '@weir/core/keyring/keyring'
+import { SEAL_KEY_END } from '../hot-append.ts'
 import { cardBelonging, decodeCard, outlineOf } from './card-bytes.ts'
 import type { CardIndex } from './card-index.ts'
 import type { StoredCard } from './card-store.ts'
@@ -21,9 +22,6 @@ export interface OpenedCards {
   /** Cards left out, by why. */
   readonly unreadable: ReadonlyMap<string, Fault>
 }
-
-/** Sealed bytes begin with a version and the id of their key, so long in all. */
-const SEAL_KEY_END = 9
 
 interface Seal {
   readonly tenant: string

@@ -268,6 +268,8 @@ describe('what changes', () => {
   })
 
   it('is noticed when Redis has lost what was known: a failover', async () => {
+    // The clock of what is lost is ahead of that of what is left.
+    await link.call('SET', here.keys.cardsChanged, (Date.now() + 60_000) * 1_000)
     await write(1, { title: 'Known' })
     const before = (await link.call('DUMP', here.keys.card(idOf(1)))) as Buffer
     const score = (await link.call('ZSCORE', here.keys.cards, idOf(1))) as Buffer
@@ -283,6 +285,14 @@ describe('what changes', () => {
     await search.load()
     expect(await found(search, 'known')).toHaveLength(1)
     expect(await found(search, 'lost')).toEqual([])
+    await link.call('ZADD', here.keys.cards, 1_000, idOf(1))
+    await link.call('DEL', here.keys.cardsChanged)
+    searching.reconnect()
+    await new Promise<void>((resolve) => searching.onConnect(resolve))
+    await search.load()
+    await write(1, { title: 'Afterwards' })
+    await search.load()
+    expect(await found(search, 'afterwards')).toHaveLength(1)
   })
 })
 

@@ -3,7 +3,7 @@
  *
  * All rows are looked at: 100,000 × 256 bytes are one pass over 26 MB, and an approximate index would have to be built, kept
  * up with every change, and would miss some. In JavaScript that pass took 40 ms, of the 100 that a whole search may take; as
- * WebAssembly with vectors (dots.wat) it takes two to four.
+ * WebAssembly with vectors (dots.wat) 2.5.
  */
 import { readFileSync } from 'node:fs'
 import { instantiate, type WasmGlobal } from '@weir/core/wasm'
