@@ -1,5 +1,5 @@
 /**
- * Makes the WebAssembly of packages/core, *.wasm, from *.wat, the text it is written in.
+ * Makes the WebAssembly of the packages, *.wasm, from *.wat, the text it is written in.
  *
  *   node scripts/build-wasm.ts          write it
  *   node scripts/build-wasm.ts check    fail if what is committed differs

@@ -4,13 +4,17 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import loadWabt from 'wabt'
 
-const CORE = new URL('../packages/core/src/', import.meta.url)
+const PACKAGES = new URL('../packages/', import.meta.url)
 
 /** The modules, each `<name>.wat` with `<name>.wasm` beside it. */
-export const MODULES = ['json/scan', 'folding/fold'] as const
+export const MODULES = [
+  'core/src/json/scan',
+  'core/src/folding/fold',
+  'context-lifecycle/src/search/dots',
+] as const
 
-export const textOf = (module: string): URL => new URL(`${module}.wat`, CORE)
-export const binaryOf = (module: string): URL => new URL(`${module}.wasm`, CORE)
+export const textOf = (module: string): URL => new URL(`${module}.wat`, PACKAGES)
+export const binaryOf = (module: string): URL => new URL(`${module}.wasm`, PACKAGES)
 
 /** Throws an error with line and column when the text is wrong. */
 export async function assemble(text: URL): Promise<Buffer> {

@@ -35,6 +35,9 @@ export interface TestContexts extends Assembly {
 }
 
 export interface TestContextsOptions {
+  /** Several shards, and which one a context is in; default: one, beside the stream. */
+  readonly places?: readonly [ContextPlace, ...ContextPlace[]]
+  readonly placeOf?: (id: ContextId) => ContextPlace
   /** Default: none, and nothing goes cold. */
   readonly store?: ColdStore | undefined
   readonly keyring?: Sealing | undefined
@@ -54,8 +57,8 @@ export function assembled(
   const place = { link, keys }
   const { keyring, store, encrypts = keyring !== undefined } = options
   const assembly = assembleContexts({
-    places: [place],
-    placeOf: () => place,
+    places: options.places ?? [place],
+    placeOf: options.placeOf ?? (() => place),
     home: { link, keys: partitionKeys(NAMES) },
     dictionaries: options.dictionaries ?? createDictionarySet(loadBundledDictionaries()),
     maxLearned: 10,

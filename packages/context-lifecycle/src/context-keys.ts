@@ -24,12 +24,20 @@ export interface ContextKeys {
   readonly hot: string
   /** zset: context with events in warm segments → the same. */
   readonly warm: string
+  /** zset: context whose card is behind its events → since when, Redis ms. */
+  readonly dirty: string
   /** zset: context that was read while it was not hot → when, Redis ms. */
   readonly wanted: string
   /** zset: object that is being put into cold storage → since when, Redis ms. */
   readonly puts: string
   /** set: objects in cold storage that nothing refers to any more. */
   readonly garbage: string
+  /** string: what is searched of it (search/card-bytes.ts). */
+  card(id: ContextId): string
+  /** zset: context → when its card changed, Redis µs; no two are the same. */
+  readonly cards: string
+  /** string: when the last card changed, Redis µs. It stays when that card goes, so that time never seems to go back. */
+  readonly cardsChanged: string
 }
 
 export function contextKeys(stream: string, cluster: boolean, shard: number): ContextKeys {
@@ -44,8 +52,12 @@ export function contextKeys(stream: string, cluster: boolean, shard: number): Co
     parts: (id) => `${base}:context:${id}:parts`,
     hot: `${base}:contexts:hot`,
     warm: `${base}:contexts:warm`,
+    dirty: `${base}:contexts:dirty`,
     wanted: `${base}:contexts:wanted`,
     puts: `${base}:contexts:puts`,
     garbage: `${base}:contexts:garbage`,
+    card: (id) => `${base}:context:${id}:card`,
+    cards: `${base}:contexts:cards`,
+    cardsChanged: `${base}:contexts:cards:changed`,
   }
 }

@@ -134,8 +134,8 @@ export function summaryDocument(summary: ContextSummary): SummaryDocument {
   }
 }
 
-function timeText(ms: number): string
-function timeText(ms: number | null): string | null
-function timeText(ms: number | null): string | null {
+export function timeText(ms: number): string
+export function timeText(ms: number | null): string | null
+export function timeText(ms: number | null): string | null {
   return ms === null ? null : new Date(ms).toISOString()
 }

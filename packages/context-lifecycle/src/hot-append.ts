@@ -13,7 +13,7 @@ import type { ContextKeys } from './context-keys.ts'
 import { HEAD_VERSION, ID_BYTES, IDENTITY_AT } from './head.ts'
 
 /** Sealed bytes begin with a version and the id of their key, so long in all. */
-const SEAL_KEY_END = 9
+export const SEAL_KEY_END = 9
 
 export interface Addition {
   /** 16 bytes of the event's id. */

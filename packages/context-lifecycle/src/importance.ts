@@ -118,11 +118,11 @@ export const ACCESS_HALF_LIFE_MS = 7 * DAY_MS
 type Judgement = readonly [value: number, why: string]
 
 const saturating = (count: number, half: number): number => 1 - 2 ** -(Math.max(0, count) / half)
-const decayed = (ageMs: number, halfLifeMs: number): number => 2 ** -(Math.max(0, ageMs) / halfLifeMs)
-const toThousandths = (value: number): number => Math.round(value * 1_000) / 1_000
+export const decayed = (ageMs: number, halfLifeMs: number): number => 2 ** -(Math.max(0, ageMs) / halfLifeMs)
+export const toThousandths = (value: number): number => Math.round(value * 1_000) / 1_000
 const counted = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`
 
-function ago(ms: number): string {
+export function ago(ms: number): string {
   if (ms < MINUTE_MS) return 'just now'
   if (ms < HOUR_MS) return `${Math.floor(ms / MINUTE_MS)}m ago`
   if (ms < DAY_MS) return `${Math.floor(ms / HOUR_MS)}h ago`

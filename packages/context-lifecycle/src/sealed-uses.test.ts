@@ -10,6 +10,8 @@ import { type TestPipeline, usePipeline } from '../../../tests/support/pipeline.
 import { useRedis } from '../../../tests/support/redis.ts'
 import { contextKeys } from './context-keys.ts'
 import { countSealedContexts } from './sealed-uses.ts'
+import { cardOf } from './search/card.ts'
+import { putCard } from './search/card-store.ts'
 
 const redis = useRedis({ appendfsync: 'no' })
 const keyrings = useKeyrings()
@@ -91,6 +93,25 @@ describe('countSealedContexts', () => {
     await rotate(keyring, 'acme')
     await happens(world, 'acme', 1)
     expect(await usesIn(world)).toEqual(expect.arrayContaining([needs(first), needs(await lastKey('acme'))]))
+  })
+
+  it('counts the cards that search reads, which may be sealed with a later key than all else, or damaged', async () => {
+    const keyring = keyrings.open()
+    const world = await open(keyring)
+    const { contexts, place, keys } = world.contexts
+    const id = await happens(world, 'acme', 1)
+    const first = await lastKey('acme')
+    await rotate(keyring, 'acme')
+    await putCard(place, cardOf((await contexts.read(id))!, 0.5), keyring)
+    const sealed = { kind: 'sealed', tenant: 'acme', contexts: 1 }
+    expect(await usesIn(world)).toEqual([
+      { ...sealed, key: first },
+      { ...sealed, key: await lastKey('acme') },
+    ])
+    await putCard(place, cardOf((await contexts.read(id))!, 0.5), undefined)
+    expect(await usesIn(world)).toContainEqual({ kind: 'plain', key: '', tenant: 'acme', contexts: 1 })
+    await world.pipeline.link.call('SETRANGE', keys.card(id), 7, 'xxx')
+    expect(await usesIn(world)).toContainEqual({ kind: 'damaged', key: '', tenant: 'acme', contexts: 1 })
   })
 
   it('counts a context for every key that it needs, and for what is not encrypted in it', async () => {

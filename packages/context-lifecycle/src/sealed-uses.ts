@@ -1,5 +1,5 @@
 /**
- * With which keys contexts are encrypted: their subjects, their digests, and their records. It only reads, page by page, and
+ * With which keys contexts are encrypted: their subjects, their digests, their records, and their cards. It only reads, page by page, and
  * of each part only the first bytes, which name the key: records can be large.
  * While contexts are made, one may be counted twice.
  */
@@ -41,20 +41,21 @@ const STEP = 10
 const AT_ONCE = 20
 
 /*
- * KEYS  1 head, 2 log, 3 raw, 4 parts
+ * KEYS  1 head, 2 log, 3 raw, 4 parts, 5 card
  * ARGV  1 how many events were looked at before
  * Reply {how many were now, or -1 after the last, tenant, sealed: 0 or 1, first bytes of the subject,
  *        {first bytes of a digest…}, {encoding of a record, first bytes of its body…},
- *        {first bytes of a warm segment, or the reference to a cold object…}}
+ *        {first bytes of a warm segment, or the reference to a cold object…},
+ *        card sealed: 0, 1, or ? where it cannot be read, first bytes of its sealed part}
  *
- * Tenant, sealed, subject and parts are said with the first events only, and are '' where there is none, or none to be read.
+ * Tenant, sealed, subject, parts and card are said with the first events only, and are '' where there is none, or none to be read.
  */
 const CONTEXT_PARTS = defineScript(
   'context-parts',
   `
 local call = redis.call
 local at = tonumber(ARGV[1])
-local reply = {-1, '', '', '', {}, {}, {}}
+local reply = {-1, '', '', '', {}, {}, {}, '', ''}
 local length = at == 0 and call('GETRANGE', KEYS[1], ${IDENTITY_AT - 2}, ${IDENTITY_AT - 1}) or ''
 if #length == 2 then
   local identity = call('GETRANGE', KEYS[1], ${IDENTITY_AT}, ${IDENTITY_AT - 1} + struct.unpack('>I2', length))
@@ -71,6 +72,13 @@ if at == 0 then
     if string.sub(field, -5) == ':warm' then part = string.sub(part, 1, ${2 * FIRST_BYTES}) end
     reply[7][#reply[7] + 1] = part
   end
+end
+local line = at == 0 and call('GETRANGE', KEYS[5], 5, 6) or ''
+if #line == 2 then
+  local rest = 7 + struct.unpack('>I2', line)
+  local readable, clear = pcall(cjson.decode, call('GETRANGE', KEYS[5], 7, rest - 1))
+  reply[8] = readable and type(clear) == 'table' and clear[6] and tostring(clear[6]) or '?'
+  reply[9] = call('GETRANGE', KEYS[5], rest, rest + ${FIRST_BYTES - 1})
 end
 local left, bytes = ${PAGE}, 0
 while left > 0 and bytes < ${PAGE_BYTES} do
@@ -95,6 +103,8 @@ reply[1] = at
 return reply
 `,
 )
+
+type Parts = [number, Buffer, Buffer, Buffer, Buffer[], Buffer[], Buffer[], Buffer, Buffer]
 
 type Seal = Pick<ContextUses, 'kind' | 'key'>
 
@@ -144,12 +154,11 @@ async function sealsOf(
     const key = keyOf(first)
     return key === undefined ? otherwise : { kind: 'sealed', key }
   }
-  const names = [keys.head(id), keys.log(id), keys.raw(id), keys.parts(id)]
+  const names = [keys.head(id), keys.log(id), keys.raw(id), keys.parts(id), keys.card(id)]
   let owner: string | undefined
   for (let at = 0; at >= 0 && !signal?.aborted; ) {
-    const [next, tenant, sealed, subject, digests, records, parts] = (await link.run(CONTEXT_PARTS, names, [
-      at,
-    ])) as [number, Buffer, Buffer, Buffer, Buffer[], Buffer[], Buffer[]]
+    const reply = await link.run(CONTEXT_PARTS, names, [at])
+    const [next, tenant, sealed, subject, digests, records, parts, cardSealed, card] = reply as Parts
     // A context that has just gone has no parts, and so no owner that is missed.
     const gone = at === 0 && tenant.length + digests.length + records.length + parts.length === 0
     if (gone) break
@@ -158,6 +167,7 @@ async function sealsOf(
       const flag = String(sealed)
       add(flag === '0' && owner !== '' ? PLAIN : sealedOr(DAMAGED, subject))
     }
+    if (cardSealed.length > 0) add(String(cardSealed) === '0' ? PLAIN : sealedOr(DAMAGED, card))
     for (const digest of digests) add(digest[0] === OPEN_BRACKET ? PLAIN : sealedOr(DAMAGED, digest))
     for (let each = 0; each < records.length; each += 2) {
       const encoding = String(records[each])

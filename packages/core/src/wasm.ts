@@ -1,4 +1,4 @@
-/** WebAssembly of our own (folding/fold.wat, json/scan.wat): small loops over bytes, for which JavaScript is too slow. */
+/** WebAssembly of our own (*.wat): small loops over bytes, for which JavaScript is too slow. */
 
 /** Of the engine's own; the types that TypeScript has for it come with those of browsers. */
 declare const WebAssembly: {
