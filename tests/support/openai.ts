@@ -58,6 +58,8 @@ export function useOpenAi(): OpenAiStub {
       const came: StubRequest = { path: url, headers, text, body: JSON.parse(text) }
       requests.push(came)
       for (const { count, resolve } of waiting) if (requests.length >= count) resolve()
+      // A client would send the next request on a connection that is being closed, and that looks like a reset.
+      response.shouldKeepAlive = false
       const answer = answers.shift() ?? usual
       answer(response, came)
     })
@@ -68,7 +70,6 @@ export function useOpenAi(): OpenAiStub {
     answers = []
     usual = well
     waiting = []
-    server.closeAllConnections()
   })
   afterAll(() => {
     server.closeAllConnections()

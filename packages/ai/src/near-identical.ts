@@ -1,0 +1,104 @@
+/**
+ * Recent texts of each tenant with their vectors, among which one that is almost the same is found: an alert that differs in a
+ * number, a comment that was corrected. In memory, of one process, bounded in texts and tenants.
+ *
+ * Only texts of about the same length can be almost the same, and only those with about the same letters: both are looked at
+ * first, because the edit distance of two texts of 2,000 characters takes a tenth of a millisecond.
+ */
+import { distance } from 'fastest-levenshtein'
+import { normalised } from './normalise.ts'
+
+export interface NearIdenticalOptions {
+  /** 0 to 1: 1 − edit distance / length of the longer text. 1 = off. */
+  readonly threshold: number
+  /** Texts kept for each tenant; 0 = off. */
+  readonly texts: number
+}
+
+export interface NearIdentical {
+  /** The vector of the most alike text of this tenant, when it is alike enough. */
+  find(tenant: string, text: string): Float32Array | undefined
+  /** Remembers a text that a provider made the vector of: never one that only borrows it, or likeness would drift. */
+  add(tenant: string, text: string, vector: Float32Array): void
+}
+
+/** Tenants that are remembered; who was idle longest goes first. */
+const TENANTS = 50
+/** Longer texts are not compared: it would take longer than it is worth. */
+const LONGEST = 4_000
+/** Slots in which letters are counted. */
+const SLOTS = 32
+
+interface Kept {
+  readonly text: string
+  readonly counts: Uint16Array
+  readonly vector: Float32Array
+}
+
+export function createNearIdentical({ threshold, texts }: NearIdenticalOptions): NearIdentical {
+  /** In the order of use; of each tenant the texts oldest first. */
+  const tenants = new Map<string, Kept[]>()
+  const off = threshold >= 1 || texts === 0
+
+  function keptOf(tenant: string): Kept[] {
+    const kept = tenants.get(tenant) ?? []
+    tenants.delete(tenant)
+    tenants.set(tenant, kept)
+    if (tenants.size > TENANTS) tenants.delete(tenants.keys().next().value as string)
+    return kept
+  }
+
+  return {
+    find(tenant, text) {
+      const asked = compared(text)
+      if (off || asked.length > LONGEST || !tenants.has(tenant)) return undefined
+      const counts = countsOf(asked)
+      let best: Kept | undefined
+      let least = Number.POSITIVE_INFINITY
+      for (const kept of keptOf(tenant)) {
+        const longer = Math.max(asked.length, kept.text.length)
+        // Rounded, since 1 − 0.97 is a little more than 0.03.
+        const allowed = Math.min(Math.floor(longer * (1 - threshold) + 1e-9), least - 1)
+        if (allowed < 0 || Math.abs(asked.length - kept.text.length) > allowed) continue
+        if (differing(counts, kept.counts) > allowed) continue
+        const edits = distance(asked, kept.text)
+        if (edits > allowed) continue
+        least = edits
+        best = kept
+      }
+      return best?.vector
+    },
+    add(tenant, text, vector) {
+      const kept = compared(text)
+      if (off || kept.length > LONGEST || kept === '') return
+      const list = keptOf(tenant)
+      list.push({ text: kept, counts: countsOf(kept), vector })
+      if (list.length > texts) list.shift()
+    },
+  }
+}
+
+function compared(text: string): string {
+  return normalised(text).toLowerCase()
+}
+
+function countsOf(text: string): Uint16Array {
+  const counts = new Uint16Array(SLOTS)
+  for (let at = 0; at < text.length; at++) {
+    const slot = text.charCodeAt(at) % SLOTS
+    counts[slot] = counts[slot]! + 1
+  }
+  return counts
+}
+
+/** Edits that it takes at least, as an edit changes the count of two slots at most, one up and one down. */
+function differing(a: Uint16Array, b: Uint16Array): number {
+  let more = 0
+  let fewer = 0
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const difference = a[slot]! - b[slot]!
+    if (difference > 0) more += difference
+    else fewer -= difference
+  }
+  return Math.max(more, fewer)
+}
