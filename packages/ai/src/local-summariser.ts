@@ -38,6 +38,7 @@ export function createLocalSummariser(): Summariser {
   return {
     provider: 'local',
     model: MODEL,
+    overheadTokens: 0,
     summarise: async (request) => ({ text: summariseLocally(request), tokens: 0, outputTokens: 0 }),
   }
 }

@@ -3,7 +3,9 @@ export interface Summariser {
   /** `local` leaves nothing and costs nothing: what it makes is neither cached nor counted. */
   readonly provider: 'local' | 'openai'
   readonly model: string
-  /** Throws what {@link Embedder.embed} throws. */
+  /** Tokens of one request at most besides those of its texts: its instructions, and all that it may write. */
+  readonly overheadTokens: number
+  /** Throws what an embedder throws. */
   summarise(request: SummaryRequest, signal?: AbortSignal): Promise<Summary>
 }
 
