@@ -49,6 +49,8 @@ export function configuredEnrichment(config: Config, deps: ConfiguredEnrichmentD
     random: deps.random,
   })
   const { model } = summarization
+  // Nothing is kept in the clear because the key is not here.
+  const keeps = !security.encryption_enabled || deps.keyring !== undefined
   const { failure_threshold: failureThreshold, open_duration: openMs } = ai.breaker
   return createEnrichment({
     embedder: embedderOf(embedding, client),
@@ -57,7 +59,10 @@ export function configuredEnrichment(config: Config, deps: ConfiguredEnrichmentD
       link,
       prefix,
       sealing: security.encryption_enabled ? deps.keyring : undefined,
-      ttlMs: { embedding: embedding.cache_duration, summary: summarization.cache_duration },
+      ttlMs: {
+        embedding: keeps ? embedding.cache_duration : 0,
+        summary: keeps ? summarization.cache_duration : 0,
+      },
       failed: (error) => observe({ kind: 'degraded', error }),
     }),
     near: createNearIdentical({

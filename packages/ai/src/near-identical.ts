@@ -16,7 +16,7 @@ export interface NearIdenticalOptions {
 }
 
 export interface NearIdentical {
-  /** The vector of the most alike text of this tenant, when it is alike enough. */
+  /** The vector of the newest text of this tenant that is alike enough. */
   find(tenant: string, text: string): Float32Array | undefined
   /** Remembers a text that a provider made the vector of: never one that only borrows it, or likeness would drift. */
   add(tenant: string, text: string, vector: Float32Array): void
@@ -53,20 +53,14 @@ export function createNearIdentical({ threshold, texts }: NearIdenticalOptions):
       const asked = compared(text)
       if (off || asked.length > LONGEST || !tenants.has(tenant)) return undefined
       const counts = countsOf(asked)
-      let best: Kept | undefined
-      let least = Number.POSITIVE_INFINITY
-      for (const kept of keptOf(tenant)) {
+      // The newest that is alike enough, not the most alike: a text that has many near it would be compared with them all.
+      return keptOf(tenant).findLast((kept) => {
         const longer = Math.max(asked.length, kept.text.length)
         // Rounded, since 1 − 0.97 is a little more than 0.03.
-        const allowed = Math.min(Math.floor(longer * (1 - threshold) + 1e-9), least - 1)
-        if (allowed < 0 || Math.abs(asked.length - kept.text.length) > allowed) continue
-        if (differing(counts, kept.counts) > allowed) continue
-        const edits = distance(asked, kept.text)
-        if (edits > allowed) continue
-        least = edits
-        best = kept
-      }
-      return best?.vector
+        const allowed = Math.floor(longer * (1 - threshold) + 1e-9)
+        if (Math.abs(asked.length - kept.text.length) > allowed) return false
+        return differing(counts, kept.counts) <= allowed && distance(asked, kept.text) <= allowed
+      })?.vector
     },
     add(tenant, text, vector) {
       const kept = compared(text)
