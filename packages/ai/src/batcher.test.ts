@@ -1,9 +1,9 @@
 import { Fault } from '@weir/core/faults'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { manualClock, rejection } from '../../../tests/support/ai.ts'
 import { type BatcherOptions, createBatcher } from './batcher.ts'
 import type { Embeddings } from './embedder.ts'
-import { manualClock, rejection } from './testing.test-support.ts'
 
 /** A text's own vector: its number. */
 const own = (text: string) => Float32Array.of(Number(text))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { manualClock } from '../../../tests/support/ai.ts'
 import { type BreakerView, createBreaker, type Passage } from './breaker.ts'
-import { manualClock } from './testing.test-support.ts'
 
 function breakerOf() {
   const clock = manualClock()

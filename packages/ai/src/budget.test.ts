@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { useLink } from '../../../tests/support/ai.ts'
 import { canShiftClock, DAY_MS, useServerClock } from '../../../tests/support/clock.ts'
 import { createBudget, type Reservation } from './budget.ts'
-import { useLink } from './redis.test-support.ts'
 
 const clock = useServerClock()
 const world = useLink({ appendfsync: 'no', ...(canShiftClock ? { binary: clock.binary } : {}) })

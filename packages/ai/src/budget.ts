@@ -40,6 +40,8 @@ export interface Usage {
 
 /** Each throws Fault REDIS_UNAVAILABLE or REDIS_OUT_OF_MEMORY. */
 export interface Budget {
+  /** False: there is no limit, and what is counted is for people to look at. */
+  readonly limited: boolean
   reserve(tenant: string, tokens: number): Promise<Reservation | OverBudget>
   /** What it did cost; after the end of its day there is nothing left to correct. */
   settle(reservation: Reservation, spent: Usage): Promise<void>
@@ -107,6 +109,7 @@ return {found[1] or '0', found[2] or '0'}
 export function createBudget({ link, prefix, dailyTokens }: BudgetOptions): Budget {
   const keyOf = (tenant: string) => `${prefix}budget:${tenant}`
   return {
+    limited: dailyTokens !== undefined,
     async reserve(tenant, tokens) {
       const wanted = Math.ceil(tokens)
       const reply = await link.run(RESERVE, [keyOf(tenant)], [wanted, dailyTokens ?? ''])

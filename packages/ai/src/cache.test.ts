@@ -3,9 +3,9 @@ import { destroyKeys } from '@weir/core/keyring/changes'
 import type { Sealing } from '@weir/core/keyring/keyring'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { useLink } from '../../../tests/support/ai.ts'
 import { useKeyrings } from '../../../tests/support/keyring.ts'
 import { type CachedKind, cacheName, createCache } from './cache.ts'
-import { useLink } from './redis.test-support.ts'
 
 const world = useLink()
 const keyrings = useKeyrings()
@@ -111,7 +111,7 @@ describe('a cache that fails', () => {
   it('finds and keeps nothing, and says why', async () => {
     const { cache, faults } = cacheOf()
     const gone = new Promise<void>((resolve) => void world.link.onDisconnect(resolve))
-    await world.redis.server.stop()
+    await world.redis.server.kill('SIGKILL')
     await gone
     expect(await cache.get('acme', 'embedding', ['a', 'b'])).toEqual([undefined, undefined])
     await cache.put('acme', 'embedding', values(['a', 'one']))

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { type ManualClock, manualClock, rejection } from '../../../tests/support/ai.ts'
 import {
   brokenOff,
   chat,
@@ -18,7 +19,6 @@ import { createOpenAiClient, type OpenAiSettings } from './openai-client.ts'
 import { createOpenAiEmbedder } from './openai-embedder.ts'
 import { createOpenAiSummariser, OUTPUT_TOKENS_MAX } from './openai-summariser.ts'
 import { SUMMARY_MAX } from './summariser.ts'
-import { type ManualClock, manualClock, rejection } from './testing.test-support.ts'
 import { toUnit } from './vector.ts'
 
 const openai = useOpenAi()

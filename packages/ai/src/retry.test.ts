@@ -1,8 +1,8 @@
 import { Fault } from '@weir/core/faults'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { manualClock, rejection } from '../../../tests/support/ai.ts'
 import { within, withRetries } from './retry.ts'
-import { manualClock, rejection } from './testing.test-support.ts'
 import { Unavailable } from './unavailable.ts'
 
 const failing = (failures: number, retryAfterMs?: number) => {

@@ -11,7 +11,8 @@ export interface Spent<T> {
 /**
  * @param estimate tokens at most, as estimated
  * @param work also says what was spent, as far as it came, when it throws: by calling `spent`
- * Throws what `work` throws, and Fault REDIS_UNAVAILABLE or REDIS_OUT_OF_MEMORY when nothing could be reserved.
+ * Throws what `work` throws; and Fault REDIS_UNAVAILABLE or REDIS_OUT_OF_MEMORY when nothing could be reserved of a budget
+ * that has a limit: without one it goes on uncounted.
  */
 export async function spending<T>(
   budget: Budget,
@@ -19,8 +20,16 @@ export async function spending<T>(
   plan: { readonly purpose: Purpose; readonly tenant: string; readonly estimate: number },
   work: (spent: (usage: Usage) => void) => Promise<T>,
 ): Promise<Spent<T> | OverBudget> {
-  const reservation = await budget.reserve(plan.tenant, plan.estimate)
-  if (reservation.kind === 'over-budget') {
+  const degraded = (error: unknown) => {
+    if (!(error instanceof Fault)) throw error
+    observe({ kind: 'degraded', error })
+  }
+  const reservation = await budget.reserve(plan.tenant, plan.estimate).catch((error: unknown) => {
+    if (budget.limited) throw error
+    degraded(error)
+    return undefined
+  })
+  if (reservation?.kind === 'over-budget') {
     observe({ kind: 'over-budget', purpose: plan.purpose })
     return reservation
   }
@@ -32,9 +41,6 @@ export async function spending<T>(
     return { kind: 'spent', result }
   } finally {
     // A result that was paid for is not lost because it could not be counted: its reservation stands.
-    await budget.settle(reservation, total).catch((error: unknown) => {
-      if (!(error instanceof Fault)) throw error
-      observe({ kind: 'degraded', error })
-    })
+    if (reservation?.kind === 'reserved') await budget.settle(reservation, total).catch(degraded)
   }
 }

@@ -1,5 +1,8 @@
-/** What tests of this package share: a clock that never waits for real time, and randomness that does not vary. */
+/** What tests of embeddings and summaries share: a clock that tests move, what a promise rejects with, and a link to Redis. */
 import type { Clock } from '@weir/core/clock'
+import { connectRedis, type RedisLink } from '@weir/core/redis/link'
+import { afterEach, beforeEach } from 'vitest'
+import { type SharedRedis, type SharedRedisOptions, useRedis } from './redis.ts'
 
 export interface ManualClock extends Clock {
   /** Every wait that was begun, ms, in their order. */
@@ -69,4 +72,32 @@ export async function rejection(promise: Promise<unknown>): Promise<Error> {
   )
   if (reason instanceof Error) return reason
   throw new TypeError(`it did not reject with an error but with ${String(reason)}`)
+}
+
+export interface LinkedRedis {
+  readonly redis: SharedRedis
+  readonly link: RedisLink
+}
+
+/** A Redis server for the tests of a file, and a link to it made anew for each test. */
+export function useLink(options: SharedRedisOptions = { appendfsync: 'no' }): LinkedRedis {
+  const redis = useRedis(options)
+  let link: RedisLink
+  beforeEach(async () => {
+    link = connectRedis({
+      url: redis.url,
+      commandTimeoutMs: 5_000,
+      connectTimeoutMs: 1_000,
+      reconnectMaxDelayMs: 100,
+      name: 'ai',
+    })
+    await link.ready()
+  })
+  afterEach(() => link.close())
+  return {
+    redis,
+    get link() {
+      return link
+    },
+  }
 }
