@@ -112,7 +112,7 @@ export function stubTokens(texts: readonly string[]): number {
   return texts.reduce((sum, text) => sum + Math.ceil(text.length / 4), 0)
 }
 
-export const well: StubAnswer = (response, request) => {
+const well: StubAnswer = (response, request) => {
   if (request.path.endsWith('/embeddings')) return embeddings()(response, request)
   return chat(`Summary of ${request.body.messages?.at(-1)?.content.split('\n').length ?? 0} lines.`)(
     response,

@@ -16,6 +16,7 @@ import type { Observe } from './observation.ts'
 import { createOpenAiClient, type OpenAiClient } from './openai-client.ts'
 import { createOpenAiEmbedder } from './openai-embedder.ts'
 import { createOpenAiSummariser } from './openai-summariser.ts'
+import { withoutAddresses } from './redaction.ts'
 
 export interface ConfiguredEnrichmentDeps {
   /** To the place where cache and budget lie; stays the caller's. */
@@ -24,7 +25,7 @@ export interface ConfiguredEnrichmentDeps {
   readonly prefix: string
   /** For what is encrypted; undefined without a master key. */
   readonly keyring: Sealing | undefined
-  /** Takes secrets, e-mail addresses and configured fields out of a text. */
+  /** Takes secrets and configured fields out of a text; e-mail addresses go besides. */
   redact(text: string): string
   readonly clock: Clock
   /** 0 ≤ random() < 1 */
@@ -71,7 +72,7 @@ export function configuredEnrichment(config: Config, deps: ConfiguredEnrichmentD
     }),
     budget: createBudget({ link, prefix, dailyTokens: ai.daily_token_budget ?? undefined }),
     breaker: createBreaker({ failureThreshold, openMs }, clock, (view) => observe({ kind: 'breaker', view })),
-    redact,
+    redact: (text) => withoutAddresses(redact(text)),
     clock,
     observe,
     limits: {

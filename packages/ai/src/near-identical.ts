@@ -2,8 +2,9 @@
  * Recent texts of each tenant with their vectors, among which one that is almost the same is found: an alert that differs in a
  * number, a comment that was corrected. In memory, of one process, bounded in texts and tenants.
  *
- * Only texts of about the same length can be almost the same, and only those with about the same letters: both are looked at
- * first, because the edit distance of two texts of 2,000 characters takes a tenth of a millisecond.
+ * The edit distance of two texts of 2,000 characters takes 1.5 ms, so few are measured: only texts of about the same
+ * length and with about the same runs of three letters can be almost the same, and both are looked at first. (With single letters
+ * instead of runs, a look-up among 200 texts of the same vocabulary took 49 ms.)
  */
 import { distance } from 'fastest-levenshtein'
 import { normalised } from './normalise.ts'
@@ -25,9 +26,12 @@ export interface NearIdentical {
 /** Tenants that are remembered; who was idle longest goes first. */
 const TENANTS = 50
 /** Longer texts are not compared: it would take longer than it is worth. */
-const LONGEST = 4_000
-/** Slots in which letters are counted. */
-const SLOTS = 32
+const LONGEST = 2_000
+/** Edit distances measured for one text at most. */
+const MEASURED = 4
+/** Runs of letters that are counted, and the slots that they are counted in. */
+const RUN = 3
+const SLOTS = 256
 
 interface Kept {
   readonly text: string
@@ -53,13 +57,17 @@ export function createNearIdentical({ threshold, texts }: NearIdenticalOptions):
       const asked = compared(text)
       if (off || asked.length > LONGEST || !tenants.has(tenant)) return undefined
       const counts = countsOf(asked)
+      let measured = 0
       // The newest that is alike enough, not the most alike: a text that has many near it would be compared with them all.
       return keptOf(tenant).findLast((kept) => {
+        if (measured === MEASURED) return false
         const longer = Math.max(asked.length, kept.text.length)
         // Rounded, since 1 − 0.97 is a little more than 0.03.
         const allowed = Math.floor(longer * (1 - threshold) + 1e-9)
         if (Math.abs(asked.length - kept.text.length) > allowed) return false
-        return differing(counts, kept.counts) <= allowed && distance(asked, kept.text) <= allowed
+        if (differing(counts, kept.counts) > allowed * RUN) return false
+        measured += 1
+        return distance(asked, kept.text) <= allowed
       })?.vector
     },
     add(tenant, text, vector) {
@@ -76,16 +84,18 @@ function compared(text: string): string {
   return normalised(text).toLowerCase()
 }
 
+/** How often each run of letters comes, by a hash of it: where two share a slot, texts only seem more alike than they are. */
 function countsOf(text: string): Uint16Array {
   const counts = new Uint16Array(SLOTS)
-  for (let at = 0; at < text.length; at++) {
-    const slot = text.charCodeAt(at) % SLOTS
+  for (let at = RUN; at <= text.length; at++) {
+    const run = text.charCodeAt(at - 3) * 31 * 31 + text.charCodeAt(at - 2) * 31 + text.charCodeAt(at - 1)
+    const slot = (run ^ (run >>> 7)) % SLOTS
     counts[slot] = counts[slot]! + 1
   }
   return counts
 }
 
-/** Edits that it takes at least, as an edit changes the count of two slots at most, one up and one down. */
+/** Runs that one has and the other has not: an edit takes away RUN of them at most, and brings as many. */
 function differing(a: Uint16Array, b: Uint16Array): number {
   let more = 0
   let fewer = 0
