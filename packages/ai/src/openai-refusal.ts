@@ -12,12 +12,16 @@ const PASSING = new Set([408, 409, 429])
 const UNREADABLE = new Set([400, 413, 422])
 const WORD = /^[\w.-]{1,60}$/
 
-/**
- * Fault AI_UNAVAILABLE, AI_INPUT_REFUSED or AI_REFUSED.
- * @param host who answered
- * @param now ms, for Retry-After with a date
- */
-export function refusalOf(error: APIError, host: string, model: string, now: number): Fault {
+/** Who was asked what. */
+export interface Asked {
+  readonly host: string
+  readonly model: string
+  /** ms, for Retry-After with a date */
+  readonly now: number
+}
+
+/** Fault AI_UNAVAILABLE, AI_INPUT_REFUSED or AI_REFUSED. */
+export function refusalOf(error: APIError, { host, model, now }: Asked): Fault {
   const status = error.status ?? 0
   const code = [error.code, error.type].find((word) => typeof word === 'string' && WORD.test(word))
   const answered = `${host} answered ${status}${code === undefined ? '' : ` (${code})`}`

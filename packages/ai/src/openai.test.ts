@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type ManualClock, manualClock, rejection } from '../../../tests/support/ai.ts'
 import {
   brokenOff,
@@ -77,6 +77,27 @@ describe('embeddings of OpenAI', () => {
   it('have a length that is asked for only of a model that can change it', async () => {
     await embedderOf(undefined, {}, true).embed(['login'])
     expect(openai.requests[0]?.body.dimensions).toBe(STUB_DIMENSIONS)
+  })
+
+  it('take nothing from the environment that was not configured', async () => {
+    const log = vi.spyOn(console, 'log')
+    for (const [name, value] of Object.entries({
+      OPENAI_BASE_URL: 'http://127.0.0.1:1',
+      OPENAI_API_KEY: 'sk-other',
+      OPENAI_ORG_ID: 'org-other',
+      OPENAI_PROJECT_ID: 'proj-other',
+      OPENAI_LOG: 'debug',
+    }))
+      vi.stubEnv(name, value)
+    try {
+      await embedderOf().embed(['login'])
+    } finally {
+      vi.unstubAllEnvs()
+    }
+    expect(openai.requests[0]?.headers.authorization).toBe(`Bearer ${KEY}`)
+    expect(JSON.stringify(openai.requests)).not.toContain('other')
+    expect(log).not.toHaveBeenCalled()
+    log.mockRestore()
   })
 
   it('of nothing ask nobody', async () => {

@@ -261,6 +261,15 @@ describe('the provider of embeddings and summaries', () => {
     await expect(load({ flags: { ...openai, ...key, ...flags } })).resolves.toBeDefined()
   })
 
+  it('has no password in its URL', async () => {
+    const [problem, ...more] = await problemsOf({
+      flags: { 'webhook.ai.base_url': 'https://me:hidden@ai.example/v1' },
+    })
+    expect(more).toEqual([])
+    expect(problem).toContain('webhook.ai.base_url (flag): has a user or a password')
+    expect(problem).not.toContain('hidden')
+  })
+
   it('has pauses that follow each other', async () => {
     expect(await problemsOf({ flags: { 'webhook.ai.retry_max_delay': '499ms' } })).toEqual([
       'webhook.ai.retry_max_delay (flag): found 499ms; allowed: at least webhook.ai.retry_base_delay (500ms)',

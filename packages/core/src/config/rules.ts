@@ -211,6 +211,16 @@ export const FIT: readonly Rule[] = [
       return `found ${dimensions}; allowed with ${name}: ${shortens ? `at most ${most}` : most}, or null`
     },
   },
+  {
+    about: ['webhook.ai.base_url'],
+    says: 'without a user and a password: the key goes in a header',
+    check({ config: { webhook } }) {
+      const { username, password } = new URL(webhook.ai.base_url ?? 'https://none')
+      return username === '' && password === ''
+        ? undefined
+        : 'has a user or a password; allowed: a URL without them, with the key in webhook.ai.openai_api_key'
+    },
+  },
   backoffRule('ai'),
 ]
 
