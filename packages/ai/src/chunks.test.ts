@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { beginning, chunksOf } from './chunks.ts'
 import { estimateTokens } from './tokens.ts'
 
-const entries = fc.array(fc.string({ unit: 'grapheme', maxLength: 120 }), { maxLength: 30 })
+const entries = fc.array(fc.string({ unit: 'grapheme', maxLength: 120, size: 'max' }), { maxLength: 30 })
 const size = (chunk: readonly string[]) => chunk.reduce((sum, piece) => sum + estimateTokens(piece), 0)
 
 describe('chunks', () => {

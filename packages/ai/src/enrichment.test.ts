@@ -418,10 +418,13 @@ describe('a summary', () => {
   const dataOf = (content: string) => content.split('\n').slice(1, -1)
 
   it('of more than a chunk is one of its chunks’ summaries, and no request is larger than a chunk', async () => {
-    const entries = fc.array(fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 900 }), {
-      minLength: 1,
-      maxLength: 12,
-    })
+    const entries = fc.array(
+      fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 900, size: 'max' }),
+      {
+        minLength: 1,
+        maxLength: 12,
+      },
+    )
     const { enrichment } = await openAi({ 'webhook.ai.summarization.max_chunk_size': 100 })
     let answers = 0
     openai.always((response, request) => {
@@ -442,6 +445,7 @@ describe('a summary', () => {
       }),
       { numRuns: 15 },
     )
+    expect(openai.requests.length).toBeGreaterThan(15 * 3)
   })
 
   it('that broke off goes on where it stopped', async () => {

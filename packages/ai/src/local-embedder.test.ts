@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createLocalEmbedder, embedLocally, LOCAL_DIMENSIONS } from './local-embedder.ts'
 
-const text = fc.string({ unit: 'grapheme', maxLength: 400 })
+const text = fc.string({ unit: 'grapheme', maxLength: 400, size: 'max' })
 const lengthOf = (vector: Float32Array) => Math.hypot(...vector)
 
 function cosine(a: Float32Array, b: Float32Array): number {
