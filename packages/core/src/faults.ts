@@ -24,6 +24,13 @@ export const FAULTS = {
     'Cold storage did not answer, was too slow, asked to slow down, or its disk is full; it is tried again.',
   COLD_REFUSED:
     'Cold storage refuses what is asked of it (credentials, permission, no such bucket, wrong region); the message says what to change.',
+  AI_UNAVAILABLE:
+    'The provider of embeddings or summaries did not answer, or said that it cannot now; the enrichment waits.',
+  AI_REFUSED: 'The provider refused the key, the model or the account; nothing changes until somebody does.',
+  AI_INPUT_REFUSED:
+    'The provider refused what it was given to read: too long, or not of a form it takes. The same text is refused again.',
+  AI_ANSWER_INVALID:
+    'The provider answered something that is no answer: not JSON, wrong counts or lengths, empty.',
   HANDLER_INVALID: 'A handler module does not export what defineHandler makes.',
   HANDLER_TIMEOUT: 'A handler did not finish within consumer.handler_timeout.',
 } as const

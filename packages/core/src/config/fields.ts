@@ -95,8 +95,10 @@ export function integerOrAuto(
   })
 }
 
-export function number(options: Common & { default: number; min: number; max: number }): Field<number> {
-  return field({
+export function number<const Fallback extends number | null>(
+  options: Common & { default: Fallback; min: number; max: number; unit?: string },
+): Field<Maybe<number, Fallback>> {
+  return field<number | null>({
     ...options,
     kind: 'number',
     allowed: rangeText('a number', options),
@@ -106,7 +108,7 @@ export function number(options: Common & { default: number; min: number; max: nu
       const value = readNumber(found, /^-?\d{1,15}(?:\.\d{1,15})?$/)
       return value === undefined || value < options.min || value > options.max ? new Unreadable() : value
     },
-  })
+  }) as Field<Maybe<number, Fallback>>
 }
 
 /** Longest duration that a timer can hold is 2^31 - 1 ms (24.8 days); beyond that Node fires at once. */

@@ -223,6 +223,71 @@ describe('encryption', () => {
   })
 })
 
+describe('the provider of embeddings and summaries', () => {
+  const enabled = { 'webhook.ai.enabled': true }
+  const openai = { ...enabled, 'webhook.ai.embedding.provider': 'openai' }
+  const key = { 'webhook.ai.openai_api_key': 'sk-1' }
+  const unknown = { ...openai, ...key, 'webhook.ai.embedding.model': 'nomic-embed-text' }
+
+  it('has a key, unless it is a service that wants none', async () => {
+    expect(await problemsOf({ flags: openai })).toEqual([
+      'webhook.ai.openai_api_key: none given, and webhook.ai.embedding.provider: openai asks OpenAI, which wants one; set OPENAI_API_KEY, or webhook.ai.base_url for a service that wants none',
+    ])
+    expect(await problemsOf({ flags: { ...enabled, 'webhook.ai.summarization.model': 'gpt-4o' } })).toEqual([
+      expect.stringContaining('none given, and webhook.ai.summarization.model: gpt-4o asks OpenAI'),
+    ])
+    for (const more of [key, { 'webhook.ai.base_url': 'http://127.0.0.1:11434/v1' }])
+      await expect(load({ flags: { ...openai, ...more } })).resolves.toBeDefined()
+    await expect(load({ flags: enabled })).resolves.toBeDefined()
+    await expect(load({ flags: { ...openai, 'webhook.ai.enabled': false } })).resolves.toBeDefined()
+  })
+
+  it.each([
+    [
+      { 'webhook.ai.embedding.dimensions': 1537 },
+      'allowed with text-embedding-3-small: at most 1536, or null',
+    ],
+    [
+      { 'webhook.ai.embedding.dimensions': 256, 'webhook.ai.embedding.model': 'text-embedding-ada-002' },
+      'allowed with text-embedding-ada-002: 1536, or null',
+    ],
+    [unknown, 'allowed: how long the vectors of nomic-embed-text are, which is not known here'],
+  ])('has vectors as long as its model has them: %j', async (flags, says) => {
+    const [problem, ...more] = await problemsOf({ flags: { ...openai, ...key, ...flags } })
+    expect(more).toEqual([])
+    expect(problem).toMatch(/^webhook\.ai\.embedding\.dimensions/)
+    expect(problem).toContain(says)
+  })
+
+  it.each([
+    { 'webhook.ai.embedding.dimensions': 1536 },
+    { 'webhook.ai.embedding.dimensions': 512 },
+    {
+      'webhook.ai.embedding.model': 'openai/text-embedding-3-large',
+      'webhook.ai.embedding.dimensions': 3072,
+    },
+    { ...unknown, 'webhook.ai.embedding.dimensions': 768 },
+    { 'webhook.ai.embedding.provider': 'local', 'webhook.ai.embedding.dimensions': 4096 },
+  ])('is accepted with %j', async (flags) => {
+    await expect(load({ flags: { ...openai, ...key, ...flags } })).resolves.toBeDefined()
+  })
+
+  it('has no password in its URL', async () => {
+    const [problem, ...more] = await problemsOf({
+      flags: { 'webhook.ai.base_url': 'https://me:hidden@ai.example/v1' },
+    })
+    expect(more).toEqual([])
+    expect(problem).toContain('webhook.ai.base_url (flag): has a user or a password')
+    expect(problem).not.toContain('hidden')
+  })
+
+  it('has pauses that follow each other', async () => {
+    expect(await problemsOf({ flags: { 'webhook.ai.retry_max_delay': '499ms' } })).toEqual([
+      'webhook.ai.retry_max_delay (flag): found 499ms; allowed: at least webhook.ai.retry_base_delay (500ms)',
+    ])
+  })
+})
+
 describe('what does not exist yet', () => {
   it.each([
     ['webhook.migration.backend', 'sqs', 'WEBHOOK_BACKEND', 'sqs'],

@@ -1,5 +1,6 @@
 /** What no single field can know: how fields must fit together, what production asks for, what is not built yet. */
 import { formatDuration } from './duration.ts'
+import { embeddingModel } from './embedding-models.ts'
 import { IDLE, REFUSED, WITHOUT_EFFECT } from './not-yet.ts'
 import { fieldsOf, type Outline, valueIn } from './outline.ts'
 import type { Problem, Source } from './problems.ts'
@@ -44,16 +45,7 @@ export const FIT: readonly Rule[] = [
       return `found ${text(idle)}; allowed: longer than webhook.consumer.handler_timeout (${text(timeout)}), or events would be taken from consumers that still work on them`
     },
   },
-  {
-    about: ['webhook.consumer.retry_max_delay', 'webhook.consumer.retry_base_delay'],
-    says: 'at least `webhook.consumer.retry_base_delay`',
-    check({ config: { webhook } }) {
-      const { retry_base_delay: base, retry_max_delay: max } = webhook.consumer
-      return max >= base
-        ? undefined
-        : `found ${text(max)}; allowed: at least webhook.consumer.retry_base_delay (${text(base)})`
-    },
-  },
+  backoffRule('consumer'),
   {
     about: ['webhook.context_lifecycle.s3.retry_max_delay', 'webhook.context_lifecycle.s3.retry_base_delay'],
     says: 'at least `webhook.context_lifecycle.s3.retry_base_delay`',
@@ -199,7 +191,73 @@ export const FIT: readonly Rule[] = [
         : 'the keyring is in one place; set webhook.security.keyring_url or keyring_directory, not both'
     },
   },
+  {
+    about: [
+      'webhook.ai.openai_api_key',
+      'webhook.ai.enabled',
+      'webhook.ai.base_url',
+      'webhook.ai.embedding.provider',
+      'webhook.ai.summarization.model',
+    ],
+    says: 'needed with `ai.enabled` and the provider `openai` (or a model for summaries), unless `base_url` names a service that wants none',
+    check({ config: { webhook } }) {
+      const { enabled, openai_api_key: key, base_url: url, embedding, summarization } = webhook.ai
+      if (!enabled || key !== null || url !== null) return undefined
+      const wants =
+        embedding.provider === 'openai'
+          ? 'webhook.ai.embedding.provider: openai'
+          : summarization.model !== null && `webhook.ai.summarization.model: ${summarization.model}`
+      return wants
+        ? `none given, and ${wants} asks OpenAI, which wants one; set OPENAI_API_KEY, or webhook.ai.base_url for a service that wants none`
+        : undefined
+    },
+  },
+  {
+    about: [
+      'webhook.ai.embedding.dimensions',
+      'webhook.ai.enabled',
+      'webhook.ai.embedding.provider',
+      'webhook.ai.embedding.model',
+    ],
+    says: 'with the provider `openai`, what the model has; needed for a model that is not known here',
+    check({ config: { webhook } }) {
+      const { provider, model: name, dimensions } = webhook.ai.embedding
+      if (!webhook.ai.enabled || provider !== 'openai') return undefined
+      const model = embeddingModel(name)
+      if (model === undefined) {
+        return dimensions === null
+          ? `none given; allowed: how long the vectors of ${name} are, which is not known here`
+          : undefined
+      }
+      const { dimensions: most, shortens } = model
+      if (dimensions === null || dimensions === most || (shortens && dimensions < most)) return undefined
+      return `found ${dimensions}; allowed with ${name}: ${shortens ? `at most ${most}` : most}, or null`
+    },
+  },
+  {
+    about: ['webhook.ai.base_url'],
+    says: 'without a user and a password: the key goes in a header',
+    check({ config: { webhook } }) {
+      const { username, password } = new URL(webhook.ai.base_url ?? 'https://none')
+      return username === '' && password === ''
+        ? undefined
+        : 'has a user or a password; allowed: a URL without them, with the key in webhook.ai.openai_api_key'
+    },
+  },
+  backoffRule('ai'),
 ]
+
+function backoffRule(part: 'consumer' | 'ai'): Rule {
+  const [least, most] = [`webhook.${part}.retry_base_delay`, `webhook.${part}.retry_max_delay`]
+  return {
+    about: [most, least],
+    says: `at least \`${least}\``,
+    check({ config: { webhook } }) {
+      const { retry_base_delay: base, retry_max_delay: max } = webhook[part]
+      return max >= base ? undefined : `found ${text(max)}; allowed: at least ${least} (${text(base)})`
+    },
+  }
+}
 
 /** What production asks for. */
 export const PRODUCTION: readonly Rule[] = [

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { z } from 'zod'
 import { section } from './field.ts'
 import { duration, integer, text } from './fields.ts'
+import { aiSection } from './sections/ai.ts'
 import {
   consumerSection,
   deduplicationSection,
@@ -13,7 +14,7 @@ import {
   resolveWindows,
   streamSection,
 } from './sections/consumer.ts'
-import { aiSection, contextLifecycleSection, migrationSection } from './sections/contexts.ts'
+import { contextLifecycleSection, migrationSection } from './sections/contexts.ts'
 import { ingestSection, toolsSection } from './sections/ingest.ts'
 import { observabilitySection } from './sections/observability.ts'
 import { redisSection } from './sections/redis.ts'
