@@ -16,7 +16,37 @@ function price(what: string) {
 /** `webhook.ai`: embeddings, summaries and prewarming. */
 export function aiSection() {
   return section('Embeddings, summaries and prewarming of contexts.', {
-    enabled: boolean({ meaning: 'Enrich contexts.', default: false }),
+    enabled: boolean({
+      meaning:
+        'Enrich contexts with summaries and embeddings. By default both are made by what is built in, without network and key.',
+      default: true,
+    }),
+    enrichment: section('When contexts are enriched, off the way of events.', {
+      quiet: duration({
+        meaning: 'A context is enriched when nothing has happened to it for so long.',
+        default: '10s',
+        max: '1h',
+      }),
+      max_delay: duration({
+        meaning: 'And at the latest so long after its first event that is not in its summary.',
+        default: '60s',
+        max: '1d',
+      }),
+      concurrency: integer({
+        meaning: 'Contexts that one curator enriches at the same time.',
+        unit: 'contexts',
+        default: 8,
+        min: 1,
+        max: 1000,
+      }),
+      max_events: integer({
+        meaning: 'Newest events of a context that are looked at.',
+        unit: 'events',
+        default: 500,
+        min: 1,
+        max: 100_000,
+      }),
+    }),
     openai_api_key: secret({
       meaning: 'Key for OpenAI, or for a service that speaks its API.',
       empty: 'unset',
