@@ -140,5 +140,5 @@ function entryText({ digest }: TimelineEntry): string {
   const day = new Date(at).toISOString().slice(0, 10)
   const said = [title, text].filter(Boolean).join(' · ')
   const became = state === undefined || what.includes(state) ? '' : ` (${state})`
-  return `${day} ${who ?? 'somebody'} ${what}${became}${said === '' ? '' : `: ${said}`}`
+  return `${day} ${who === undefined ? '' : `${who} `}${what}${became}${said === '' ? '' : `: ${said}`}`
 }
