@@ -29,6 +29,7 @@ async function open() {
       embed: async (_tenant, text) => embedLocally(text),
       summarise: async (_tenant, { entries }) => entries.join('\n'),
     },
+    enrichesLater: false,
     events: 100,
     now: systemClock.now,
   })
@@ -44,7 +45,7 @@ async function open() {
     search,
     async happens(plan: EventPlan) {
       await pipeline.accept({ tenant: 'acme', type: 'pull_request', ...plan })
-      for (const id of await remember(...(await pipeline.read('consumer')))) await makeCard(id)
+      for (const id of await remember(...(await pipeline.read('consumer')))) await makeCard(id, 'words')
     },
     async subjects(query: string) {
       const { results } = (await get(`/contexts/search?${query}`)).json() as {

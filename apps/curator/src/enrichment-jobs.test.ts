@@ -40,11 +40,11 @@ function world() {
   /** As the real one: what it makes is not behind any more. */
   const makes =
     (outcome: (id: string, time: number) => MadeCard | Error): CardMaker =>
-    async (id) => {
+    async (id, lag) => {
       made.push(id)
       const found = outcome(id, made.filter((each) => each === id).length)
       if (found instanceof Error) throw found
-      if (found.kind === 'made') await caughtUp(all.place, id, Number.MAX_SAFE_INTEGER)
+      if (found.kind === 'made') await caughtUp(all.place, lag, id, Number.MAX_SAFE_INTEGER)
       return found
     }
   const start = async (
@@ -57,9 +57,8 @@ function world() {
       places: [all.place],
       placeOf: () => all.place,
       connection,
-      patience: { quietMs: 0, maxDelayMs: 0 },
+      pumps: { words: { quietMs: 0, maxDelayMs: 0, intervalMs: 20 } },
       concurrency: 2,
-      intervalMs: 20,
       clock: systemClock,
       metrics,
       log: pino({ level: 'silent' }),
@@ -120,10 +119,10 @@ describe('enrichment', () => {
     const working = new Set<string>()
     for (let n = 0; n < 30; n++) await append(n, `${n}`)
     const maker = makes(() => MADE)
-    const careful: CardMaker = async (id, signal) => {
+    const careful: CardMaker = async (id, lag, signal) => {
       expect(working.has(id)).toBe(false)
       working.add(id)
-      const outcome = await maker(id, signal)
+      const outcome = await maker(id, lag, signal)
       working.delete(id)
       return outcome
     }

@@ -11,7 +11,13 @@
  */
 
 import type { ContextPlace } from '@weir/context-lifecycle/context-place'
-import { cardsBehind, caughtUp, countBehind, type Patience } from '@weir/context-lifecycle/search/behind'
+import {
+  cardsBehind,
+  caughtUp,
+  countBehind,
+  type Lag,
+  type Patience,
+} from '@weir/context-lifecycle/search/behind'
 import type { CardMaker, MadeCard } from '@weir/context-lifecycle/search/make-card'
 import type { Clock } from '@weir/core/clock'
 import { isFault, messageOf } from '@weir/core/faults'
@@ -25,16 +31,20 @@ export interface EnrichmentJobs {
   stop(): Promise<void>
 }
 
+export interface Pump extends Patience {
+  /** Pause between two looks, ms. */
+  readonly intervalMs: number
+}
+
 export interface EnrichmentJobsOptions {
   readonly makeCard: CardMaker
   readonly places: readonly ContextPlace[]
   placeOf(id: string): ContextPlace
   /** Stays the caller's. */
   readonly connection: ConnectionOptions
-  readonly patience: Patience
+  /** What is looked for, and how often. `enrichment` is looked for only where the provider is asked later. */
+  readonly pumps: Readonly<Partial<Record<Lag, Pump>>>
   readonly concurrency: number
-  /** Pause between two pumps, ms. */
-  readonly intervalMs: number
   readonly clock: Clock
   readonly metrics: CuratorMetrics
   readonly log: Logger
@@ -52,13 +62,14 @@ const MISSING_RETRY_MS = 300_000
 
 interface JobData {
   readonly context: string
+  readonly lag: Lag
 }
 
 export function createEnrichmentJobs(options: EnrichmentJobsOptions): EnrichmentJobs {
-  const { makeCard, places, placeOf, connection, patience, clock, metrics, log } = options
+  const { makeCard, places, placeOf, connection, pumps, clock, metrics, log } = options
   const shared = { connection, prefix: ENRICHMENT_QUEUE.prefix }
   const stopped = new AbortController()
-  let pumping: Promise<void> = Promise.resolve()
+  let pumping: readonly Promise<void>[] = []
   let queue: Queue<JobData> | undefined
   let worker: Worker<JobData> | undefined
   let trouble = ''
@@ -70,17 +81,17 @@ export function createEnrichmentJobs(options: EnrichmentJobsOptions): Enrichment
     trouble = what
   }
 
-  async function pump(jobs: Queue<JobData>): Promise<void> {
+  async function pump(jobs: Queue<JobData>, lag: Lag, patience: Patience): Promise<void> {
     let behind = 0
     for (const place of places) {
-      const ids = await cardsBehind(place, patience, PAGE)
+      const ids = await cardsBehind(place, lag, patience, PAGE)
       if (ids.length > 0) {
         await jobs.addBulk(
           ids.map((context) => ({
             name: 'enrich',
-            data: { context },
+            data: { context, lag },
             opts: {
-              jobId: context,
+              jobId: `${lag}-${context}`,
               attempts: ATTEMPTS,
               backoff: { type: 'exponential', delay: BACKOFF_MS },
               removeOnComplete: true,
@@ -89,20 +100,20 @@ export function createEnrichmentJobs(options: EnrichmentJobsOptions): Enrichment
           })),
         )
       }
-      behind += await countBehind(place)
+      behind += await countBehind(place, lag)
     }
-    metrics.behind.set(behind)
+    metrics.behind.set({ lag }, behind)
   }
 
-  async function enrich(id: string): Promise<MadeCard> {
+  async function enrich({ context: id, lag }: JobData): Promise<MadeCard> {
     try {
-      return await makeCard(id, stopped.signal)
+      return await makeCard(id, lag, stopped.signal)
     } catch (error) {
       if (isFault(error, 'KEY_MISSING') || isFault(error, 'DICTIONARY_MISSING'))
         return { kind: 'later', retryInMs: MISSING_RETRY_MS, why: error.message }
       if (isFault(error, 'KEY_DESTROYED') || isFault(error, 'RECORD_CORRUPT')) {
         // Nobody will ever read it.
-        await caughtUp(placeOf(id), id, Number.MAX_SAFE_INTEGER)
+        await caughtUp(placeOf(id), lag, id, Number.MAX_SAFE_INTEGER)
         return { kind: 'gone' }
       }
       throw error
@@ -119,7 +130,7 @@ export function createEnrichmentJobs(options: EnrichmentJobsOptions): Enrichment
         async (job, token) => {
           let made: MadeCard
           try {
-            made = await enrich(job.data.context)
+            made = await enrich(job.data)
           } catch (error) {
             metrics.enriched.inc({ outcome: 'failed' })
             tell(error)
@@ -139,16 +150,16 @@ export function createEnrichmentJobs(options: EnrichmentJobsOptions): Enrichment
         { ...shared, concurrency: options.concurrency },
       )
       worker.on('error', tell)
-      pumping = (async () => {
+      pumping = (Object.entries(pumps) as [Lag, Pump][]).map(async ([lag, { intervalMs, ...patience }]) => {
         while (!stopped.signal.aborted) {
-          if (places.every(({ link }) => link.connected)) await pump(jobs).catch(tell)
-          await clock.wait(options.intervalMs, stopped.signal)
+          if (places.every(({ link }) => link.connected)) await pump(jobs, lag, patience).catch(tell)
+          await clock.wait(intervalMs, stopped.signal)
         }
-      })()
+      })
     },
     async stop() {
       stopped.abort()
-      await pumping
+      await Promise.all(pumping)
       await worker?.close()
       await queue?.close()
     },

@@ -115,6 +115,10 @@ async function main(): Promise<void> {
         log.warn({ event: 'ai_breaker', ...seen.view }, 'the breaker before the provider changed')
     },
   })
+  // What is built in costs nothing: it is asked whenever a card is made.
+  const enrichesLater =
+    enrichment !== undefined &&
+    (enrichment.embedder.provider !== 'local' || enrichment.summariser.provider !== 'local')
   const jobs = createEnrichmentJobs({
     makeCard: createCardMaker({
       placeOf,
@@ -122,15 +126,28 @@ async function main(): Promise<void> {
       opener: keyring ?? NO_KEYRING,
       sealing: security.encryption_enabled ? keyring : undefined,
       enricher: enrichment && enricherOf(enrichment),
+      enrichesLater,
       events: ai.enrichment.max_events,
       now: systemClock.now,
     }),
     places,
     placeOf,
     connection: queue,
-    patience: { quietMs: ai.enrichment.quiet, maxDelayMs: ai.enrichment.max_delay },
+    pumps: {
+      words: {
+        quietMs: ai.enrichment.quiet,
+        maxDelayMs: ai.enrichment.max_delay,
+        intervalMs: PUMP_INTERVAL_MS,
+      },
+      ...(enrichesLater && {
+        enrichment: {
+          quietMs: ai.enrichment.provider_quiet,
+          maxDelayMs: ai.enrichment.provider_max_delay,
+          intervalMs: ai.enrichment.provider_interval,
+        },
+      }),
+    },
     concurrency: ai.enrichment.concurrency,
-    intervalMs: PUMP_INTERVAL_MS,
     clock: systemClock,
     metrics,
     log,

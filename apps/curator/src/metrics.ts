@@ -15,7 +15,7 @@ export interface CuratorMetrics {
   readonly lastSweep: Gauge<string>
   readonly collected: Counter<string>
   readonly enriched: Counter<'outcome'>
-  readonly behind: Gauge<string>
+  readonly behind: Gauge<'lag'>
   moved(move: Move, result: SweepResult): void
   /** What cold storage did. */
   observed(seen: ColdObservation): void
@@ -99,7 +99,8 @@ export function createCuratorMetrics(): CuratorMetrics {
     }),
     behind: new Gauge({
       name: 'webhook_contexts_behind',
-      help: 'Contexts with events that are not in their summary and not found by search yet',
+      help: 'Contexts with events that search does not find yet (words), or that a provider was not asked about yet (enrichment)',
+      labelNames: ['lag'],
       registers,
     }),
     enrichment: aiMetrics(registers),

@@ -20,6 +20,7 @@ async function filled() {
     opener: NO_KEYRING,
     sealing: undefined,
     enricher: undefined,
+    enrichesLater: false,
     events: 100,
     now: () => 1_700_000_000_000,
   })
@@ -29,7 +30,7 @@ async function filled() {
     ['globex', 9, 'Another login'],
   ] as const) {
     await pipeline.accept({ tenant, type: 'pull_request', json: pullRequest(number, 'opened', { title }) })
-    for (const id of await remember(...(await pipeline.read('consumer')))) await makeCard(id)
+    for (const id of await remember(...(await pipeline.read('consumer')))) await makeCard(id, 'words')
   }
 }
 

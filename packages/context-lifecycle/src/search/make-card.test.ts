@@ -46,7 +46,7 @@ function enricherOf(more: Partial<Enricher> = {}) {
   return { enricher, asked }
 }
 
-function world(enricher: Enricher | undefined = enricherOf().enricher) {
+function world(enricher: Enricher | undefined = enricherOf().enricher, enrichesLater = false) {
   const all = assembled(link, { store: memoryStore() })
   let deliveries = 0
   const makeCard = createCardMaker({
@@ -55,6 +55,7 @@ function world(enricher: Enricher | undefined = enricherOf().enricher) {
     opener: NO_KEYRING,
     sealing: undefined,
     enricher,
+    enrichesLater,
     events: 100,
     now: () => 1_700_000_000_000,
   })
@@ -62,7 +63,7 @@ function world(enricher: Enricher | undefined = enricherOf().enricher) {
     all,
     makeCard,
     card: () => readCard(all.place, SITE_7, NO_KEYRING),
-    behind: () => cardsBehind(all.place, NOW, 10),
+    behind: () => cardsBehind(all.place, 'words', NOW, 10),
     async happens(count: number) {
       for (let n = 0; n < count; n++) {
         const delivery = `${deliveries++}`
@@ -82,7 +83,7 @@ describe('a context with new events', () => {
     const { makeCard, card, behind, happens } = world()
     await happens(3)
     expect(await behind()).toEqual([SITE_7])
-    expect(await makeCard(SITE_7)).toEqual({ kind: 'made', enriched: true })
+    expect(await makeCard(SITE_7, 'words')).toEqual({ kind: 'made', enriched: true })
     expect(await behind()).toEqual([])
     expect(await card()).toMatchObject({
       events: 3,
@@ -96,10 +97,10 @@ describe('a context with new events', () => {
     const { enricher, asked } = enricherOf()
     const { makeCard, card, happens } = world(enricher)
     await happens(2)
-    await makeCard(SITE_7)
+    await makeCard(SITE_7, 'words')
     await happens(3)
-    await makeCard(SITE_7)
-    await makeCard(SITE_7)
+    await makeCard(SITE_7, 'words')
+    await makeCard(SITE_7, 'words')
     expect(asked.map(({ previous, entries }) => [previous, entries.length])).toEqual([
       [undefined, 2],
       ['2 more', 3],
@@ -111,15 +112,19 @@ describe('a context with new events', () => {
   it('is one piece of work however many there are, once it is quiet or has waited for long', async () => {
     const { all, happens } = world()
     await happens(5)
-    expect(await countBehind(all.place)).toBe(1)
-    expect(await cardsBehind(all.place, { quietMs: 60_000, maxDelayMs: 600_000 }, 10)).toEqual([])
+    expect(await countBehind(all.place, 'words')).toBe(1)
+    expect(await cardsBehind(all.place, 'words', { quietMs: 60_000, maxDelayMs: 600_000 }, 10)).toEqual([])
     await link.call('ZINCRBY', all.keys.dirty, -61_000, SITE_7)
-    expect(await cardsBehind(all.place, { quietMs: 60_000, maxDelayMs: 600_000 }, 10)).toEqual([])
+    expect(await cardsBehind(all.place, 'words', { quietMs: 60_000, maxDelayMs: 600_000 }, 10)).toEqual([])
     await link.call('ZINCRBY', all.keys.active, -61_000, SITE_7)
-    expect(await cardsBehind(all.place, { quietMs: 60_000, maxDelayMs: 600_000 }, 10)).toEqual([SITE_7])
+    expect(await cardsBehind(all.place, 'words', { quietMs: 60_000, maxDelayMs: 600_000 }, 10)).toEqual([
+      SITE_7,
+    ])
     await happens(1)
-    expect(await cardsBehind(all.place, { quietMs: 60_000, maxDelayMs: 600_000 }, 10)).toEqual([])
-    expect(await cardsBehind(all.place, { quietMs: 60_000, maxDelayMs: 61_000 }, 10)).toEqual([SITE_7])
+    expect(await cardsBehind(all.place, 'words', { quietMs: 60_000, maxDelayMs: 600_000 }, 10)).toEqual([])
+    expect(await cardsBehind(all.place, 'words', { quietMs: 60_000, maxDelayMs: 61_000 }, 10)).toEqual([
+      SITE_7,
+    ])
   })
 
   it('stays behind when an event comes while its card is made', async () => {
@@ -135,11 +140,33 @@ describe('a context with new events', () => {
     }
     const { makeCard, behind, card, happens } = world(meanwhile)
     await happens(1)
-    await makeCard(SITE_7)
+    await makeCard(SITE_7, 'words')
     expect(await behind()).toEqual([SITE_7])
-    await makeCard(SITE_7)
+    await makeCard(SITE_7, 'words')
     expect(await behind()).toEqual([])
     expect(await card()).toMatchObject({ events: 2, summary: { events: 2 } })
+  })
+})
+
+describe('an enricher that costs something', () => {
+  it('is asked later, and words are found at once', async () => {
+    const { enricher, asked } = enricherOf()
+    const { all, makeCard, card, behind, happens } = world(enricher, true)
+    await happens(2)
+    expect(await makeCard(SITE_7, 'words')).toEqual({ kind: 'made', enriched: false })
+    expect(asked).toEqual([])
+    expect(await behind()).toEqual([])
+    expect(await card()).toMatchObject({ events: 2, title: 'Change 7' })
+    expect(await cardsBehind(all.place, 'enrichment', NOW, 10)).toEqual([SITE_7])
+    await happens(1)
+    await makeCard(SITE_7, 'words')
+    expect(await makeCard(SITE_7, 'enrichment')).toEqual({ kind: 'made', enriched: true })
+    expect(asked.map(({ entries }) => entries.length)).toEqual([3])
+    expect(await cardsBehind(all.place, 'enrichment', NOW, 10)).toEqual([])
+    // What it said stays when new words come.
+    await happens(1)
+    await makeCard(SITE_7, 'words')
+    expect(await card()).toMatchObject({ events: 4, summary: { events: 3 }, embedding: { model: 'test-1' } })
   })
 })
 
@@ -163,10 +190,10 @@ describe('an enricher', () => {
       }
       const { makeCard, behind, card, happens } = world(moody)
       await happens(1)
-      await makeCard(SITE_7)
+      await makeCard(SITE_7, 'words')
       works = false
       await happens(2)
-      const outcome = await makeCard(SITE_7).catch((error: unknown) => error)
+      const outcome = await makeCard(SITE_7, 'words').catch((error: unknown) => error)
       expect(outcome === LATER || (outcome as Fault).code === 'AI_ANSWER_INVALID').toBe(true)
       expect(await behind()).toEqual([SITE_7])
       expect(await card()).toMatchObject({
@@ -176,7 +203,7 @@ describe('an enricher', () => {
         embedding: { model: 'test-1' },
       })
       works = true
-      await makeCard(SITE_7)
+      await makeCard(SITE_7, 'words')
       expect(asked.at(-1)?.entries).toHaveLength(2)
       expect(await behind()).toEqual([])
     },
@@ -186,7 +213,7 @@ describe('an enricher', () => {
     const never = async () => ({ kind: 'never' as const, why: 'refused' })
     const { makeCard, behind, card, happens } = world(enricherOf({ summarise: never, embed: never }).enricher)
     await happens(1)
-    expect(await makeCard(SITE_7)).toMatchObject({ kind: 'made' })
+    expect(await makeCard(SITE_7, 'words')).toMatchObject({ kind: 'made' })
     expect(await behind()).toEqual([])
     expect(await card()).not.toHaveProperty('summary')
   })
@@ -199,12 +226,13 @@ describe('an enricher', () => {
       opener: NO_KEYRING,
       sealing: undefined,
       enricher: undefined,
+      enrichesLater: false,
       events: 100,
       now: () => 0,
     })
     const { record } = recordOf({ delivery: '1', json: pullRequest(7, 'opened') })
     await all.contexts.append(eventOf(record), record)
-    expect(await makeCard(SITE_7)).toEqual({ kind: 'made', enriched: false })
+    expect(await makeCard(SITE_7, 'words')).toEqual({ kind: 'made', enriched: false })
     expect(await readCard(all.place, SITE_7, NO_KEYRING)).toMatchObject({ title: 'Change 7' })
   })
 })
@@ -214,7 +242,7 @@ describe('a context', () => {
     const { all, makeCard, behind, happens } = world()
     await happens(1)
     await link.call('DEL', all.keys.head(SITE_7))
-    expect(await makeCard(SITE_7)).toEqual({ kind: 'gone' })
+    expect(await makeCard(SITE_7, 'words')).toEqual({ kind: 'gone' })
     expect(await behind()).toEqual([])
   })
 
@@ -223,7 +251,7 @@ describe('a context', () => {
     await happens(2)
     await all.mover.cool(SITE_7, 1)
     await all.mover.freeze(SITE_7)
-    await makeCard(SITE_7)
+    await makeCard(SITE_7, 'words')
     expect(await card()).toMatchObject({ events: 2, summary: { text: '2 more', events: 2 } })
   })
 
@@ -236,6 +264,7 @@ describe('a context', () => {
       opener: keyring,
       sealing: keyring,
       enricher: enricherOf().enricher,
+      enrichesLater: false,
       events: 100,
       now: () => 0,
     })
@@ -246,7 +275,7 @@ describe('a context', () => {
       keyring,
     })
     await all.contexts.append(eventOf(record, keyring), record)
-    await makeCard(SITE_7)
+    await makeCard(SITE_7, 'words')
     expect((await redis.client().getBuffer(all.keys.card(SITE_7)))!.includes('q7Zk3v0X')).toBe(false)
     expect(await readCard(all.place, SITE_7, keyring)).toMatchObject({ title: 'q7Zk3v0X' })
   })

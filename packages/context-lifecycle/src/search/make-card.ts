@@ -9,7 +9,7 @@ import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
 import type { Contexts } from '../contexts.ts'
 import { importanceOf } from '../importance.ts'
-import { caughtUp } from './behind.ts'
+import { caughtUp, type Lag } from './behind.ts'
 import { type Card, cardOf, cardText } from './card.ts'
 import { putCard } from './card-store.ts'
 import { readCard } from './read-card.ts'
@@ -60,38 +60,43 @@ export interface CardMakerOptions {
   readonly sealing: Sealing | undefined
   /** undefined = cards have no summary and no embedding. */
   readonly enricher: Enricher | undefined
+  /** The enricher costs something: it is asked for contexts that are behind with the enrichment, and not whenever a card is made. */
+  readonly enrichesLater: boolean
   /** Newest events that are looked at. */
   readonly events: number
   /** ms */
   now(): number
 }
 
-export type CardMaker = (id: ContextId, signal?: AbortSignal) => Promise<MadeCard>
+/** @param lag with what it is behind: only words, where the enricher is asked later */
+export type CardMaker = (id: ContextId, lag: Lag, signal?: AbortSignal) => Promise<MadeCard>
 
 /** Throws Fault REDIS_UNAVAILABLE, REDIS_OUT_OF_MEMORY, KEY_MISSING, KEY_DESTROYED, RECORD_CORRUPT, or what the enricher throws. */
 export function createCardMaker(options: CardMakerOptions): CardMaker {
-  const { placeOf, contexts, opener, sealing, enricher, now } = options
+  const { placeOf, contexts, opener, sealing, now } = options
 
-  return async (id, signal) => {
+  return async (id, lag, signal) => {
     const place = placeOf(id)
     const context = await contexts.read(id, { limit: options.events })
     if (context === undefined) {
-      await caughtUp(place, id, Number.MAX_SAFE_INTEGER)
+      await caughtUp(place, lag, id, Number.MAX_SAFE_INTEGER)
       return { kind: 'gone' }
     }
     const { tenant } = context
+    const later = options.enrichesLater && lag === 'words'
+    const enricher = later ? undefined : options.enricher
     const before = await readCard(place, id, opener)
     if (sealing?.ready(tenant) === false) await sealing.prepare(tenant)
-    let later: Later | undefined
+    let postponed: Later | undefined
     let failure: { readonly error: unknown } | undefined
     const unless = async <T extends string | Float32Array>(
       ask: () => Promise<T | Later | Never>,
     ): Promise<T | undefined> => {
-      if (later !== undefined || failure !== undefined) return undefined
+      if (postponed !== undefined || failure !== undefined) return undefined
       try {
         const found = await ask()
         if (typeof found === 'string' || found instanceof Float32Array) return found
-        if (found.kind === 'later') later = found
+        if (found.kind === 'later') postponed = found
       } catch (error) {
         failure = { error }
       }
@@ -111,8 +116,9 @@ export function createCardMaker(options: CardMakerOptions): CardMaker {
           })
     const put = await putCard(place, card, sealing)
     if (failure !== undefined) throw failure.error
-    if (later !== undefined) return later
-    if (put !== 'older') await caughtUp(place, id, context.events)
+    if (postponed !== undefined) return postponed
+    if (put !== 'older')
+      await caughtUp(place, lag, id, context.events, later && options.enricher !== undefined)
     return put === 'gone' ? { kind: 'gone' } : { kind: 'made', enriched: enricher !== undefined }
   }
 }
