@@ -10,6 +10,7 @@ import { claimPendingCommand } from './commands/claim-pending.ts'
 import { configCheckCommand } from './commands/config-check.ts'
 import { configShowCommand } from './commands/config-show.ts'
 import { contextListCommand } from './commands/context-list.ts'
+import { contextPredictionsCommand } from './commands/context-predictions.ts'
 import { contextRestoreCommand } from './commands/context-restore.ts'
 import { contextShowCommand } from './commands/context-show.ts'
 import { dictDropCommand } from './commands/dict-drop.ts'
@@ -67,6 +68,7 @@ export function createProgram(context: Context): Command {
         'what happened around a pull request, a ticket, an alert',
         contextListCommand(context),
         contextShowCommand(context),
+        contextPredictionsCommand(context),
         contextRestoreCommand(context),
       ),
     )

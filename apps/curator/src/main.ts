@@ -1,6 +1,7 @@
 /** The curator process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
 import { hostname } from 'node:os'
 import { configuredContexts } from '@weir/context-lifecycle/configured'
+import { configuredPrewarmer } from '@weir/context-lifecycle/prewarm/configured'
 import { createSweep } from '@weir/context-lifecycle/tiers/sweep'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
@@ -78,8 +79,14 @@ async function main(): Promise<void> {
         log.warn({ event: 'context_stuck', move, context: id, err: why }, 'a context cannot be moved')
     },
   })
+  const prewarmer = configuredPrewarmer(config, kept, (result, id, why) => {
+    metrics.prewarmed(result)
+    if (why !== undefined)
+      log.warn({ event: 'prewarm_stuck', context: id, err: why }, 'a context cannot be made hot')
+  })
   const curator = createCurator({
     sweep,
+    prewarmer,
     library,
     places,
     intervalMs: tiers.curator.interval,

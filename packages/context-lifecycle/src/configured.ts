@@ -11,6 +11,7 @@ import type { GuardDeps, GuardedStore } from './cold/guarded-store.ts'
 import { type ContextId, shardCount, shardOf } from './context-id.ts'
 import { contextKeys } from './context-keys.ts'
 import type { ContextPlace } from './context-place.ts'
+import { configuredAccessNotes } from './prewarm/rules.ts'
 
 export interface ConfiguredContextsDeps {
   /** To partition 0; stays the caller's. Without a Cluster contexts lie there too. */
@@ -42,17 +43,9 @@ const BESIDE_BODY = 1 << 20
 /** How much larger than a request a body may become that was sent compressed. */
 const DECOMPRESSED_FACTOR = 8
 
-/** How far back habits are looked for, ms. */
-export function habitsMs({
-  history_window: history,
-  lookback_window: lookback,
-}: Config['webhook']['ai']['prewarming']): number {
-  return Math.max(history, lookback)
-}
-
 /** Reads the bundled dictionaries from disk. */
 export function configuredContexts(config: Config, deps: ConfiguredContextsDeps): ConfiguredContexts {
-  const { redis, security, compression, context_lifecycle: tiers, ai } = config.webhook
+  const { redis, security, compression, context_lifecycle: tiers } = config.webhook
   const { keyring, home } = deps
   const several = redis.cluster_enabled
   const own: RedisLink[] = []
@@ -84,7 +77,7 @@ export function configuredContexts(config: Config, deps: ConfiguredContextsDeps)
     warmLevel: tiers.compression_level,
     maxRecordBytes: security.max_payload_size * DECOMPRESSED_FACTOR + BESIDE_BODY,
     segmentBytes: tiers.segment_size,
-    accessNotes: tiers.enabled && ai.prewarming.enabled ? { keepMs: habitsMs(ai.prewarming) } : undefined,
+    accessNotes: configuredAccessNotes(config),
   })
   return {
     ...assembly,

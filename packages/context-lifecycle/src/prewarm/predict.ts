@@ -53,8 +53,12 @@ export interface PredictOptions {
 const TOGETHER_MS = 120_000
 const DAY_MS = 86_400_000
 const WEEK_DAYS = 7
-/** Times counted as if it had not come true. */
+/**
+ * Times counted as if it had not come true. What follows another needs more of them: each context has hundreds of others after it by
+ * chance, and some of those twice.
+ */
 const DOUBT = 1
+const DOUBT_AMONG_MANY = 2
 /** What all days say weighs as much as so many days of the same day of the week. */
 const ALL_DAYS_WEIGHT = 2
 /** Contexts that speak for others at most, those read last: more are read at once only by what reads everything. */
@@ -63,7 +67,7 @@ const MAX_TRIGGERS = 100
 const MAX_TIMES = 50
 const MAX_REASONS = 3
 
-const smoothed = (yes: number, times: number): number => Math.max(0, yes) / (Math.max(0, times) + DOUBT)
+const smoothed = (yes: number, times: number, doubt: number): number => yes / (times + doubt)
 const thousandths = (value: number): number => Math.round(value * 1_000) / 1_000
 const add = (counts: Map<ContextId, number>, id: ContextId): void => {
   counts.set(id, (counts.get(id) ?? 0) + 1)
@@ -145,12 +149,12 @@ export function predict(accesses: readonly Access[], now: number, options: Predi
     for (const [id, yes] of followed) {
       const times = earlier.length - (before.get(id) ?? 0)
       const text = `read after ${after} ${yes} of ${times} times`
-      speak(id, { kind: 'sequence', text, share: smoothed(yes, times), after })
+      speak(id, { kind: 'sequence', text, share: smoothed(yes, times, DOUBT_AMONG_MANY), after })
     }
     if (now - current > TOGETHER_MS) return
     for (const [id, yes] of together) {
       const text = `read together with ${after} ${yes} of ${earlier.length} times`
-      speak(id, { kind: 'together', text, share: smoothed(yes, earlier.length), after })
+      speak(id, { kind: 'together', text, share: smoothed(yes, earlier.length, DOUBT_AMONG_MANY), after })
     }
   }
 
@@ -183,7 +187,8 @@ export function predict(accesses: readonly Access[], now: number, options: Predi
     for (const [id, times] of yes) {
       const [of, ofWeekdays] = [days - (early.get(id) ?? 0), weekdays - (earlyOfWeekday.get(id) ?? 0)]
       const share =
-        ((yesOfWeekday.get(id) ?? 0) + ALL_DAYS_WEIGHT * smoothed(times, of)) / (ofWeekdays + ALL_DAYS_WEIGHT)
+        ((yesOfWeekday.get(id) ?? 0) + ALL_DAYS_WEIGHT * smoothed(times, of, DOUBT)) /
+        (ofWeekdays + ALL_DAYS_WEIGHT)
       const text = `read at this time of the day on ${times} of ${of} days`
       speak(id, { kind: 'hour', text, share, after: undefined })
     }
