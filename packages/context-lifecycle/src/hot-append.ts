@@ -96,7 +96,7 @@ export interface AccessNotes {
   readonly keepMs: number
 }
 
-/** Accesses kept of one shard: 2 MB of Redis at most. */
+/** Accesses kept of one shard: 2.4 MB of Redis. */
 const ACCESSES_KEPT = 65_536
 /** A context that is read again and again is noted once in so long, ms: more teaches nothing, and pushes out what does. */
 export const NOTED_ONCE_MS = 60_000

@@ -2,7 +2,7 @@
  * The accesses of late, as `touchContext` notes them: `…:contexts:accesses` is a stream of one field, the 16 bytes of the context's id;
  * the id of an entry is when it was, Redis ms. Who read is not noted.
  *
- * One stream is all that habits are learnt from, those of the time of the day too: at 30 bytes for an access it needs no counts for each
+ * One stream is all that habits are learnt from, those of the time of the day too: at 37 bytes for an access it needs no counts for each
  * hour beside it. It is bounded by count and by age, and ends by itself where nobody reads any more. The notes of a context that was
  * removed go with their age; until then they name nothing that there is.
  */
