@@ -8,7 +8,8 @@
  * predicts, and what did not come true within the lookback window is cooled; so it mostly holds far less than its limit.
  */
 import { parseArgs } from 'node:util'
-import type { Habit, PredictOptions } from '@weir/context-lifecycle/prewarm/predict'
+import type { Habit } from '@weir/context-lifecycle/prewarm/habits'
+import type { PredictOptions } from '@weir/context-lifecycle/prewarm/predict'
 import { noteCost } from './prewarm-cost.ts'
 import { type Outcome, predictionsOf, type Step, withMostRecent, withPredictions } from './prewarm-replay.ts'
 import { DAY_MS, MINUTE_MS, simulatedTrace } from './prewarm-trace.ts'

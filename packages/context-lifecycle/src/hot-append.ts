@@ -99,7 +99,7 @@ export interface AccessNotes {
 /** Accesses kept of one shard: 2.4 MB of Redis. */
 const ACCESSES_KEPT = 65_536
 /** A context that is read again and again is noted once in so long, ms: more teaches nothing, and pushes out what does. */
-export const NOTED_ONCE_MS = 60_000
+const NOTED_ONCE_MS = 60_000
 
 /*
  * KEYS  1 head, 2 active, 3 hot, 4 parts, 5 wanted, 6 accesses

@@ -1,6 +1,7 @@
 import type { Tier } from '@weir/context-lifecycle/compose'
 import type { Contexts } from '@weir/context-lifecycle/contexts'
-import type { Habit, Prediction, Reason } from '@weir/context-lifecycle/prewarm/predict'
+import type { Habit, Reason } from '@weir/context-lifecycle/prewarm/habits'
+import type { Prediction } from '@weir/context-lifecycle/prewarm/predict'
 import { isFault } from '@weir/core/faults'
 import type { Command } from 'commander'
 import { type Context, commandOf } from '../command.ts'
@@ -43,13 +44,14 @@ export function contextPredictionsCommand(context: Context): Command {
       command.option('--limit <n>', 'so many at most, the likeliest first', integerOption(1, MOST), LIMIT),
     async ({ options, io, print }): Promise<ExitCode> => {
       const { withSession } = await import('../session.ts')
-      const { createAccessLog, redisNow } = await import('@weir/context-lifecycle/prewarm/access-log')
+      const { createAccessLog } = await import('@weir/context-lifecycle/prewarm/access-log')
       const { predict } = await import('@weir/context-lifecycle/prewarm/predict')
       const { configuredAccessNotes, configuredRules } = await import('@weir/context-lifecycle/prewarm/rules')
+      const { redisTime } = await import('@weir/core/view/replies')
       return withSession(options, io, async (session): Promise<ExitCode> => {
         const { contexts, places } = await session.contexts()
         const rules = configuredRules(session.config)
-        const now = await redisNow(places[0])
+        const now = await redisTime(places[0].link)
         const accesses = await createAccessLog(places, rules.historyMs).read(now)
         // Below the threshold too, so that one sees what is missing.
         const found = predict(accesses, now, { ...rules, threshold: 0, max: MOST })

@@ -63,9 +63,3 @@ export function createAccessLog(places: readonly ContextPlace[], keepMs: number)
     },
   }
 }
-
-/** What Redis' clock says, ms. Throws Fault REDIS_UNAVAILABLE. */
-export async function redisNow({ link }: Pick<ContextPlace, 'link'>): Promise<number> {
-  const [seconds, micros] = (await link.call('TIME')) as RedisReply[]
-  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-}

@@ -1,6 +1,7 @@
 import type { Config } from '@weir/core/config/schema'
+import { redisTime } from '@weir/core/view/replies'
 import type { ConfiguredContexts } from '../configured.ts'
-import { createAccessLog, redisNow } from './access-log.ts'
+import { createAccessLog } from './access-log.ts'
 import { createPrewarmer, type Prewarmer, type PrewarmerOptions } from './prewarmer.ts'
 import { configuredAccessNotes, configuredRules } from './rules.ts'
 
@@ -22,7 +23,7 @@ export function configuredPrewarmer(
     memoryBytes: ai.prewarming.memory_limit,
     promoteBytes: tiers.promote_size,
     hotMs: tiers.hot_duration,
-    now: () => redisNow(places[0]),
+    now: () => redisTime(places[0].link),
     tell,
   })
 }

@@ -152,7 +152,7 @@ describe('every prediction', () => {
   it('is never of what was just read', () => {
     fc.assert(
       fc.property(accesses, options, (some, rules) => {
-        const lately = new Set(
+        const lately: ReadonlySet<string> = new Set(
           some.filter(({ at }) => at <= NOW && at >= NOW - rules.lookbackMs).map(({ id }) => id),
         )
         for (const { id } of predict(some, NOW, rules)) expect(lately.has(id)).toBe(false)

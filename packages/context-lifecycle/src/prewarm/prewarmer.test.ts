@@ -1,10 +1,9 @@
 /** Contexts made hot before they are asked for, and what becomes of that. */
 import { Fault } from '@weir/core/faults'
-import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { useLink } from '../../../../tests/support/ai.ts'
 import { type MemoryStore, memoryStore } from '../../../../tests/support/cold.ts'
 import { assembled, eventOf, pullRequest, recordOf } from '../../../../tests/support/contexts.ts'
-import { useRedis } from '../../../../tests/support/redis.ts'
 import type { ColdStore } from '../cold/cold-store.ts'
 import { contextIdBytes, contextIdOf } from '../context-id.ts'
 import { removeInactive } from '../removal.ts'
@@ -13,8 +12,7 @@ import { createAccessLog } from './access-log.ts'
 import { outstanding } from './foresights.ts'
 import { createPrewarmer, type PrewarmerOptions } from './prewarmer.ts'
 
-const redis = useRedis()
-let link: RedisLink
+const server = useLink()
 let memory: MemoryStore
 let away = false
 let now = 0
@@ -29,23 +27,12 @@ const RUNBOOK = 2
 const TICKET = 3
 const RULES = { max: 10, threshold: 0.7, lookbackMs: 15 * MINUTE, historyMs: 14 * DAY }
 
-beforeEach(async () => {
+beforeEach(() => {
   memory = memoryStore()
   away = false
   now = START
-  link = connectRedis({
-    url: redis.url,
-    commandTimeoutMs: 5_000,
-    connectTimeoutMs: 1_000,
-    reconnectMaxDelayMs: 100,
-    name: 'prewarmer',
-  })
-  await link.ready()
 })
-afterEach(async () => {
-  await link.call('CONFIG', 'SET', 'maxmemory', 0)
-  await link.close()
-})
+afterEach(() => server.link.call('CONFIG', 'SET', 'maxmemory', 0))
 
 const idOf = (number: number) => contextIdOf('acme', 'github', `acme/site#${number}`)
 
@@ -56,11 +43,11 @@ async function worldOf() {
     return act()
   }
   const store: ColdStore = { ...memory, get: (name) => answer(() => memory.get(name)) }
-  const all = assembled(link, { store })
+  const all = assembled(server.link, { store })
   const { place, keys, mover } = all
   const tierOf = async (number: number) => (await all.contexts.read(idOf(number), { limit: 0 }))?.tier
   const read = (number: number, at: number) =>
-    link.call('XADD', keys.accesses, `${at}-*`, 'c', contextIdBytes(idOf(number)))
+    server.link.call('XADD', keys.accesses, `${at}-*`, 'c', contextIdBytes(idOf(number)))
   for (const number of [ALERT, RUNBOOK, TICKET]) {
     const { record } = recordOf({ delivery: `${number}`, json: pullRequest(number, 'edited') })
     await all.contexts.append(eventOf(record), record)
@@ -122,7 +109,7 @@ describe('a context that will be read', () => {
 
   it('and is not there any more is passed over', async () => {
     const { prewarmer, place, keys, tierOf } = await worldOf()
-    await link.call('ZINCRBY', keys.active, -DAY, idOf(RUNBOOK))
+    await server.link.call('ZINCRBY', keys.active, -DAY, idOf(RUNBOOK))
     expect(await removeInactive([place], { inactiveMs: DAY / 2, dryRun: false })).toMatchObject({
       contexts: 1,
     })
@@ -165,7 +152,7 @@ describe('the memory limit', () => {
     await prewarmer().run()
     const [{ bytes } = { bytes: 0 }] = await open()
     expect(bytes).toBeGreaterThan(100)
-    await link.call('FLUSHALL')
+    await server.link.call('FLUSHALL')
     const again = await worldOf()
     const memoryBytes = Math.floor(bytes * 1.5)
     const { run } = again.prewarmer({ memoryBytes })
@@ -268,7 +255,7 @@ describe('a Redis that is full', () => {
       mover: {
         ...mover,
         async heat(id, maxBytes) {
-          await link.call('CONFIG', 'SET', 'maxmemory', 1)
+          await server.link.call('CONFIG', 'SET', 'maxmemory', 1)
           return mover.heat(id, maxBytes)
         },
       },
@@ -278,7 +265,7 @@ describe('a Redis that is full', () => {
     expect([await tierOf(RUNBOOK), await tierOf(TICKET)]).toEqual(['warm', 'warm'])
     expect((await all.contexts.read(idOf(RUNBOOK)))?.timeline).toHaveLength(1)
     expect(await open()).toEqual([])
-    await link.call('CONFIG', 'SET', 'maxmemory', 0)
+    await server.link.call('CONFIG', 'SET', 'maxmemory', 0)
     expect(await prewarmer().run()).toMatchObject({ warmed: 2 })
   })
 })
