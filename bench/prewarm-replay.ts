@@ -84,7 +84,7 @@ export function withPredictions(
     for (const { id, confidence } of step.found) {
       if (made >= rules.max || confidence < rules.threshold) break
       if (open.has(id) || lately.hot(id, step.at)) continue
-      if (bytes + trace.sizeOf(id) > limit) break
+      if (bytes + trace.sizeOf(id) > limit) continue
       open.set(id, step.at + rules.lookbackMs)
       bytes += trace.sizeOf(id)
       made++

@@ -132,6 +132,13 @@ describe('a context that will be read', () => {
     expect(await tierOf(RUNBOOK)).toBe('hot')
   })
 
+  it('and is damaged is passed over, and the others are not', async () => {
+    const { prewarmer, keys, tierOf } = await worldOf()
+    await server.link.call('HSET', keys.parts(idOf(RUNBOOK)), '0:7:warm', 'nonsense')
+    expect(await prewarmer().run()).toMatchObject({ warmed: 1 })
+    expect(await tierOf(TICKET)).toBe('hot')
+  })
+
   it('and cannot be moved is told, and not tried again at once', async () => {
     const { prewarmer, mover } = await worldOf()
     const why = new Fault('KEY_MISSING', 'no key')

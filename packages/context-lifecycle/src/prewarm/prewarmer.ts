@@ -99,19 +99,29 @@ export function createPrewarmer(options: PrewarmerOptions): Prewarmer {
     return thawed.kind === 'stuck' || thawed.kind === 'active' ? thawed : mover.heat(id, promoteBytes)
   }
 
-  type Attempt = 'warmed' | 'passed' | 'full'
-
-  async function warm(id: ContextId, now: number, withCold: boolean): Promise<Attempt> {
+  /**
+   * Bytes of content that its promotion takes; undefined where there is nothing to promote: it was removed, is hot by now, is cold
+   * while that is away, or is damaged, which is for those to tell who need it.
+   */
+  async function promotable(id: ContextId, withCold: boolean): Promise<number | undefined> {
     const place = placeOf(id)
-    const look = await lookAt(place, id, { newest: 0 })
-    // Removed since it was read, or hot by now.
-    if (look === undefined || look.hotEvents > 0 || eventsInParts(look) === 0) return 'passed'
-    if (!withCold && !look.parts.at(-1)?.warm) return 'passed'
-    const bytes = await newestBytes(place, id, look.parts, promoteBytes)
-    if (bytes === undefined || bytes > memoryBytes) return 'passed'
+    try {
+      const look = await lookAt(place, id, { newest: 0 })
+      if (look === undefined || look.hotEvents > 0 || eventsInParts(look) === 0) return undefined
+      if (!withCold && !look.parts.at(-1)?.warm) return undefined
+      return await newestBytes(place, id, look.parts, promoteBytes)
+    } catch (error) {
+      if (isFault(error, 'RECORD_CORRUPT')) return undefined
+      throw error
+    }
+  }
+
+  /** False: it was passed over. One that does not fit in now leaves its place to smaller ones. */
+  async function warm(id: ContextId, now: number, withCold: boolean): Promise<boolean> {
+    const bytes = await promotable(id, withCold)
+    if (bytes === undefined || bytes > memoryBytes) return false
     const claimed: Foresight = { id, state: 'claimed', at: now, until: now + CLAIM_MS, score: '', bytes }
-    const taken = await claim(home, claimed, memoryBytes)
-    if (taken !== 'claimed') return taken === 'full' ? 'full' : 'passed'
+    if ((await claim(home, claimed, memoryBytes)) !== 'claimed') return false
     let outcome: Outcome
     try {
       outcome = await promote(id)
@@ -122,16 +132,17 @@ export function createPrewarmer(options: PrewarmerOptions): Prewarmer {
     // The claim stays, so that it is not tried again at every step.
     if (outcome.kind === 'stuck') {
       tell('stuck', id, outcome.why)
-      return 'passed'
+      return false
     }
     const score = outcome.kind === 'moved' ? await scoreOf(id) : undefined
     if (score === undefined) {
       await replace(home, claimed, undefined)
-      return 'passed'
+      return false
     }
     const until = now + rules.lookbackMs
-    if (await replace(home, claimed, { ...claimed, state: 'warmed', until, score })) tell('warmed', id)
-    return 'warmed'
+    const ours = await replace(home, claimed, { ...claimed, state: 'warmed', until, score })
+    if (ours) tell('warmed', id)
+    return ours
   }
 
   return {
@@ -147,9 +158,7 @@ export function createPrewarmer(options: PrewarmerOptions): Prewarmer {
         if (signal?.aborted || warmed >= rules.max) break
         if (open.has(id) || (await scoreOf(id)) !== undefined) continue
         try {
-          const attempt = await warm(id, now, coldAway === undefined)
-          if (attempt === 'full') break
-          if (attempt === 'warmed') warmed++
+          if (await warm(id, now, coldAway === undefined)) warmed++
         } catch (error) {
           if (!isFault(error, 'COLD_UNAVAILABLE') && !isFault(error, 'COLD_REFUSED')) throw error
           coldAway = error
