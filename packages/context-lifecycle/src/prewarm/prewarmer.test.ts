@@ -6,6 +6,8 @@ import { type MemoryStore, memoryStore } from '../../../../tests/support/cold.ts
 import { assembled, eventOf, pullRequest, recordOf } from '../../../../tests/support/contexts.ts'
 import type { ColdStore } from '../cold/cold-store.ts'
 import { contextIdBytes, contextIdOf } from '../context-id.ts'
+import { contextKeys } from '../context-keys.ts'
+import type { ContextPlace } from '../context-place.ts'
 import { removeInactive } from '../removal.ts'
 import { claimDue } from '../tiers/due.ts'
 import { createAccessLog } from './access-log.ts'
@@ -36,18 +38,34 @@ afterEach(() => server.link.call('CONFIG', 'SET', 'maxmemory', 0))
 
 const idOf = (number: number) => contextIdOf('acme', 'github', `acme/site#${number}`)
 
-/** Two warm contexts that were always read after the alert, which is read just now. */
-async function worldOf() {
+/**
+ * Two warm contexts that were always read after the alert, which is read just now.
+ * @param spread whether they lie in another shard than the alert
+ */
+async function worldOf(spread = false) {
   const answer = async <T>(act: () => Promise<T>): Promise<T> => {
     if (away) throw new Fault('COLD_UNAVAILABLE', 'cold storage is away')
     return act()
   }
   const store: ColdStore = { ...memory, get: (name) => answer(() => memory.get(name)) }
-  const all = assembled(server.link, { store })
-  const { place, keys, mover } = all
+  const [place, other] = [0, 1].map((shard) => ({
+    link: server.link,
+    keys: contextKeys('webhook-events', spread, shard),
+  })) as [ContextPlace, ContextPlace]
+  const places: [ContextPlace, ...ContextPlace[]] = spread ? [place, other] : [place]
+  const placeOf = (id: string) => (spread && id !== idOf(ALERT) ? other : place)
+  const all = assembled(server.link, { store, places, placeOf })
+  const { mover } = all
+  const { keys } = place
   const tierOf = async (number: number) => (await all.contexts.read(idOf(number), { limit: 0 }))?.tier
   const read = (number: number, at: number) =>
-    server.link.call('XADD', keys.accesses, `${at}-*`, 'c', contextIdBytes(idOf(number)))
+    server.link.call(
+      'XADD',
+      placeOf(idOf(number)).keys.accesses,
+      `${at}-*`,
+      'c',
+      contextIdBytes(idOf(number)),
+    )
   for (const number of [ALERT, RUNBOOK, TICKET]) {
     const { record } = recordOf({ delivery: `${number}`, json: pullRequest(number, 'edited') })
     await all.contexts.append(eventOf(record), record)
@@ -65,9 +83,9 @@ async function worldOf() {
   const prewarmer = (more: Partial<PrewarmerOptions> = {}) => {
     const told: string[] = []
     const { run } = createPrewarmer({
-      places: [place],
-      placeOf: () => place,
-      log: createAccessLog([place], RULES.historyMs),
+      places,
+      placeOf,
+      log: createAccessLog(places, RULES.historyMs),
       mover,
       rules: RULES,
       memoryBytes: 1_000_000,
@@ -95,6 +113,18 @@ describe('a context that will be read', () => {
     expect(told.toSorted()).toEqual(both('warmed'))
     expect(await run()).toEqual({ warmed: 0, coldAway: undefined })
     expect(await open()).toHaveLength(2)
+  })
+
+  it('is made hot in another shard than the one whose access speaks for it', async () => {
+    const { tierOf, prewarmer, open, read } = await worldOf(true)
+    const { run, told } = prewarmer()
+    expect(await run()).toMatchObject({ warmed: 2 })
+    expect([await tierOf(RUNBOOK), await tierOf(TICKET)]).toEqual(['hot', 'hot'])
+    await read(RUNBOOK, now + MINUTE)
+    now += 16 * MINUTE
+    await run()
+    expect(told.slice(2).toSorted()).toEqual([`hit ${idOf(RUNBOOK)}`, `miss ${idOf(TICKET)}`].sort())
+    expect(await open()).toEqual([])
   })
 
   it('is left where it is while it is too uncertain, hot already, or there are enough', async () => {
