@@ -46,6 +46,8 @@ export interface TestContextsOptions {
   readonly keyOf?: (sealed: Buffer) => string | undefined
   readonly segmentBytes?: number
   readonly dictionaries?: DictionarySet
+  /** How long accesses are noted, ms; default: they are not. */
+  readonly noteAccessesMs?: number
 }
 
 /** Contexts beside a stream without a Cluster, and what moves them. */
@@ -73,6 +75,7 @@ export function assembled(
     warmLevel: 6,
     maxRecordBytes: 64 << 20,
     segmentBytes: options.segmentBytes ?? 4 << 20,
+    accessNotes: options.noteAccessesMs === undefined ? undefined : { keepMs: options.noteAccessesMs },
   })
   return { ...assembly, keys, place }
 }

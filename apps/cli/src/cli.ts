@@ -10,6 +10,7 @@ import { claimPendingCommand } from './commands/claim-pending.ts'
 import { configCheckCommand } from './commands/config-check.ts'
 import { configShowCommand } from './commands/config-show.ts'
 import { contextListCommand } from './commands/context-list.ts'
+import { contextPredictionsCommand } from './commands/context-predictions.ts'
 import { contextRestoreCommand } from './commands/context-restore.ts'
 import { contextSearchCommand } from './commands/context-search.ts'
 import { contextShowCommand } from './commands/context-show.ts'
@@ -69,6 +70,7 @@ export function createProgram(context: Context): Command {
         contextListCommand(context),
         contextShowCommand(context),
         contextSearchCommand(context),
+        contextPredictionsCommand(context),
         contextRestoreCommand(context),
       ),
     )

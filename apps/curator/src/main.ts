@@ -2,6 +2,7 @@
 import { hostname } from 'node:os'
 import { configuredEnrichment } from '@weir/ai/configured'
 import { configuredContexts } from '@weir/context-lifecycle/configured'
+import { configuredPrewarmer } from '@weir/context-lifecycle/prewarm/configured'
 import { createCardMaker } from '@weir/context-lifecycle/search/make-card'
 import { createSweep } from '@weir/context-lifecycle/tiers/sweep'
 import { systemClock } from '@weir/core/clock'
@@ -88,8 +89,14 @@ async function main(): Promise<void> {
         log.warn({ event: 'context_stuck', move, context: id, err: why }, 'a context cannot be moved')
     },
   })
+  const prewarmer = configuredPrewarmer(config, kept, (result, id, why) => {
+    metrics.prewarmed(result)
+    if (why !== undefined)
+      log.warn({ event: 'prewarm_stuck', context: id, err: why }, 'a context cannot be made hot')
+  })
   const curator = createCurator({
     sweep,
+    prewarmer,
     library,
     places,
     intervalMs: tiers.curator.interval,

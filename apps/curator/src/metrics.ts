@@ -2,6 +2,7 @@
 
 import type { Observe } from '@weir/ai/observation'
 import type { ColdObservation, GuardState } from '@weir/context-lifecycle/cold/guarded-store'
+import type { PrewarmResult } from '@weir/context-lifecycle/prewarm/prewarmer'
 import type { Move, SweepResult } from '@weir/context-lifecycle/tiers/sweep'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
@@ -17,6 +18,7 @@ export interface CuratorMetrics {
   readonly enriched: Counter<'outcome'>
   readonly behind: Gauge<'lag'>
   moved(move: Move, result: SweepResult): void
+  prewarmed(result: PrewarmResult): void
   /** What cold storage did. */
   observed(seen: ColdObservation): void
   breaker(state: GuardState): void
@@ -55,6 +57,32 @@ export function createCuratorMetrics(): CuratorMetrics {
     aggregator: 'max',
     registers,
   })
+  const warmed = new Counter({
+    name: 'webhook_context_prewarmed_total',
+    help: 'Contexts made hot before they were asked for',
+    registers,
+  })
+  const hits = new Counter({
+    name: 'webhook_context_prewarm_hits_total',
+    help: 'Of the contexts made hot before they were asked for: those that were read within ai.prewarming.lookback_window. Hit rate = hits / (hits + misses)',
+    registers,
+  })
+  const misses = new Counter({
+    name: 'webhook_context_prewarm_misses_total',
+    help: 'Of the contexts made hot before they were asked for: those that were not read in that time',
+    registers,
+  })
+  const unmoved = new Counter({
+    name: 'webhook_context_prewarm_stuck_total',
+    help: 'Contexts that would be read next and could not be made hot: a key, a dictionary or sound bytes are missing',
+    registers,
+  })
+  const prewarming: Readonly<Record<PrewarmResult, Counter<string>>> = {
+    warmed,
+    hit: hits,
+    miss: misses,
+    stuck: unmoved,
+  }
   return {
     registry,
     moves,
@@ -105,6 +133,7 @@ export function createCuratorMetrics(): CuratorMetrics {
     }),
     enrichment: aiMetrics(registers),
     moved: (move, result) => moves.inc({ move, result }),
+    prewarmed: (result) => prewarming[result].inc(),
     observed({ operation, outcome, ms }) {
       operations.inc({ operation, outcome })
       if (outcome !== 'shut') seconds.observe({ operation }, ms / 1000)

@@ -7,6 +7,7 @@ import type { ColdStore } from './cold/cold-store.ts'
 import type { ContextId } from './context-id.ts'
 import type { ContextPlace } from './context-place.ts'
 import { type Contexts, createContexts } from './contexts.ts'
+import type { AccessNotes } from './hot-append.ts'
 import { type Archive, createArchive } from './tiers/archive.ts'
 import { createLibrary, type Library } from './tiers/library.ts'
 import { createMover, type Mover } from './tiers/mover.ts'
@@ -37,6 +38,8 @@ export interface AssemblyOptions {
   readonly maxRecordBytes: number
   /** The most content of a segment that holds several events, bytes. */
   readonly segmentBytes: number
+  /** How accesses are noted for prewarming; default: they are not. */
+  readonly accessNotes?: AccessNotes | undefined
 }
 
 export interface Assembly {
@@ -49,7 +52,8 @@ export interface Assembly {
 }
 
 export function assembleContexts(options: AssemblyOptions): Assembly {
-  const { placeOf, dictionaries, keyring, encrypts, segmentBytes, maxRecordBytes, keyOf } = options
+  const { placeOf, dictionaries, keyring, encrypts, segmentBytes, maxRecordBytes, keyOf, accessNotes } =
+    options
   const opener = keyring ?? NO_KEYRING
   const library = createLibrary({ ...options, opener })
   const codec = createSegmentCodec({
@@ -65,7 +69,7 @@ export function assembleContexts(options: AssemblyOptions): Assembly {
   const archive = createArchive({ store: options.store, dictionaries })
   const reader = createReader({ placeOf, codec, library, archive, opener: keyring })
   return {
-    contexts: createContexts({ places: options.places, placeOf, keyring, encrypts, reader }),
+    contexts: createContexts({ places: options.places, placeOf, keyring, encrypts, reader, accessNotes }),
     mover: createMover({ placeOf, codec, library, archive, keyring, encrypts, segmentBytes, keyOf }),
     archive,
     library,

@@ -30,6 +30,10 @@ export interface ContextKeys {
   readonly unenriched: string
   /** zset: context that was read while it was not hot → when, Redis ms. */
   readonly wanted: string
+  /** stream: the accesses of late, for what they teach of the next ones (prewarm/access-log.ts). */
+  readonly accesses: string
+  /** hash: context that was made hot before it was asked for → what became of that so far (prewarm/foresights.ts). */
+  readonly foresights: string
   /** zset: object that is being put into cold storage → since when, Redis ms. */
   readonly puts: string
   /** set: objects in cold storage that nothing refers to any more. */
@@ -57,6 +61,8 @@ export function contextKeys(stream: string, cluster: boolean, shard: number): Co
     dirty: `${base}:contexts:dirty`,
     unenriched: `${base}:contexts:unenriched`,
     wanted: `${base}:contexts:wanted`,
+    accesses: `${base}:contexts:accesses`,
+    foresights: `${base}:contexts:foresights`,
     puts: `${base}:contexts:puts`,
     garbage: `${base}:contexts:garbage`,
     card: (id) => `${base}:context:${id}:card`,

@@ -16,7 +16,7 @@ import type { ContextPlace } from './context-place.ts'
 import { digestOf } from './digest-of.ts'
 import { decodeLogElement, decodeRawElement, encodeLogElement, encodeRawElement } from './elements.ts'
 import { clearIdentity, decodeHead, encodeIdentity, type Head, ID_BYTES } from './head.ts'
-import { appendEvent, touchContext } from './hot-append.ts'
+import { type AccessNotes, appendEvent, touchContext } from './hot-append.ts'
 import { openedFor } from './opening.ts'
 import type { Summary } from './search/card.ts'
 import { readCard } from './search/read-card.ts'
@@ -32,6 +32,8 @@ export interface ContextsOptions {
   readonly encrypts: boolean
   /** For what is in the contexts, in whatever tier. */
   readonly reader: Reader
+  /** How accesses are noted; undefined = they are only counted. */
+  readonly accessNotes: AccessNotes | undefined
 }
 
 export interface ContextSummary {
@@ -91,7 +93,7 @@ export interface Contexts {
 const PAGE = 1_000
 
 export function createContexts(options: ContextsOptions): Contexts {
-  const { places, placeOf, keyring, encrypts, reader } = options
+  const { places, placeOf, keyring, encrypts, reader, accessNotes } = options
   const opener = keyring ?? NO_KEYRING
 
   async function headOf(id: ContextId): Promise<Head | undefined> {
@@ -134,7 +136,7 @@ export function createContexts(options: ContextsOptions): Contexts {
     },
     async read(id, { limit = Number.POSITIVE_INFINITY, access = false } = {}) {
       const { link, keys } = placeOf(id)
-      if (access && !(await touchContext(link, keys, id))) return undefined
+      if (access && !(await touchContext(link, keys, id, accessNotes))) return undefined
       const found = await reader.newest(id, limit)
       if (found === undefined) return undefined
       const { identity, events, rawBytes, accesses, lastAccessAt } = found.head

@@ -197,7 +197,14 @@ describe("the guide's config.yaml with its environment", () => {
         cache_duration: 86_400_000,
       },
       summarization: { model: 'gpt-4-turbo', max_chunk_size: 4000, cache_duration: 604_800_000 },
-      prewarming: { max_predictions: 10, confidence_threshold: 0.7, lookback_window: 900_000 },
+      prewarming: {
+        enabled: true,
+        max_predictions: 10,
+        confidence_threshold: 0.7,
+        lookback_window: 900_000,
+        history_window: 1_209_600_000,
+        memory_limit: 64_000_000,
+      },
     })
     expect(config.observability).toEqual({
       metrics: {
