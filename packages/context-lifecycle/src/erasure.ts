@@ -65,6 +65,8 @@ export interface ErasedObjects {
 
 /** Contexts dealt with at once. */
 const AT_ONCE = 20
+/** Names taken off a list at once. */
+const PAGE = 500
 /** How often a context is read again to which an event came just then. */
 const TRIES = 10
 /** Redis compares times as doubles: later than any. */
@@ -211,15 +213,19 @@ export async function eraseObjects(
   let collected = 0
   for (const place of places) collected += await archive.collect(place, signal)
   const orphans = await deleteAll(store, `${OBJECTS}${tenant}/`, signal)
+  // Whoever announced one of these has written it, and finds its context gone.
+  for (const { link, keys } of places)
+    for (let at = 0; at < orphans.length; at += PAGE)
+      await link.call('ZREM', keys.puts, ...orphans.slice(at, at + PAGE))
   const dictionaries = await deleteAll(store, `${DICTIONARIES}${tenant}/`, signal)
-  return { collected, orphans, dictionaries }
+  return { collected, orphans: orphans.length, dictionaries: dictionaries.length }
 }
 
-async function deleteAll(store: ColdStore, prefix: string, signal?: AbortSignal): Promise<number> {
+async function deleteAll(store: ColdStore, prefix: string, signal?: AbortSignal): Promise<readonly string[]> {
   const names: string[] = []
   for await (const { name } of store.list(prefix, undefined, signal)) names.push(name)
   for (const name of names) await store.delete(name, signal)
-  return names.length
+  return names
 }
 
 /** Names of the objects of a tenant that somebody said they would write. */
