@@ -112,7 +112,7 @@ function leftIn({ config, done, before }: EvidenceFacts, readable: Counts): stri
   const { unknown } = now.dictionaries
   if (unknown.length > 0)
     left.push(
-      `${counted(unknown.length, 'retired dictionary')} in the clear of which nothing tells whose they are (${unknown.join(', ')}): if one was learned from this tenant's events, delete its key`,
+      `retired dictionaries in the clear of which nothing tells whose they are (\`dict list\` shows them): ${unknown.join(', ')}. If one was learned from events of this tenant, delete its key`,
     )
   const ownerless = now.events.ownerless + now.contexts.ownerless
   if (ownerless > 0)
@@ -144,7 +144,7 @@ function outOfReach({ webhook }: Config, { spooled, dictionaries }: Holdings, ha
     'logs, traces, and what handlers and subscribers were given',
     ...(dictionaries.shared.length > 0
       ? [
-          `${counted(dictionaries.shared.length, 'dictionary')} that other tenants use too, and that stay for them`,
+          `${dictionaries.shared.length} learned dictionaries that other tenants use too, and that stay for them`,
         ]
       : []),
   ]

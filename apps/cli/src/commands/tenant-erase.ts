@@ -47,7 +47,12 @@ async function erase({ options, args, io, print }: Invocation<Options>): Promise
     withSessionKeyring(session, io, async (keyring): Promise<ExitCode> => {
       const { keys, destroyed } = keysIn(keyring, tenant)
       const at = io.clock.now()
-      const before = await surveyOf(session, tenant, new Set([...keys, ...destroyed]), io.signal)
+      const before = await surveyOf(session, tenant, new Set([...keys, ...destroyed]), io.signal).catch(
+        (cause: unknown) => {
+          if (!io.signal.aborted) throw cause
+          throw new CommandFailure('stopped before all was looked at; nothing was erased.', FAILED, { cause })
+        },
+      )
       const facts = { config: session.config, tenant, at, before, keys, destroyedBefore: destroyed }
       if (dryRun) {
         const evidence = evidenceOf({ ...facts, done: undefined })
@@ -58,7 +63,11 @@ async function erase({ options, args, io, print }: Invocation<Options>): Promise
       await askFor(io, tenant, options.yes === true)
       const action = { action: 'tenant.erase', target: `tenant ${tenant}`, detail: countsIn(before) }
       return audited(session, action, async (): Promise<Ended> => {
-        const removed = await removeAll(session, tenant, before, trim, io.signal)
+        const removed = await removeAll(session, tenant, before, trim, io.signal).catch((error: unknown) => {
+          // Cold storage rejects with what the signal says.
+          if (io.signal.aborted && !isFault(error)) return undefined
+          throw error
+        })
         if (removed === undefined) {
           io.err('stopped before the end; the keys are still there. Run it again: it goes on.\n')
           return { code: NEGATIVE, outcome: 'stopped' }

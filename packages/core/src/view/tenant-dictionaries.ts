@@ -1,9 +1,11 @@
 /**
  * The learned dictionaries of one tenant: they hold pieces of its events. Those that new events are packed with have a note that says
- * whose they are; those from before have none, and are told by the key that they are sealed with, or by the records that name them.
+ * whose they are, and a set says it of all that were ever published. Those from before there was that set are told by the key that
+ * they are sealed with, or by the records that name them.
  */
 import { readLearned } from '../dictionaries.ts'
 import type { Partition } from '../partition.ts'
+import type { RedisReply } from '../redis/link.ts'
 import { keysWithPrefix } from '../redis/scan.ts'
 import { type KeyOf, sealedDictionaries } from './sealed-counts.ts'
 
@@ -23,6 +25,8 @@ export interface DictionaryClues {
 export interface TenantDictionaries {
   /** `tenant/tool` */
   readonly owners: readonly string[]
+  /** `tenant/id` of those that were ever learned from its events. */
+  readonly noted: readonly string[]
   /** Published ids that are the tenant's alone. */
   readonly ids: readonly string[]
   /** Published ids that others use too: they stay. */
@@ -40,6 +44,7 @@ export async function findTenantDictionaries(
   const own = new Set([...named].filter((id) => !starters.has(id)))
   const others = new Set(clues.others)
   const owners = new Set<string>()
+  const noted = new Set<string>()
   const sealed = new Set<string>()
   const published = new Set<string>()
   for (const partition of partitions) {
@@ -49,6 +54,14 @@ export async function findTenantDictionaries(
         owners.add(owner)
         own.add(id)
       } else others.add(id)
+    }
+    for (const member of (await link.call('SMEMBERS', keys.learnedEver)) as RedisReply[]) {
+      const [of, id = ''] = String(member).split('/')
+      if (of !== tenant) others.add(id)
+      else {
+        own.add(id)
+        noted.add(String(member))
+      }
     }
     for await (const { id, key } of sealedDictionaries(partition, keyOf)) {
       sealed.add(id)
@@ -60,6 +73,7 @@ export async function findTenantDictionaries(
   const there = [...published].sort()
   return {
     owners: [...owners].sort(),
+    noted: [...noted].sort(),
     ids: there.filter((id) => own.has(id) && !others.has(id)),
     shared: there.filter((id) => own.has(id) && others.has(id)),
     unknown: there.filter((id) => ![own, others, sealed, starters].some((ids) => ids.has(id))),
@@ -69,10 +83,11 @@ export async function findTenantDictionaries(
 /** Bytes first: who dies in between finds them again by their notes. Throws Fault REDIS_UNAVAILABLE. */
 export async function deleteTenantDictionaries(
   partitions: readonly Partition[],
-  { owners, ids }: Pick<TenantDictionaries, 'owners' | 'ids'>,
+  { owners, noted, ids }: Pick<TenantDictionaries, 'owners' | 'noted' | 'ids'>,
 ): Promise<void> {
   for (const { keys, link } of partitions) {
     for (const id of ids) await link.call('DEL', keys.dictionary(id))
     for (const owner of owners) await link.call('HDEL', keys.learned, owner)
+    for (const member of noted) await link.call('SREM', keys.learnedEver, member)
   }
 }
