@@ -81,8 +81,8 @@ export function evidenceOf(facts: EvidenceFacts): Evidence {
     },
     verified_at: done === undefined ? null : new Date(done.verifiedAt).toISOString(),
     left: leftIn(facts, readable),
-    goes_by_itself: goesByItself(facts.config),
-    out_of_reach: outOfReach(facts.config, before, facts.keys.length > 0),
+    goes_by_itself: goesByItself(facts),
+    out_of_reach: outOfReach(facts.config, before, facts.keys.length + facts.destroyedBefore.length > 0),
   }
   return { ...evidence, fingerprint: createHash('sha256').update(JSON.stringify(evidence)).digest('hex') }
 }
@@ -120,9 +120,15 @@ function leftIn({ config, done, before }: EvidenceFacts, readable: Counts): stri
   return left
 }
 
-function goesByItself({ webhook }: Config): string[] {
-  const { deduplication, security } = webhook
+function goesByItself({ config, done }: EvidenceFacts): string[] {
+  const { deduplication, security } = config.webhook
+  const waiting = done === undefined || done.destroyed.length === 0 ? 0 : waitingIn(done.after)
   return [
+    ...(waiting > 0
+      ? [
+          `${counted(waiting, 'waiting event')}: where they are encrypted consumers make dead letters of them (key-destroyed), which a further run purges`,
+        ]
+      : []),
     `hashes and ids that recognise duplicates, which hold no content: within ${ageText(deduplication.horizon)} (webhook.deduplication.horizon) and two days`,
     'rate limits with the name of the tenant: after two of their periods',
     `what running processes have in memory (keys, dictionaries, what search knows): keys within ${ageText(security.keyring_refresh)} (webhook.security.keyring_refresh), the rest as they follow, at the latest when they are restarted`,
@@ -136,7 +142,7 @@ function outOfReach({ webhook }: Config, { spooled, dictionaries }: Holdings, ha
     spooled > 0
       ? `spools of the gateways: they report ${counted(spooled, 'event')} of all tenants; those of this one come in later${security.encryption_enabled ? ', and are unreadable when they were encrypted with the keys from before' : ''}`
       : 'spools of the gateways: they report none; copies of learned dictionaries lie beside them',
-    `backups, snapshots and replicas of Redis, and its append-only file until it is rewritten (BGREWRITEAOF): ${shredded}`,
+    `backups and snapshots of Redis, and its append-only file until it is rewritten (BGREWRITEAOF): ${shredded}`,
     tiers.s3.bucket === null
       ? `backups of the directory of cold storage: ${shredded}`
       : `earlier versions of objects in bucket ${tiers.s3.bucket}, where versioning or object lock is on: ${shredded}`,

@@ -11,9 +11,9 @@ import type { Partition } from '@weir/core/partition'
 import { reportGateway } from '@weir/core/stream/ledger'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { afterEach, expect, it } from 'vitest'
+import { rememberPullRequests, useClusterPartitions } from '../../../../tests/support/cluster-partitions.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { run } from '../cli.test-support.ts'
-import { rememberPullRequests, useClusterPartitions } from './cluster.test-support.ts'
 import { DAY_MS, later, MASTER } from './keys.test-support.ts'
 
 const redis = useRedis({ appendfsync: 'no', args: ['--cluster-enabled', 'yes'] })

@@ -7,17 +7,17 @@ import { loadConfig } from '@weir/core/config/load'
 import { longMemory } from '@weir/core/config/parts'
 import { dictionaryOf, giveLearned, readLearned } from '@weir/core/dictionaries'
 import type { Partition } from '@weir/core/partition'
-import { encodeRecord } from '@weir/core/record'
+import { type Encoding, encodeRecord } from '@weir/core/record'
 import type { RedisReply } from '@weir/core/redis/link'
 import { ensureGroup } from '@weir/core/stream/group'
 import { entriesOf } from '@weir/core/stream/reclaim'
 import { settleDone } from '@weir/core/stream/settle'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { rememberPullRequests, useClusterPartitions } from '../../../../tests/support/cluster-partitions.ts'
 import { recordOf } from '../../../../tests/support/contexts.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { run } from '../cli.test-support.ts'
 import type { Evidence } from '../erasure-evidence.ts'
-import { rememberPullRequests, useClusterPartitions } from './cluster.test-support.ts'
 
 const redis = useRedis({ appendfsync: 'no', args: ['--cluster-enabled', 'yes'] })
 const partitionsOf = useClusterPartitions(redis)
@@ -29,7 +29,9 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
 async function append({ link, keys }: Partition, tenant: string) {
   const { record } = recordOf({ tenant, delivery: `${tenant} ${keys.partition}`, json: { of: tenant } })
-  const fields = encodeRecord({ ...record, headers: [], body: Buffer.alloc(0) }, record)
+  const { encoding, dictionary, packed } = record
+  const body = { encoding: encoding as Encoding, dictionary, packed }
+  const fields = encodeRecord({ ...record, headers: [], body: packed }, body)
   await link.call('XADD', keys.stream, '*', ...fields)
   return record
 }

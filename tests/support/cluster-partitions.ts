@@ -12,8 +12,8 @@ import type { RedisLink } from '@weir/core/redis/link'
 import { ensurePlan } from '@weir/core/stream/plans'
 import { sealedWith } from '@weir/security/envelope'
 import { afterEach, beforeEach, expect } from 'vitest'
-import { eventOf, pullRequest } from '../../../../tests/support/contexts.ts'
-import type { SharedRedis } from '../../../../tests/support/redis.ts'
+import { eventOf, pullRequest } from './contexts.ts'
+import type { SharedRedis } from './redis.ts'
 
 type Env = Readonly<Record<string, string>>
 
