@@ -17,9 +17,8 @@ import type { SharedRedis } from './redis.ts'
 
 type Env = Readonly<Record<string, string>>
 
-/** @param redis with `--cluster-enabled yes`; opens two partitions on it, which are closed after the test */
-export function useClusterPartitions(redis: SharedRedis): (env: Env) => Promise<[Partition, Partition]> {
-  const opened: Partition[] = []
+/** Makes a Cluster of one server, before each test. */
+export function useAllSlots(redis: Pick<SharedRedis, 'client'>): void {
   beforeEach(async () => {
     const control = redis.client()
     const state = async () => String(await control.call('CLUSTER', 'INFO'))
@@ -28,6 +27,12 @@ export function useClusterPartitions(redis: SharedRedis): (env: Env) => Promise<
     }
     await expect.poll(state, { timeout: 10_000 }).toContain('cluster_state:ok')
   })
+}
+
+/** @param redis with `--cluster-enabled yes`; opens two partitions on it, which are closed after the test */
+export function useClusterPartitions(redis: SharedRedis): (env: Env) => Promise<[Partition, Partition]> {
+  const opened: Partition[] = []
+  useAllSlots(redis)
   afterEach(async () => {
     await Promise.all(opened.splice(0).map(({ link }) => link.close()))
   })

@@ -1,27 +1,19 @@
-import { connectRedis, type RedisLink } from '@weir/core/redis/link'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { RedisLink } from '@weir/core/redis/link'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { useLink } from '../../../tests/support/ai.ts'
 import { type MemoryStore, memoryStore } from '../../../tests/support/cold.ts'
 import { assembled, eventOf, pullRequest, recordOf } from '../../../tests/support/contexts.ts'
-import { useRedis } from '../../../tests/support/redis.ts'
 import type { ColdStore } from './cold/cold-store.ts'
 import { type ContextId, contextIdOf, shardCount, shardOf } from './context-id.ts'
 import { contextKeys } from './context-keys.ts'
 import type { ContextPlace } from './context-place.ts'
 import { eraseContexts, eraseObjects, readTenantContexts, readTenantObjects } from './erasure.ts'
 
-const redis = useRedis({ appendfsync: 'no' })
+const server = useLink()
 let link: RedisLink
-beforeEach(async () => {
-  link = connectRedis({
-    url: redis.url,
-    commandTimeoutMs: 5_000,
-    connectTimeoutMs: 1_000,
-    reconnectMaxDelayMs: 100,
-    name: 'erasure',
-  })
-  await link.ready()
+beforeEach(() => {
+  link = server.link
 })
-afterEach(() => link.close())
 
 const idOf = (number: number, tenant: string) => contextIdOf(tenant, 'github', `acme/site#${number}`)
 
