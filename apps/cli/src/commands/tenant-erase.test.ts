@@ -363,6 +363,30 @@ describe('what is still kept of settled events', () => {
   })
 })
 
+describe('events that waited and were encrypted', () => {
+  it('are dead letters that nobody can read, and a further run purges', async () => {
+    const world = await worldOf(true)
+    const { pipeline } = world
+    await pipeline.accept({ tenant: 'acme', json: { waits: 1 } })
+    await pipeline.accept({ tenant: 'globex', json: { waits: 2 } })
+    const first = await world.erase('--force')
+    expect(first).toMatchObject({ code: 0, evidence: { waiting: 1, keys: { found: 1 } } })
+    expect(first.evidence.goes_by_itself[0]).toContain(
+      '1 waiting event: where they are encrypted consumers make',
+    )
+    const [mine, theirs] = await pipeline.read('consumer-1')
+    await pipeline.bury(mine!, { reason: 'key-destroyed' })
+    await pipeline.settle(theirs!)
+    const again = await world.erase('--trim')
+    expect(again).toMatchObject({
+      code: 0,
+      evidence: { waiting: 0, keys: { found: 0, before: [expect.any(String)] } },
+    })
+    expect(placeIn(again.evidence, 'dead_letters')).toMatchObject({ found: 1, removed: 1 })
+    expect(await pipeline.ledger()).toMatchObject({ accepted: 2, settled: 1, dead: 0, purged: 1 })
+  })
+})
+
 describe('tenant erase', () => {
   it('leaves a parked event that a consumer has in hand, and says so', async () => {
     const world = await worldOf(false)
