@@ -11,6 +11,7 @@ import { configCheckCommand } from './commands/config-check.ts'
 import { configShowCommand } from './commands/config-show.ts'
 import { contextListCommand } from './commands/context-list.ts'
 import { contextRestoreCommand } from './commands/context-restore.ts'
+import { contextSearchCommand } from './commands/context-search.ts'
 import { contextShowCommand } from './commands/context-show.ts'
 import { dictDropCommand } from './commands/dict-drop.ts'
 import { dictListCommand } from './commands/dict-list.ts'
@@ -68,6 +69,7 @@ export function createProgram(context: Context): Command {
         'what happened around a pull request, a ticket, an alert',
         contextListCommand(context),
         contextShowCommand(context),
+        contextSearchCommand(context),
         contextRestoreCommand(context),
       ),
     )

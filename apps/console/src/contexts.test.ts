@@ -91,6 +91,7 @@ describe('GET /contexts/:id', () => {
       ...{ title: 'Change 7', link, state: 'closed', severity: null },
       importance: expect.any(Number),
       importance_parts: expect.any(Array),
+      summary: null,
       ...{ events: 2, raw_bytes: expect.any(Number), accesses: 2, last_access_at: time },
       ...{ tier: 'hot', withheld: null },
       ...{ first_at: time, last_at: time, people: [{ name: 'alice', events: 2 }], mentioned: ['bob'] },

@@ -31,6 +31,9 @@ export interface CuratorOptions {
   readonly log: Logger
 }
 
+/** Pause before it looks again whether Redis is there, ms. */
+const RECONNECTING_MS = 100
+
 export function createCurator(options: CuratorOptions): Curator {
   const { sweep, library, places, intervalMs, clock, metrics, log } = options
   const stopped = new AbortController()
@@ -93,8 +96,10 @@ export function createCurator(options: CuratorOptions): Curator {
     start() {
       running = (async () => {
         while (!stopped.signal.aborted) {
-          await once()
-          await clock.wait(intervalMs, stopped.signal)
+          // Who watches the connections tells when one is away.
+          const connected = places.every(({ link }) => link.connected)
+          if (connected) await once()
+          await clock.wait(connected ? intervalMs : RECONNECTING_MS, stopped.signal)
         }
       })()
     },

@@ -26,6 +26,8 @@ export interface ContextKeys {
   readonly warm: string
   /** zset: context whose card is behind its events → since when, Redis ms. */
   readonly dirty: string
+  /** zset: context whose card knows its events, and whose summary and embedding do not → since when, Redis ms. */
+  readonly unenriched: string
   /** zset: context that was read while it was not hot → when, Redis ms. */
   readonly wanted: string
   /** zset: object that is being put into cold storage → since when, Redis ms. */
@@ -53,6 +55,7 @@ export function contextKeys(stream: string, cluster: boolean, shard: number): Co
     hot: `${base}:contexts:hot`,
     warm: `${base}:contexts:warm`,
     dirty: `${base}:contexts:dirty`,
+    unenriched: `${base}:contexts:unenriched`,
     wanted: `${base}:contexts:wanted`,
     puts: `${base}:contexts:puts`,
     garbage: `${base}:contexts:garbage`,

@@ -18,6 +18,8 @@ import { decodeLogElement, decodeRawElement, encodeLogElement, encodeRawElement 
 import { clearIdentity, decodeHead, encodeIdentity, type Head, ID_BYTES } from './head.ts'
 import { appendEvent, touchContext } from './hot-append.ts'
 import { openedFor } from './opening.ts'
+import type { Summary } from './search/card.ts'
+import { readCard } from './search/read-card.ts'
 import type { Reader } from './tiers/reader.ts'
 
 export interface ContextsOptions {
@@ -79,6 +81,8 @@ export interface Contexts {
   record(id: ContextId, event: EventId): Promise<Packed | undefined>
   /** The context that an event is in; undefined when it is in none (yet, or any more). Throws Fault REDIS_UNAVAILABLE. */
   contextOf(event: EventId): Promise<ContextId | undefined>
+  /** What has happened, in a few sentences; undefined where nobody has written it (yet). Throws Fault REDIS_UNAVAILABLE, KEY_MISSING. */
+  summary(id: ContextId): Promise<Summary | undefined>
   /** Newest first. Contexts that cannot be opened are left out. Throws Fault REDIS_UNAVAILABLE. */
   list(options: ListOptions): Promise<readonly ContextSummary[]>
 }
@@ -155,6 +159,9 @@ export function createContexts(options: ContextsOptions): Contexts {
       )
       const there = found.find(Buffer.isBuffer)
       return there && contextIdFromBytes(there)
+    },
+    async summary(id) {
+      return (await readCard(placeOf(id), id, opener))?.summary
     },
     async list({ tenant, tool, limit, onUnreadable }) {
       const found: ContextSummary[] = []

@@ -4,6 +4,7 @@ import { contextIdOf } from './context-id.ts'
 import type { ContextSummary } from './contexts.ts'
 import type { Severity } from './digest.ts'
 import { type Importance, importanceOf } from './importance.ts'
+import type { Summary } from './search/card.ts'
 
 export interface ReferenceDocument {
   readonly tool: string
@@ -37,6 +38,8 @@ export interface ContextDocument {
   readonly link: string | null
   readonly state: string | null
   readonly severity: Severity | null
+  /** What has happened in a few sentences, and how many of its events they know. */
+  readonly summary: { readonly text: string; readonly events: number } | null
   /** 0 to 1 */
   readonly importance: number
   readonly importance_parts: Importance['parts']
@@ -70,8 +73,11 @@ export interface SummaryDocument {
   readonly tier: Tier
 }
 
-/** @param now ms, for what importance says of recency */
-export function contextDocument(context: Context, now: number): ContextDocument {
+/**
+ * @param now ms, for what importance says of recency
+ * @param summary what has happened in a few sentences, where somebody has written it
+ */
+export function contextDocument(context: Context, now: number, summary?: Summary): ContextDocument {
   const { tenant, lastAccessAt, firstAt, lastAt } = context
   const { score, parts } = importanceOf(context, now)
   return {
@@ -84,6 +90,7 @@ export function contextDocument(context: Context, now: number): ContextDocument 
     link: context.link,
     state: context.state,
     severity: context.severity,
+    summary: summary === undefined ? null : { text: summary.text, events: summary.events },
     importance: score,
     importance_parts: parts,
     events: context.events,

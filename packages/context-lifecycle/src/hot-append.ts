@@ -27,7 +27,7 @@ export interface Addition {
 }
 
 /*
- * KEYS  1 head, 2 log, 3 raw, 4 active, 5 events, 6 hot
+ * KEYS  1 head, 2 log, 3 raw, 4 active, 5 events, 6 hot, 7 dirty
  * ARGV  1 beginning of the event's id, 2 context, 3 identity, 4 digest, 5 record, 6 received, ms, 7 bytes of the context's id
  * Reply events in the context now, or 0: it is there already
  *
@@ -68,6 +68,7 @@ end
 local at = string.format('%d', now)
 call('ZADD', KEYS[4], at, ARGV[2])
 call('ZADD', KEYS[6], at, ARGV[2])
+call('ZADD', KEYS[7], 'NX', at, ARGV[2])
 call('HSET', KEYS[5], id, ARGV[7])
 return events + 1
 `,
@@ -83,7 +84,8 @@ export async function appendEvent(
   id: ContextId,
   { eventId, identity, digest, record, receivedAt }: Addition,
 ): Promise<number | undefined> {
-  const places = [keys.head(id), keys.log(id), keys.raw(id), keys.active, keys.events(eventId), keys.hot]
+  const places = [keys.head(id), keys.log(id), keys.raw(id), keys.active]
+  places.push(keys.events(eventId), keys.hot, keys.dirty)
   const beginning = eventId.subarray(0, ID_BYTES)
   const args = [beginning, id, identity, digest, record, receivedAt, contextIdBytes(id)]
   const events = await link.run(APPEND, places, args)

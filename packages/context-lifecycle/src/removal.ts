@@ -41,11 +41,11 @@ const PAGE = 500
 const MAX_IDS = 1_000
 
 /** Of the context, before the hashes of the index. */
-const OWN_KEYS = 12
+const OWN_KEYS = 13
 
 /*
- * KEYS  1 head, 2 log, 3 raw, 4 active, 5 parts, 6 card, 7 hot, 8 warm, 9 wanted, 10 dirty, 11 cards, 12 garbage, 13… hashes of the index
- * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (13…), id
+ * KEYS  1 head, 2 log, 3 raw, 4 active, 5 parts, 6 card, 7 hot, 8 warm, 9 wanted, 10 dirty, 11 unenriched, 12 cards, 13 garbage, 14… hashes of the index
+ * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (14…), id
  * Reply 1 removed | 0 something happened to it, or it is gone
  */
 const REMOVE = defineScript(
@@ -55,10 +55,10 @@ local call = redis.call
 local active = call('ZSCORE', KEYS[4], ARGV[1])
 if not active or active + 0 > ARGV[2] + 0 or call('STRLEN', KEYS[1]) ~= ARGV[3] + 0 then return 0 end
 for _, field in ipairs(call('HKEYS', KEYS[5])) do
-  if not string.find(field, ':warm', 1, true) then call('SADD', KEYS[12], cjson.decode(call('HGET', KEYS[5], field)).n) end
+  if not string.find(field, ':warm', 1, true) then call('SADD', KEYS[13], cjson.decode(call('HGET', KEYS[5], field)).n) end
 end
 call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6])
-for _, zset in ipairs({4, 7, 8, 9, 10, 11}) do call('ZREM', KEYS[zset], ARGV[1]) end
+for _, zset in ipairs({4, 7, 8, 9, 10, 11, 12}) do call('ZREM', KEYS[zset], ARGV[1]) end
 for i = 5, #ARGV, 2 do
   local index = KEYS[ARGV[i] + 0]
   if call('HGET', index, ARGV[i + 1]) == ARGV[4] then call('HDEL', index, ARGV[i + 1]) end
@@ -153,7 +153,7 @@ export async function removeContext(
   }
   const { hashes, args } = indexed(ids.slice(0, MAX_IDS), OWN_KEYS + 1)
   const own = [keys.head(id), keys.log(id), keys.raw(id), keys.active, keys.parts(id), keys.card(id)]
-  const sets = [keys.hot, keys.warm, keys.wanted, keys.dirty, keys.cards, keys.garbage]
+  const sets = [keys.hot, keys.warm, keys.wanted, keys.dirty, keys.unenriched, keys.cards, keys.garbage]
   const names = [...own, ...sets, ...hashes]
   if ((await link.run(REMOVE, names, [id, since, head.length, bytes, ...args])) !== 1) return false
   for (let at = MAX_IDS; at < ids.length; at += MAX_IDS) {

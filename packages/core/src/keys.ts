@@ -58,6 +58,8 @@ export interface PartitionKeys {
   readonly auditHead: string
   /** stream: its checkpoints, id `<n>-0`. */
   readonly auditCheckpoints: string
+  /** Beginning of the keys of embeddings, summaries and budgets (@weir/ai); of partition 0 alone. */
+  readonly ai: string
 }
 
 export interface KeyNames {
@@ -100,5 +102,6 @@ export function partitionKeys(names: KeyNames, p = 0): PartitionKeys {
     audit: `${base}:audit`,
     auditHead: `${base}:audit:head`,
     auditCheckpoints: `${base}:audit:checkpoints`,
+    ai: `${base}:ai:`,
   }
 }

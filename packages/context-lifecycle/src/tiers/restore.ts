@@ -89,7 +89,7 @@ const INDEX_PAGE = 1_000
 const FIXED_HEAD = IDENTITY_AT - 2
 
 /*
- * KEYS  1 head, 2 log, 3 raw, 4 parts, 5 active
+ * KEYS  1 head, 2 log, 3 raw, 4 parts, 5 active, 6 dirty
  * ARGV  1 context, 2 head without ids, 3 ids, 4 when it was last active, ms, then fields of parts and references
  * Reply 'restored', or 'there'
  */
@@ -128,6 +128,7 @@ end
 call('SET', KEYS[1], made .. ids)
 for i = 5, #ARGV, 2 do call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
 call('ZADD', KEYS[5], 'GT', ARGV[4], ARGV[1])
+call('ZADD', KEYS[6], 'NX', ARGV[4], ARGV[1])
 return 'restored'
 `,
 )
@@ -342,7 +343,7 @@ async function write({ link, keys }: ContextPlace, id: ContextId, parts: readonl
   })
   const reply = await link.run(
     RESTORE,
-    [keys.head(id), keys.log(id), keys.raw(id), keys.parts(id), keys.active],
+    [keys.head(id), keys.log(id), keys.raw(id), keys.parts(id), keys.active, keys.dirty],
     [
       id,
       Buffer.concat([fixed, newest.identity]),

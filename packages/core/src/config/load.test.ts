@@ -218,7 +218,6 @@ describe("the guide's config.yaml with its environment", () => {
     for (const path of [
       'webhook.redis.pool_size',
       'webhook.redis.max_conn_age',
-      'webhook.ai',
       'observability.tracing',
       'observability.metrics.push_gateway',
     ]) {

@@ -16,7 +16,54 @@ function price(what: string) {
 /** `webhook.ai`: embeddings, summaries and prewarming. */
 export function aiSection() {
   return section('Embeddings, summaries and prewarming of contexts.', {
-    enabled: boolean({ meaning: 'Enrich contexts.', default: false }),
+    enabled: boolean({
+      meaning:
+        'Enrich contexts with summaries and embeddings. By default both are made by what is built in, without network and key.',
+      default: true,
+    }),
+    enrichment: section('When contexts are enriched, off the way of events.', {
+      quiet: duration({
+        meaning: 'A context is found by its new words when nothing has happened to it for so long…',
+        default: '2s',
+        max: '1h',
+      }),
+      max_delay: duration({
+        meaning: '…and at the latest after so long.',
+        default: '10s',
+        max: '1d',
+      }),
+      provider_quiet: duration({
+        meaning:
+          'A provider that costs something is asked for summary and embedding when nothing has happened to a context for so long…',
+        default: '60s',
+        max: '1d',
+      }),
+      provider_max_delay: duration({
+        meaning: '…and at the latest after so long.',
+        default: '10m',
+        max: '30d',
+      }),
+      provider_interval: duration({
+        meaning: 'Pause between two looks for such contexts: what is found together shares requests.',
+        default: '30s',
+        min: '100ms',
+        max: '1h',
+      }),
+      concurrency: integer({
+        meaning: 'Contexts that one curator enriches at the same time.',
+        unit: 'contexts',
+        default: 32,
+        min: 1,
+        max: 1000,
+      }),
+      max_events: integer({
+        meaning: 'Newest events of a context that are looked at.',
+        unit: 'events',
+        default: 500,
+        min: 1,
+        max: 100_000,
+      }),
+    }),
     openai_api_key: secret({
       meaning: 'Key for OpenAI, or for a service that speaks its API.',
       empty: 'unset',
@@ -148,6 +195,14 @@ export function aiSection() {
         meaning: 'Model of the provider; null = the extractive summariser that is built in.',
         default: null,
         env: 'AI_SUMMARIZATION_MODEL',
+      }),
+      min_events: integer({
+        meaning:
+          'A model is asked when at least so many events are new; fewer are added to the summary by what is built in.',
+        unit: 'events',
+        default: 8,
+        min: 1,
+        max: 100_000,
       }),
       max_chunk_size: integer({
         meaning: 'Longest piece that is summarised at once; four characters count as one token.',
