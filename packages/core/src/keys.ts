@@ -50,8 +50,6 @@ export interface PartitionKeys {
   readonly learnedEver: string
   /** string: a compression dictionary, by its id. */
   dictionary(id: string): string
-  /** Beginning of the keys of embeddings, summaries and budgets; of partition 0 alone. */
-  readonly ai: string
   /** stream: the audit trail, id `<n>-0`; of partition 0 alone, as are the next two (stream/audit-log.ts). */
   readonly audit: string
   /** hash: n, hash; floor_n, floor_hash; checkpoint_n, checkpoint_at. */
@@ -98,7 +96,6 @@ export function partitionKeys(names: KeyNames, p = 0): PartitionKeys {
     learnedEver: `${base}:learned:ever`,
     breaker: (tool) => `${base}:breaker:${tool}`,
     dictionary: (id) => `${base}:dictionary:${id}`,
-    ai: `${base}:ai:`,
     audit: `${base}:audit`,
     auditHead: `${base}:audit:head`,
     auditCheckpoints: `${base}:audit:checkpoints`,
