@@ -137,16 +137,15 @@ async function removeAll(
   trim: boolean,
   signal: AbortSignal,
 ): Promise<Counts | undefined> {
-  const { removeEnrichment } = await import('@weir/ai/tenant-keys')
+  const { enrichmentKeysOf, removeEnrichment } = await import('@weir/ai/tenant-keys')
   const { eraseContexts, eraseObjects } = await import('@weir/context-lifecycle/erasure')
   const { trimAllSettled } = await import('@weir/core/stream/trim')
   const { deleteTenantDictionaries } = await import('@weir/core/view/tenant-dictionaries')
   const { partitions, view } = session
   const { places, archive, store } = await session.contexts()
-  const { dictionaries, enrichment, cold, events } = before
+  const { dictionaries, cold, events } = before
 
   await deleteTenantDictionaries(partitions, dictionaries)
-  await removeEnrichment(partitions[0].link, enrichment)
   const parked = await view.purgeParked(tenant, signal)
   if (!parked.complete) return undefined
   const letters = await view.deadLetters.purge({ tenant }, { signal })
@@ -154,6 +153,10 @@ async function removeAll(
   const contexts = await eraseContexts(places, tenant, signal)
   if (!contexts.complete) return undefined
   const objects = await eraseObjects({ store: await store(), archive }, places, tenant, signal)
+  // After the contexts: nobody begins to embed or to sum up one that is gone.
+  const { link: home, keys: homeKeys } = partitions[0]
+  const enrichment = await enrichmentKeysOf(home, homeKeys.ai, tenant)
+  await removeEnrichment(home, enrichment)
   if (signal.aborted) return undefined
   if (trim) for (const { link, keys } of partitions) await trimAllSettled(link, keys)
   const left = trim ? await view.tenantEvents(tenant) : events
