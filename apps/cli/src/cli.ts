@@ -33,6 +33,7 @@ import { retentionRunCommand } from './commands/retention-run.ts'
 import { sendCommand } from './commands/send.ts'
 import { statusCommand } from './commands/status.ts'
 import { tailCommand } from './commands/tail.ts'
+import { tenantEraseCommand } from './commands/tenant-erase.ts'
 import { CommandFailure, type ExitCode, FAILED, OK } from './exit.ts'
 import type { Io } from './io.ts'
 import { addGlobalOptions } from './options.ts'
@@ -105,6 +106,7 @@ export function createProgram(context: Context): Command {
         keysDestroyCommand(context),
       ),
     )
+    .addCommand(group('tenant', 'all that there is of one tenant', tenantEraseCommand(context)))
     .addCommand(
       group(
         'partitions',

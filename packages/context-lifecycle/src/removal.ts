@@ -126,11 +126,17 @@ async function considered(
   const owner = clearIdentity(head)
   if (tenant !== undefined && owner?.tenant !== tenant) return undefined
   if (tool !== undefined && owner?.tool !== tool) return undefined
-  if (!dryRun && !(await remove(place, id, since, head))) return undefined
+  if (!dryRun && !(await removeContext(place, id, since, head))) return undefined
   return { events: head.readUInt32BE(1), rawBytes: head.readUIntBE(5, 6) }
 }
 
-async function remove(
+/**
+ * Removes a context as its head was read.
+ * @param since ms: only where nothing happened to it after that
+ * @returns false when something did, or it is gone
+ * Throws Fault REDIS_UNAVAILABLE: it may have been done.
+ */
+export async function removeContext(
   { link, keys }: ContextPlace,
   id: ContextId,
   since: number,

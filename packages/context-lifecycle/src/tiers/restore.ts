@@ -9,7 +9,7 @@
  * Whatever happens on the way, a further run goes on: a context that is there already is left alone. A context that began anew
  * since (an event of its subject came) gets its past back in front of what it has; an event that was sent again meanwhile counts once.
  */
-import { dictionaryOf, readDictionary } from '@weir/core/dictionaries'
+import { dictionaryOf, noteLearned, readDictionary } from '@weir/core/dictionaries'
 import { Fault, isFault } from '@weir/core/faults'
 import type { Opener } from '@weir/core/keyring/keyring'
 import type { Partition } from '@weir/core/partition'
@@ -202,8 +202,10 @@ export async function restoreContexts(options: RestoreOptions): Promise<Restored
       if (!isFault(error, 'KEY_MISSING') && !isFault(error, 'KEY_DESTROYED')) throw error
     }
     if (!dryRun)
-      for (const { link, keys } of options.partitions)
+      for (const { link, keys } of options.partitions) {
+        if (owner !== undefined) await noteLearned(link, keys, owner, id)
         await link.call('SET', keys.dictionary(id), bytes, 'NX')
+      }
     return true
   }
 
