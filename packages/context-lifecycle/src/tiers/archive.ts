@@ -50,11 +50,14 @@ const PAGE = 100
 /*
  * KEYS  1 puts
  * ARGV  1 name
+ *
+ * The first write is one that Redis does not refuse when it is out of memory: what is put into cold storage makes room.
  */
 const ANNOUNCE = defineScript(
   'announce-object',
   `
 local t = redis.call('TIME')
+redis.call('ZREM', KEYS[1], ARGV[1])
 return redis.call('ZADD', KEYS[1], string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)), ARGV[1])
 `,
 )
