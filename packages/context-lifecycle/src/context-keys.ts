@@ -28,7 +28,7 @@ export interface ContextKeys {
   readonly dirty: string
   /** zset: context that was read while it was not hot → when, Redis ms. */
   readonly wanted: string
-  /** zset: object that is being put into cold storage → since when, Redis ms. */
+  /** zset: object that is being put into cold storage, or that others have superseded → since when, Redis ms. */
   readonly puts: string
   /** set: objects in cold storage that nothing refers to any more. */
   readonly garbage: string

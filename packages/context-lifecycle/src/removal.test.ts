@@ -83,6 +83,23 @@ describe('contexts to which nothing has happened for so long', () => {
     expect(await link.call('DBSIZE')).toBe(0)
   })
 
+  it('are removed from a Redis that is out of memory, to make room', async () => {
+    const all = assembled(link, { store: memoryStore() })
+    await append(1, 'a')
+    await all.mover.cool(idOf(1), 1)
+    await all.mover.freeze(idOf(1))
+    await lieStill(1, 40)
+    const client = redis.client()
+    await client.config('SET', 'maxmemory', '1')
+    try {
+      expect(await remove()).toMatchObject({ contexts: 1 })
+      expect(await all.archive.collect(place)).toBe(1)
+      expect(await link.call('DBSIZE')).toBe(0)
+    } finally {
+      await client.config('SET', 'maxmemory', '0')
+    }
+  })
+
   it('are told apart by tenant and tool, and only counted in a dry run', async () => {
     for (const tenant of ['acme', 'other']) {
       await append(1, 'a', tenant)

@@ -47,6 +47,8 @@ const OWN_KEYS = 12
  * KEYS  1 head, 2 log, 3 raw, 4 active, 5 parts, 6 card, 7 hot, 8 warm, 9 wanted, 10 dirty, 11 cards, 12 garbage, 13… hashes of the index
  * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (13…), id
  * Reply 1 removed | 0 something happened to it, or it is gone
+ *
+ * The first write is one that Redis does not refuse when it is out of memory. What is no reference names nothing to be deleted.
  */
 const REMOVE = defineScript(
   'remove-context',
@@ -54,11 +56,15 @@ const REMOVE = defineScript(
 local call = redis.call
 local active = call('ZSCORE', KEYS[4], ARGV[1])
 if not active or active + 0 > ARGV[2] + 0 or call('STRLEN', KEYS[1]) ~= ARGV[3] + 0 then return 0 end
+call('ZREM', KEYS[4], ARGV[1])
 for _, field in ipairs(call('HKEYS', KEYS[5])) do
-  if not string.find(field, ':warm', 1, true) then call('SADD', KEYS[12], cjson.decode(call('HGET', KEYS[5], field)).n) end
+  if not string.find(field, ':warm', 1, true) then
+    local readable, ref = pcall(cjson.decode, call('HGET', KEYS[5], field))
+    if readable and type(ref) == 'table' and type(ref.n) == 'string' then call('SADD', KEYS[12], ref.n) end
+  end
 end
 call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6])
-for _, zset in ipairs({4, 7, 8, 9, 10, 11}) do call('ZREM', KEYS[zset], ARGV[1]) end
+for _, zset in ipairs({7, 8, 9, 10, 11}) do call('ZREM', KEYS[zset], ARGV[1]) end
 for i = 5, #ARGV, 2 do
   local index = KEYS[ARGV[i] + 0]
   if call('HGET', index, ARGV[i + 1]) == ARGV[4] then call('HDEL', index, ARGV[i + 1]) end

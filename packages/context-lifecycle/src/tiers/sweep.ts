@@ -11,7 +11,7 @@
  * that is out of memory ends the promotions, and nothing else: cooling and freezing make room. A context that cannot be moved is told,
  * and holds up no other.
  */
-import { type FaultCode, isFault, messageOf } from '@weir/core/faults'
+import { isFault, messageOf } from '@weir/core/faults'
 import type { Context } from '../compose.ts'
 import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
@@ -19,6 +19,7 @@ import { effectiveAccesses, importanceOf } from '../importance.ts'
 import type { Archive } from './archive.ts'
 import { claimDue, countFrom, type Due, leave } from './due.ts'
 import type { Mover, Outcome } from './mover.ts'
+import { isEverywhere } from './trouble.ts'
 
 export interface StayRules {
   readonly hotMs: number
@@ -68,17 +69,6 @@ export interface Sweep {
 
 /** A claim that nobody followed up comes up again after so long, ms: several times what a large context takes. */
 const CLAIM_MS = 120_000
-
-/** What is wrong with more than the context at which it showed. */
-const EVERYWHERE: ReadonlySet<FaultCode> = new Set([
-  'REDIS_UNAVAILABLE',
-  'REDIS_OUT_OF_MEMORY',
-  'REDIS_UNSUITABLE',
-  'COLD_UNAVAILABLE',
-  'COLD_REFUSED',
-] as const)
-
-const isEverywhere = (error: unknown): boolean => isFault(error) && EVERYWHERE.has(error.code)
 
 export function createSweep(options: SweepOptions): Sweep {
   const { places, mover, archive, rules, batch, concurrency, promoteBytes, tell } = options
