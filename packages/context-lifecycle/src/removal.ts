@@ -74,12 +74,15 @@ return 1
 )
 
 /*
- * KEYS  hashes of the index
- * ARGV  1 bytes of the context's id, then per event: number of its hash (1…), id
+ * KEYS  1 head, 2… hashes of the index
+ * ARGV  1 bytes of the context's id, then per event: number of its hash (2…), id
+ *
+ * Where the context was made anew an event may be in it again, so the entries stay.
  */
 const FORGET = defineScript(
   'forget-events',
   `
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 for i = 2, #ARGV, 2 do
   local index = KEYS[ARGV[i] + 0]
   if redis.call('HGET', index, ARGV[i + 1]) == ARGV[1] then redis.call('HDEL', index, ARGV[i + 1]) end
@@ -157,8 +160,8 @@ async function remove(
   const names = [...own, ...sets, ...hashes]
   if ((await link.run(REMOVE, names, [id, since, head.length, bytes, ...args])) !== 1) return false
   for (let at = MAX_IDS; at < ids.length; at += MAX_IDS) {
-    const rest = indexed(ids.slice(at, at + MAX_IDS), 1)
-    await link.run(FORGET, rest.hashes, [bytes, ...rest.args])
+    const rest = indexed(ids.slice(at, at + MAX_IDS), 2)
+    await link.run(FORGET, [keys.head(id), ...rest.hashes], [bytes, ...rest.args])
   }
   return true
 }

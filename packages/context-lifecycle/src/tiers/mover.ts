@@ -83,7 +83,7 @@ function sizeOf(parts: readonly Size[]): Size {
 }
 
 /** Events of one segment, whatever their size: a script that makes them hot again takes some milliseconds. */
-const SEGMENT_EVENTS = 5_000
+const SEGMENT_EVENTS = 2_000
 /** So much packs to no more than a few hundred KB of content, mostly; what is read at once of the hot records, bytes. */
 const PACKED_SHARE = 1 / 8
 /** A segment of so little content is always put together with the next, so that a context is one object to fetch, bytes. */

@@ -140,6 +140,9 @@ export function joinedRange(ranges: readonly Range[]): Range {
   return { from, count: ranges.reduce((sum, { count }) => sum + count, 0) }
 }
 
+/** Elements put into a list at once. */
+const PUSHED = 200
+
 /*
  * KEYS  1 head, 2 log, 3 raw, 4 parts, 5 hot, 6 warm, 7 wanted
  * ARGV  1 context, 2 base of the newest part, 3 SHA-1 of its segment, 4 end of the part, then its digests, then its records
@@ -155,9 +158,12 @@ if not head or not segment or redis.sha1hex(segment) ~= ARGV[3] then return 'cha
 if struct.unpack('>I4', head, 2) - call('LLEN', KEYS[2]) ~= tonumber(ARGV[4]) then return 'changed' end
 local object = object_of(KEYS[4], ARGV[2])
 local events = (#ARGV - 4) / 2
-for i = events, 1, -1 do
-  call('LPUSH', KEYS[3], ARGV[4 + events + i])
-  call('LPUSH', KEYS[2], ARGV[4 + i])
+for _, list in ipairs({{KEYS[3], 4 + events}, {KEYS[2], 4}}) do
+  for last = events, 1, -${PUSHED} do
+    local some = {}
+    for i = last, math.max(1, last - ${PUSHED - 1}), -1 do some[#some + 1] = ARGV[list[2] + i] end
+    call('LPUSH', list[1], unpack(some))
+  end
 end
 call('HDEL', KEYS[4], ARGV[2] .. ':warm')
 make_stale(KEYS[4], ARGV[2], object)
