@@ -63,7 +63,8 @@ export interface RunResult {
 
 export interface LatencyWorld {
   readonly world: World
-  run(load: Load): Promise<RunResult>
+  /** @param meanwhile is begun when measuring is, and awaited */
+  run(load: Load, meanwhile?: () => Promise<void>): Promise<RunResult>
   stop(): Promise<void>
 }
 
@@ -112,7 +113,7 @@ async function inWorld(world: World, appendfsync: string, directory: string): Pr
     at: performance.now(),
   })
 
-  async function run(load: Load): Promise<RunResult> {
+  async function run(load: Load, meanwhile?: () => Promise<void>): Promise<RunResult> {
     const warmUp = Math.round(load.rate * load.warmUpSeconds)
     const count = Math.round(load.rate * load.seconds)
     const file = join(directory, `sent-${appendfsync}`)
@@ -124,8 +125,10 @@ async function inWorld(world: World, appendfsync: string, directory: string): Pr
     await measuring
     const before = cpuNow()
     const bucketsBefore = await bucketsOf(consumer)
+    const besides = meanwhile?.()
     const { cpu: senderCpu, connections } = (await done) as Extract<SenderMessage, { kind: 'done' }>
     const after = cpuNow()
+    await besides
     sent += warmUp + count
     await world.untilSettled(SETTLE_TIMEOUT_MS)
     await untilHandled(handledFile, sent)

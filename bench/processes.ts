@@ -56,6 +56,7 @@ export interface World {
   startGateway(): Promise<App>
   /** @param handlers path of a handler module; none = events that nobody wants */
   startConsumer(handlers?: string, env?: Readonly<Record<string, string>>): Promise<App>
+  startCurator(env?: Readonly<Record<string, string>>): Promise<App>
   /** Ends everything, in the order of `start`. */
   stop(): Promise<void>
 }
@@ -85,6 +86,7 @@ async function worldWith(redis: RedisServer, directory: string): Promise<World> 
       webhook: {
         ingest: { host: '127.0.0.1', port: 0 },
         consumer: { ops_port: 0, ...(handlers === undefined ? {} : { handlers }) },
+        context_lifecycle: { curator: { ops_port: 0 } },
         security: { global_rate_limit: 1e7, per_tool_rate_limits: { github: 1e7 } },
       },
     })
@@ -132,6 +134,7 @@ async function worldWith(redis: RedisServer, directory: string): Promise<World> 
     },
     startGateway: () => start('ingest'),
     startConsumer: (handlers, more) => start('consumer', handlers, more),
+    startCurator: (more) => start('curator', undefined, more),
     async stop() {
       for (const app of apps) await app.stop()
       await link.close()

@@ -14,7 +14,6 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createDirectoryStore } from '@weir/context-lifecycle/cold/directory-store'
 import type { ContextPlace } from '@weir/context-lifecycle/context-place'
-import { ADAPTERS } from '@weir/core/adapters/table'
 import { systemClock } from '@weir/core/clock'
 import {
   createDictionarySet,
@@ -22,16 +21,13 @@ import {
   dictionaryOf,
   loadBundledDictionaries,
 } from '@weir/core/dictionaries'
-import { deriveEventId, locatorOf } from '@weir/core/event'
 import { createFrameMaker } from '@weir/core/frames'
-import type { HandlerEvent } from '@weir/core/handlers/handler'
-import { createPacker } from '@weir/core/packing'
-import { decodeRecord, type EventRecord, encodeRecord } from '@weir/core/record'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { startRedis } from '../scripts/private-redis.ts'
+import { type ContextEvent, createContextEvents } from './context-events.ts'
 import { benchContexts } from './contexts-place.ts'
 import { learn } from './learned.ts'
-import { DEFAULT_LEVEL, type GithubEvent, githubHeaders } from './records.ts'
+import type { GithubEvent } from './records.ts'
 import { machine, percentile, printTable, spread } from './table.ts'
 import { createVariedSource } from './varied.ts'
 
@@ -63,34 +59,12 @@ const nextEvent = (): GithubEvent => {
   return varied.event(unseen[made % unseen.length]!, 0, made)
 }
 
-const github = ADAPTERS.get('github')!
+const makers = new Map<DictionarySet, ReturnType<typeof createContextEvents>>()
 /** An event of a context that has nothing but it and its like. */
-function eventOf(
-  n: number,
-  { type, body }: GithubEvent,
-  dictionaries: DictionarySet,
-): { event: HandlerEvent; record: EventRecord } {
-  const delivery = `${made}`
-  const locator = locatorOf(TENANT, 'github', { kind: 'delivery-id', value: delivery })
-  const headers = githubHeaders(type, delivery)
-  const receivedAt = 1_700_000_000_000 + made
-  const identity = { id: deriveEventId(locator), tenant: TENANT, tool: 'github', type, receivedAt }
-  const packed = createPackerFor(dictionaries).pack('github', headers, body, TENANT)
-  const whole = { ...identity, locator, derived: true, headers, body, traceparent: '' }
-  const record = decodeRecord(encodeRecord(whole, packed).map((field) => Buffer.from(field as string)))
-  const payload = JSON.parse(body.toString())
-  const event = {
-    ...{ ...identity, attempt: 1, headers: new Map(headers), body, payload },
-    name: github.eventName(type, payload),
-    subject: { key: `acme/site#${n}`, kind: 'pull_request' },
-  }
-  return { event, record }
-}
-const packers = new Map<DictionarySet, ReturnType<typeof createPacker>>()
-function createPackerFor(dictionaries: DictionarySet) {
-  const packer = packers.get(dictionaries) ?? createPacker(dictionaries, DEFAULT_LEVEL)
-  packers.set(dictionaries, packer)
-  return packer
+function eventOf(n: number, source: GithubEvent, dictionaries: DictionarySet): ContextEvent {
+  const make = makers.get(dictionaries) ?? createContextEvents(TENANT, dictionaries)
+  makers.set(dictionaries, make)
+  return make(n, `${made}`, 1_700_000_000_000 + made, source)
 }
 
 const directory = mkdtempSync(join(tmpdir(), 'weir-bench-'))

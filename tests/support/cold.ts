@@ -1,5 +1,7 @@
 /** Cold storage in memory, for tests of what stands above it; cold/*.test.ts have the real ones. */
 import type { ColdStore } from '../../packages/context-lifecycle/src/cold/cold-store.ts'
+import type { ContextPlace } from '../../packages/context-lifecycle/src/context-place.ts'
+import type { Archive } from '../../packages/context-lifecycle/src/tiers/archive.ts'
 
 export interface MemoryStore extends ColdStore {
   readonly objects: Map<string, Buffer>
@@ -26,4 +28,18 @@ export function memoryStore(): MemoryStore {
     },
     close: () => undefined,
   }
+}
+
+/** Deletes what nothing refers to, as if it had been announced or superseded long ago. Resolves with how many objects. */
+export async function collectOld({
+  archive,
+  place,
+}: {
+  readonly archive: Archive
+  readonly place: ContextPlace
+}): Promise<number> {
+  const { link, keys } = place
+  for (const name of (await link.call('ZRANGE', keys.puts, 0, -1)) as Buffer[])
+    await link.call('ZADD', keys.puts, 1, name)
+  return archive.collect(place)
 }

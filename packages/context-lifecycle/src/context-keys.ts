@@ -34,7 +34,7 @@ export interface ContextKeys {
   readonly accesses: string
   /** hash: context that was made hot before it was asked for → what became of that so far (prewarm/foresights.ts). */
   readonly foresights: string
-  /** zset: object that is being put into cold storage → since when, Redis ms. */
+  /** zset: object that is being put into cold storage, or that others have superseded → since when, Redis ms. */
   readonly puts: string
   /** set: objects in cold storage that nothing refers to any more. */
   readonly garbage: string

@@ -1,3 +1,4 @@
+import { eventIdBytes } from '@weir/core/event'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { memoryStore } from '../../../tests/support/cold.ts'
@@ -83,6 +84,23 @@ describe('contexts to which nothing has happened for so long', () => {
     expect(await link.call('DBSIZE')).toBe(0)
   })
 
+  it('are removed from a Redis that is out of memory, to make room', async () => {
+    const all = assembled(link, { store: memoryStore() })
+    await append(1, 'a')
+    await all.mover.cool(idOf(1), 1)
+    await all.mover.freeze(idOf(1))
+    await lieStill(1, 40)
+    const client = redis.client()
+    await client.config('SET', 'maxmemory', '1')
+    try {
+      expect(await remove()).toMatchObject({ contexts: 1 })
+      expect(await all.archive.collect(place)).toBe(1)
+      expect(await link.call('DBSIZE')).toBe(0)
+    } finally {
+      await client.config('SET', 'maxmemory', '0')
+    }
+  })
+
   it('are told apart by tenant and tool, and only counted in a dry run', async () => {
     for (const tenant of ['acme', 'other']) {
       await append(1, 'a', tenant)
@@ -125,6 +143,35 @@ describe('contexts to which nothing has happened for so long', () => {
     await remove()
     await append(1, 'b')
     expect((await contexts.read(idOf(1)))?.events).toBe(1)
+  })
+
+  it('take in again what is sent again, and know it then, also where the index was not cleared in time', async () => {
+    const first = await append(1, 'a')
+    const index = keys.events(eventIdBytes(first))
+    const entry = (await link.call('HGETALL', index)) as Buffer[]
+    await lieStill(1, 40)
+    await remove()
+    await append(1, 'b')
+    await link.call('HSET', index, ...entry)
+    for (let times = 0; times < 2; times++) await append(1, 'a')
+    expect(await contexts.read(idOf(1))).toMatchObject({ events: 2 })
+    expect((await contexts.record(idOf(1), first))?.id).toBe(first)
+  })
+
+  it('that are made anew while the index of a very large one is cleared know their events', async () => {
+    for (let from = 0; from < 1_100; from += 550)
+      await Promise.all(Array.from({ length: 550 }, (_, i) => append(1, `large ${from + i}`)))
+    await lieStill(1, 40)
+    const overtaken: RedisLink = {
+      ...link,
+      async run(script, names, args) {
+        if (script.name === 'forget-events') for (let n = 0; n < 1_100; n += 50) await append(1, `large ${n}`)
+        return link.run(script, names, args)
+      },
+    }
+    expect(await remove({}, [{ link: overtaken, keys }])).toMatchObject({ contexts: 1 })
+    for (let n = 0; n < 1_100; n += 50) await append(1, `large ${n}`)
+    expect((await contexts.read(idOf(1)))?.events).toBe(22)
   })
 
   it('are many, or very large: all are found, page by page', async () => {

@@ -47,6 +47,8 @@ const OWN_KEYS = 13
  * KEYS  1 head, 2 log, 3 raw, 4 active, 5 parts, 6 card, 7 hot, 8 warm, 9 wanted, 10 dirty, 11 unenriched, 12 cards, 13 garbage, 14… hashes of the index
  * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (14…), id
  * Reply 1 removed | 0 something happened to it, or it is gone
+ *
+ * The first write is one that Redis does not refuse when it is out of memory. What is no reference names nothing to be deleted.
  */
 const REMOVE = defineScript(
   'remove-context',
@@ -54,11 +56,15 @@ const REMOVE = defineScript(
 local call = redis.call
 local active = call('ZSCORE', KEYS[4], ARGV[1])
 if not active or active + 0 > ARGV[2] + 0 or call('STRLEN', KEYS[1]) ~= ARGV[3] + 0 then return 0 end
+call('ZREM', KEYS[4], ARGV[1])
 for _, field in ipairs(call('HKEYS', KEYS[5])) do
-  if not string.find(field, ':warm', 1, true) then call('SADD', KEYS[13], cjson.decode(call('HGET', KEYS[5], field)).n) end
+  if not string.find(field, ':warm', 1, true) then
+    local readable, ref = pcall(cjson.decode, call('HGET', KEYS[5], field))
+    if readable and type(ref) == 'table' and type(ref.n) == 'string' then call('SADD', KEYS[13], ref.n) end
+  end
 end
 call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6])
-for _, zset in ipairs({4, 7, 8, 9, 10, 11, 12}) do call('ZREM', KEYS[zset], ARGV[1]) end
+for _, zset in ipairs({7, 8, 9, 10, 11, 12}) do call('ZREM', KEYS[zset], ARGV[1]) end
 for i = 5, #ARGV, 2 do
   local index = KEYS[ARGV[i] + 0]
   if call('HGET', index, ARGV[i + 1]) == ARGV[4] then call('HDEL', index, ARGV[i + 1]) end
@@ -68,12 +74,15 @@ return 1
 )
 
 /*
- * KEYS  hashes of the index
- * ARGV  1 bytes of the context's id, then per event: number of its hash (1…), id
+ * KEYS  1 head, 2… hashes of the index
+ * ARGV  1 bytes of the context's id, then per event: number of its hash (2…), id
+ *
+ * Where the context was made anew an event may be in it again, so the entries stay.
  */
 const FORGET = defineScript(
   'forget-events',
   `
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 for i = 2, #ARGV, 2 do
   local index = KEYS[ARGV[i] + 0]
   if redis.call('HGET', index, ARGV[i + 1]) == ARGV[1] then redis.call('HDEL', index, ARGV[i + 1]) end
@@ -157,8 +166,8 @@ export async function removeContext(
   const names = [...own, ...sets, ...hashes]
   if ((await link.run(REMOVE, names, [id, since, head.length, bytes, ...args])) !== 1) return false
   for (let at = MAX_IDS; at < ids.length; at += MAX_IDS) {
-    const rest = indexed(ids.slice(at, at + MAX_IDS), 1)
-    await link.run(FORGET, rest.hashes, [bytes, ...rest.args])
+    const rest = indexed(ids.slice(at, at + MAX_IDS), 2)
+    await link.run(FORGET, [keys.head(id), ...rest.hashes], [bytes, ...rest.args])
   }
   return true
 }

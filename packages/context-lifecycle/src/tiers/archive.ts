@@ -2,8 +2,10 @@
  * Cold storage as contexts use it: an object is written, read back and compared before anything refers to it, with the dictionary that it
  * needs beside it, and deleted when nothing refers to it any more.
  *
- *   announced (puts) ──put──▶ in the store ──read back, the same──▶ switched to (moves.ts, freeze) ──superseded──▶ garbage ──▶ deleted
- *        └── whoever announced it died, or was overtaken: after an hour, if no context refers to it ──▶ garbage
+ *   announced (puts) ──put──▶ in the store ──read back, the same──▶ switched to (moves.ts, freeze) ──superseded──▶ in puts again
+ *        └── whoever announced it died, or was overtaken ──▶ after an hour, if its context does not refer to it ──▶ garbage ──▶ deleted ◀──┘
+ *
+ * An hour for what is superseded, too: a Redis that fails over, or loses power, may lose the switch, and refers to the one before again.
  */
 import { randomBytes } from 'node:crypto'
 import type { DictionarySet } from '@weir/core/dictionaries'
@@ -11,6 +13,7 @@ import { Fault } from '@weir/core/faults'
 import type { RedisReply } from '@weir/core/redis/link'
 import { defineScript } from '@weir/core/redis/script'
 import type { ColdStore } from '../cold/cold-store.ts'
+import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
 import {
   type ContextObject,
@@ -18,7 +21,7 @@ import {
   encodeContextObject,
   objectDigest,
 } from './context-object.ts'
-import { type ObjectRef, objectName, readObjectName } from './parts.ts'
+import { decodeRef, type ObjectRef, objectName, partField, type Range, readObjectName } from './parts.ts'
 import { segmentHead } from './segment.ts'
 
 export interface Archive {
@@ -42,7 +45,7 @@ export interface ArchiveOptions {
 /** Dictionaries in cold storage: `dictionaries/<id>`, learned ones `dictionaries/<tenant>/<id>`. */
 export const DICTIONARIES = 'dictionaries/'
 
-/** An object that was announced so long ago and is referred to by nothing was given up, ms. */
+/** An object that was announced or superseded so long ago and is referred to by nothing is given up, ms. */
 const GIVEN_UP_MS = 3_600_000
 /** Names taken at once. */
 const PAGE = 100
@@ -50,27 +53,31 @@ const PAGE = 100
 /*
  * KEYS  1 puts
  * ARGV  1 name
+ *
+ * The first write is one that Redis does not refuse when it is out of memory: what is put into cold storage makes room.
  */
 const ANNOUNCE = defineScript(
   'announce-object',
   `
 local t = redis.call('TIME')
+redis.call('ZREM', KEYS[1], ARGV[1])
 return redis.call('ZADD', KEYS[1], string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)), ARGV[1])
 `,
 )
 
 /*
  * KEYS  1 puts, 2 garbage, 3 parts of the context
- * ARGV  1 name, 2 field of the part that it would be
+ * ARGV  1 name
+ *
+ * In whatever field: a context that came back with a gap has its parts at other places than the names of its objects say.
  */
 const GIVE_UP = defineScript(
   'give-up-object',
   `
 local call = redis.call
 if call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
-for _, field in ipairs({ARGV[2] .. ':cold', ARGV[2] .. ':stale:' .. ARGV[1]}) do
-  local ref = call('HGET', KEYS[3], field)
-  if ref and cjson.decode(ref).n == ARGV[1] then return 0 end
+for _, field in ipairs(call('HKEYS', KEYS[3])) do
+  if string.sub(field, -5) ~= ':warm' and string.find(call('HGET', KEYS[3], field), ARGV[1], 1, true) then return 0 end
 end
 call('SADD', KEYS[2], ARGV[1])
 return 1
@@ -87,8 +94,18 @@ export function createArchive({ store: open, dictionaries }: ArchiveOptions): Ar
     const shared = [...dictionaries.own()].some((own) => own.id === id)
     const name = shared ? DICTIONARIES + id : `${DICTIONARIES}${tenant}/${id}`
     if (kept.has(name)) return
-    await store.put(name, dictionary.sealed ?? dictionary.bytes)
+    await putAndCompare(store, name, dictionary.sealed ?? dictionary.bytes)
     kept.add(name)
+  }
+
+  async function putAndCompare(store: ColdStore, name: string, bytes: Buffer): Promise<void> {
+    await store.put(name, bytes)
+    const again = await store.get(name)
+    if (again?.equals(bytes)) return
+    throw new Fault(
+      'RECORD_CORRUPT',
+      `object ${name} was written to ${store.place}, and ${again === undefined ? 'is not there' : 'is something else when it is read'}; the events stay where they are`,
+    )
   }
 
   return {
@@ -99,14 +116,7 @@ export function createArchive({ store: open, dictionaries }: ArchiveOptions): Ar
       const bytes = encodeContextObject(object)
       const name = objectName(object, object, object.lastEventAt, randomBytes(8).toString('hex'))
       await link.run(ANNOUNCE, [keys.puts], [name])
-      await store.put(name, bytes)
-      const again = await store.get(name)
-      if (again === undefined || !again.equals(bytes)) {
-        throw new Fault(
-          'RECORD_CORRUPT',
-          `object ${name} was written to ${store.place}, and ${again === undefined ? 'is not there' : 'is something else when it is read'}; the events stay where they are`,
-        )
-      }
+      await putAndCompare(store, name, bytes)
       return {
         name,
         bytes: bytes.length,
@@ -127,21 +137,14 @@ export function createArchive({ store: open, dictionaries }: ArchiveOptions): Ar
     async collect({ link, keys }, signal) {
       const [seconds] = (await link.call('TIME')) as RedisReply[]
       const old = Number(seconds) * 1000 - GIVEN_UP_MS
-      const announced = (await link.call(
-        'ZRANGEBYSCORE',
-        keys.puts,
-        '-inf',
-        old,
-        'LIMIT',
-        0,
-        PAGE,
-      )) as Buffer[]
-      for (const name of announced.map(String)) {
-        const object = readObjectName(name)
-        if (object === undefined) await link.call('ZREM', keys.puts, name)
-        else {
-          const names = [keys.puts, keys.garbage, keys.parts(object.id)]
-          await link.run(GIVE_UP, names, [name, `${object.from}:${object.count}`])
+      const page = [keys.puts, '-inf', old, 'LIMIT', 0, PAGE] as const
+      for (let found = PAGE; found === PAGE && !signal?.aborted; ) {
+        const announced = (await link.call('ZRANGEBYSCORE', ...page)) as Buffer[]
+        found = announced.length
+        for (const name of announced.map(String)) {
+          const object = readObjectName(name)
+          if (object === undefined) await link.call('ZREM', keys.puts, name)
+          else await link.run(GIVE_UP, [keys.puts, keys.garbage, keys.parts(object.id)], [name])
         }
       }
       let deleted = 0
@@ -151,12 +154,46 @@ export function createArchive({ store: open, dictionaries }: ArchiveOptions): Ar
         if (signal?.aborted) return deleted
         const names = (await link.call('SRANDMEMBER', keys.garbage, PAGE)) as Buffer[]
         if (names.length === 0) return deleted
-        for (const name of names.map(String)) {
-          if (readObjectName(name) !== undefined) await store.delete(name, signal)
-          await link.call('SREM', keys.garbage, name)
-          deleted++
-        }
+        // At once: S3 takes tens of milliseconds for each, and promotions wait for the end of this.
+        const ends = await Promise.allSettled(
+          names.map(String).map(async (name) => {
+            if (readObjectName(name) !== undefined) await store.delete(name, signal)
+            await link.call('SREM', keys.garbage, name)
+            deleted++
+          }),
+        )
+        for (const end of ends) if (end.status === 'rejected') throw end.reason
       }
     },
+  }
+}
+
+/** What refers to the object of a part; undefined when it is not cold. Throws Fault REDIS_UNAVAILABLE, RECORD_CORRUPT. */
+export async function refOf(
+  { link, keys }: ContextPlace,
+  id: ContextId,
+  part: Range,
+): Promise<ObjectRef | undefined> {
+  const found = await link.call('HGET', keys.parts(id), partField(part, 'cold'))
+  return Buffer.isBuffer(found) ? decodeRef(id, String(found)) : undefined
+}
+
+/**
+ * The object that the part refers to; undefined when that is another one by now: this one may have been deleted meanwhile. Throws as
+ * `Archive.fetch`.
+ */
+export async function fetchReferred(
+  archive: Pick<Archive, 'fetch'>,
+  place: ContextPlace,
+  id: ContextId,
+  part: Range,
+  ref: ObjectRef,
+): Promise<ContextObject | undefined> {
+  try {
+    return await archive.fetch(ref)
+  } catch (error) {
+    const now = await refOf(place, id, part)
+    if (now?.name === ref.name) throw error
+    return undefined
   }
 }

@@ -20,6 +20,8 @@ export interface Due {
  * KEYS  1 zset
  * ARGV  1 how long a stay is, ms; 2 for how long it is claimed, ms; 3 at most
  * Reply {context, since, score now, …}
+ *
+ * The first write is one that Redis does not refuse when it is out of memory: what is due then makes room.
  */
 const CLAIM = defineScript(
   'claim-due-contexts',
@@ -29,6 +31,7 @@ local t = call('TIME')
 local last = t[1] * 1000 + math.floor(t[2] / 1000) - ARGV[1]
 local found = call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%d', last), 'WITHSCORES', 'LIMIT', 0, ARGV[3])
 local reply = {}
+if found[1] then call('ZREM', KEYS[1], found[1]) end
 for i = 1, #found, 2 do
   local score = string.format('%d', last + ARGV[2])
   call('ZADD', KEYS[1], score, found[i])
@@ -58,11 +61,14 @@ export async function claimDue(
 /*
  * KEYS  1 zset
  * ARGV  1 context, 2 score that it has, 3 new score
+ *
+ * Out of memory, as above.
  */
 const STAY = defineScript(
   'extend-stay',
   `
 if redis.call('ZSCORE', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 return 1
 `,
@@ -77,4 +83,28 @@ export async function countFrom(
 ): Promise<boolean> {
   const reply: RedisReply = await link.run(STAY, [zset], [id, score, since])
   return reply === 1
+}
+
+/*
+ * KEYS  1 zset
+ * ARGV  1 context, 2 score that it has
+ */
+const LEAVE = defineScript(
+  'leave-tier',
+  `
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+return redis.call('ZREM', KEYS[1], ARGV[1])
+`,
+)
+
+/**
+ * Is not looked at any more, as it has nothing there, unless something happened to it since. Returns whether it is. Throws Fault
+ * REDIS_UNAVAILABLE.
+ */
+export async function leave(
+  { link }: ContextPlace,
+  zset: string,
+  { id, score }: Pick<Due, 'id' | 'score'>,
+): Promise<boolean> {
+  return (await link.run(LEAVE, [zset], [id, score])) === 1
 }

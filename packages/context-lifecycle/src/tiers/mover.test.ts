@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '@weir/core/clock'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
+import { destroyKeys } from '@weir/core/keyring/changes'
 import { createUnpacker } from '@weir/core/packing'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { collectOld } from '../../../../tests/support/cold.ts'
 import {
   assembled,
   eventOf,
@@ -143,7 +145,7 @@ describe('a context', () => {
     await append(all, written, 2)
     await MOVES.cool(all)
     await MOVES.freeze(all)
-    expect(await all.archive.collect(all.place)).toBe(1)
+    expect(await collectOld(all)).toBe(1)
     expect(await objects()).toEqual(await referredTo(all))
     await expectWhole(all, written)
   })
@@ -157,7 +159,7 @@ describe('a context', () => {
       await expectWhole(all, written)
       await MOVES.cool(all)
       await MOVES.freeze(all)
-      await all.archive.collect(all.place)
+      await collectOld(all)
       expect(await objects()).toHaveLength(1)
     }
     await expectWhole(all, written)
@@ -272,9 +274,7 @@ describe('whoever dies in the middle of a move', () => {
           await MOVES[move](all)
           await expectWhole(all, written)
           // What was announced and given up is deleted in the end, and nothing else.
-          for (const name of (await link.call('ZRANGE', all.keys.puts, 0, -1)) as Buffer[])
-            await link.call('ZADD', all.keys.puts, 0, name)
-          await all.archive.collect(all.place)
+          await collectOld(all)
           expect(await objects()).toEqual(await referredTo(all))
           await expectWhole(all, written)
         }
@@ -300,9 +300,7 @@ describe('two movers at once', () => {
       const outcomes = await Promise.all([MOVES[move](one), MOVES[move](two)])
       expect(outcomes.map(({ kind }) => kind)).toContain('moved')
       await expectWhole(one, written)
-      for (const name of (await link.call('ZRANGE', one.keys.puts, 0, -1)) as Buffer[])
-        await link.call('ZADD', one.keys.puts, 0, name)
-      await one.archive.collect(one.place)
+      await collectOld(one)
       expect(await objects()).toEqual(await referredTo(one))
     },
   )
@@ -333,7 +331,7 @@ describe('two movers at once', () => {
                   // One at a time: the order of arrival is what the test compares.
                   if (turn.indexOf('append') === n) await append(all, now, 1)
                 } else if (step === 'read') await all.contexts.read(SITE_7, { access: true })
-                else if (step === 'collect') await all.archive.collect(all.place)
+                else if (step === 'collect') await collectOld(all)
                 else await MOVES[step](all)
               }),
             )
@@ -394,6 +392,26 @@ describe('an encrypted context', () => {
 })
 
 describe('what cannot be opened', () => {
+  it('does not keep the events that come after it from moving', async () => {
+    const keyring = keyrings.open()
+    await keyring.prepare('acme')
+    const options = { keyring }
+    const all = world(options)
+    const written: Written = new Map()
+    await append(all, written, 2, options)
+    await MOVES.cool(all)
+    await destroyKeys(keyrings.store, 'acme', 5)
+    await keyring.lookAgain('acme')
+    await keyring.prepare('acme')
+    await append(all, written, 2, options)
+    expect(await MOVES.cool(all)).toMatchObject({ kind: 'moved' })
+    expect(await MOVES.freeze(all)).toMatchObject({ kind: 'moved' })
+    expect(await tierOf(all)).toBe('cold')
+    const context = await all.contexts.read(SITE_7)
+    expect(context?.withheld).toMatchObject({ events: 2, why: { code: 'KEY_DESTROYED' } })
+    expect(context?.timeline.map(({ eventId }) => eventId)).toEqual([...written.keys()].slice(2))
+  })
+
   it('goes through the tiers as it is', async () => {
     const all = world()
     const written: Written = new Map()

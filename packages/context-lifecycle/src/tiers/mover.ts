@@ -2,7 +2,7 @@
  * Moves one context between the tiers, a segment at a time (moves.ts has the steps). It decides nothing about when: the sweep and
  * `force-transition` do.
  */
-import { type Fault, type FaultCode, isFault } from '@weir/core/faults'
+import { type Fault, isFault } from '@weir/core/faults'
 import { NO_KEYRING, type Sealing } from '@weir/core/keyring/keyring'
 import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
@@ -18,7 +18,7 @@ import {
   sealedSubject,
 } from '../head.ts'
 import { openedFor } from '../opening.ts'
-import type { Archive } from './archive.ts'
+import { type Archive, fetchReferred, refOf } from './archive.ts'
 import type { Library } from './library.ts'
 import { type Look, lookAt } from './look.ts'
 import {
@@ -32,8 +32,9 @@ import {
   thaw,
   warmSegment,
 } from './moves.ts'
-import { decodeRef, encodeRef, type ObjectRef, type Part, partField } from './parts.ts'
+import { encodeRef, type ObjectRef, type Part, type Range } from './parts.ts'
 import { type Content, joined, type Owner, type SegmentCodec, sealedPayload, segmentHead } from './segment.ts'
+import { isStuck } from './trouble.ts'
 
 /** What came of it. */
 export type Outcome =
@@ -70,8 +71,19 @@ export interface MoverOptions {
   readonly keyOf: (sealed: Buffer) => string | undefined
 }
 
-/** Events of one segment, whatever their size. */
-const SEGMENT_EVENTS = 5_000
+interface Size extends Pick<Range, 'count'> {
+  readonly contentBytes: number
+}
+
+function sizeOf(parts: readonly Size[]): Size {
+  return {
+    count: parts.reduce((sum, { count }) => sum + count, 0),
+    contentBytes: parts.reduce((sum, { contentBytes }) => sum + contentBytes, 0),
+  }
+}
+
+/** Events of one segment, whatever their size: a script that makes them hot again takes some milliseconds. */
+const SEGMENT_EVENTS = 2_000
 /** So much packs to no more than a few hundred KB of content, mostly; what is read at once of the hot records, bytes. */
 const PACKED_SHARE = 1 / 8
 /** A segment of so little content is always put together with the next, so that a context is one object to fetch, bytes. */
@@ -79,13 +91,14 @@ const SMALL_BYTES = 256 * 1024
 /** Larger ones only with so much of their own size: each event is rewritten a few times, not every day. */
 const GROWTH = 4
 
-const STUCK: ReadonlySet<FaultCode> = new Set([
-  'KEY_MISSING',
-  'KEY_DESTROYED',
-  'DICTIONARY_MISSING',
-  'RECORD_NEWER',
-  'RECORD_CORRUPT',
-] as const)
+function caught(act: () => unknown): unknown {
+  try {
+    act()
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
 
 function outcomeOf(moved: Moved): Outcome {
   return moved === 'moved' ? { kind: 'moved', parts: 1 } : { kind: 'active' }
@@ -100,7 +113,7 @@ export function createMover(options: MoverOptions): Mover {
     try {
       return await move()
     } catch (error) {
-      if (isFault(error) && STUCK.has(error.code)) return { kind: 'stuck', why: error }
+      if (isStuck(error)) return { kind: 'stuck', why: error }
       throw error
     }
   }
@@ -143,33 +156,32 @@ export function createMover(options: MoverOptions): Mover {
     return joined(content)
   }
 
-  /** The warm part before, when it should be put into the same segment. */
+  /** The warm part before, when it should be put into the same segment. What cannot be opened stays by itself. */
   async function mergeable(
     place: ContextPlace,
-    id: ContextId,
+    owner: Owner,
     look: Look,
-    bytes: number,
-  ): Promise<ReadSegment | undefined> {
+    fresh: Content,
+  ): Promise<(ReadSegment & { readonly content: Content }) | undefined> {
     const part = look.parts.at(-1)
     if (part === undefined || !part.warm) return undefined
-    const segment = await warmSegment(place, id, part)
-    return segment !== undefined && goTogether(segmentHead(id, segment).contentBytes, bytes)
-      ? { part, segment }
-      : undefined
+    const segment = await warmSegment(place, owner.id, part)
+    if (segment === undefined) return undefined
+    const { contentBytes } = segmentHead(owner.id, segment)
+    const after = { count: fresh.digests.length, contentBytes: fresh.bytes }
+    if (!goTogether({ count: part.count, contentBytes }, after)) return undefined
+    try {
+      return { part, segment, content: await contentOf(owner, segment) }
+    } catch (error) {
+      if (!isStuck(error)) throw error
+      return undefined
+    }
   }
 
-  function goTogether(before: number, after: number): boolean {
-    if (before + after > segmentBytes) return false
-    return before <= SMALL_BYTES || before <= GROWTH * after
-  }
-
-  async function refOf(
-    { link, keys }: ContextPlace,
-    id: ContextId,
-    part: Part,
-  ): Promise<ObjectRef | undefined> {
-    const found = await link.call('HGET', keys.parts(id), partField(part, 'cold'))
-    return Buffer.isBuffer(found) ? decodeRef(id, String(found)) : undefined
+  function goTogether(before: Size, after: Size): boolean {
+    if (before.contentBytes + after.contentBytes > segmentBytes) return false
+    if (before.count + after.count > SEGMENT_EVENTS) return false
+    return before.contentBytes <= SMALL_BYTES || before.contentBytes <= GROWTH * after.contentBytes
   }
 
   async function coolOnce(id: ContextId, since: number, score: string | undefined): Promise<Outcome> {
@@ -179,8 +191,8 @@ export function createMover(options: MoverOptions): Mover {
     const head = await prepared(id, look.head)
     const owner = ownerOf(id, head)
     const fresh = await absorbed(owner, look)
-    const merged = await mergeable(place, id, look, fresh.bytes)
-    const content = merged === undefined ? fresh : joined([await contentOf(owner, merged.segment), fresh])
+    const merged = await mergeable(place, owner, look, fresh)
+    const content = merged === undefined ? fresh : joined([merged.content, fresh])
     const from = head.events - look.hotEvents
     const count = fresh.digests.length
     const moved = await cool(place, id, {
@@ -195,13 +207,12 @@ export function createMover(options: MoverOptions): Mover {
   }
 
   /** Parts that belong into one object: at least one of them is in none yet. */
-  function groupsOf(parts: readonly (Part & { readonly contentBytes: number })[]): Part[][] {
-    const groups: (typeof parts)[number][][] = []
+  function groupsOf(parts: readonly (Part & Size)[]): Part[][] {
+    const groups: (Part & Size)[][] = []
     for (const part of parts) {
       const group = groups.at(-1)
-      const before = group?.reduce((sum, { contentBytes }) => sum + contentBytes, 0) ?? 0
       const worth = group !== undefined && (!part.cold || group.some(({ cold }) => !cold))
-      if (worth && goTogether(before, part.contentBytes)) group.push(part)
+      if (worth && goTogether(sizeOf(group), part)) group.push(part)
       else groups.push([part])
     }
     return groups.filter((group) => group.some(({ warm }) => warm))
@@ -216,19 +227,32 @@ export function createMover(options: MoverOptions): Mover {
     active: string | undefined,
   ): Promise<Outcome> {
     const owner = ownerOf(id, head)
-    const frozen: (Frozen & { readonly content: () => Promise<Content> })[] = []
+    const frozen: (Frozen & { readonly ref: ObjectRef | undefined; content(): Promise<Content> })[] = []
     for (const part of group) {
       const segment = part.warm ? await warmSegment(place, id, part) : undefined
       const ref = part.cold ? await refOf(place, id, part) : undefined
       if (segment === undefined && ref === undefined) return { kind: 'active' }
       const held = async () => segment ?? (await archive.fetch(ref as ObjectRef)).segment
-      frozen.push({ part, segment, object: ref?.name, content: async () => contentOf(owner, await held()) })
+      const content = async () => contentOf(owner, await held())
+      frozen.push({ part, segment, object: ref?.name, ref, content })
     }
     const [only] = frozen
-    if (frozen.length === 1 && only?.object !== undefined) {
+    if (frozen.length === 1 && only?.ref !== undefined && (await isSound(only.ref))) {
       return outcomeOf(await freeze(place, id, frozen, undefined, '', active))
     }
-    const segment = await segmentOf(owner, frozen)
+    let segment: Buffer
+    try {
+      segment = await segmentOf(owner, frozen)
+    } catch (error) {
+      if (group.length === 1 || !isStuck(error)) throw error
+      // What cannot be opened goes by itself, as it is.
+      for (const part of group.filter(({ warm }) => warm)) {
+        const outcome = await freezeGroup(place, id, head, bytes, [part], active)
+        if (outcome.kind !== 'moved') return outcome
+      }
+      return { kind: 'moved', parts: 1 }
+    }
+    await haveDictionary(owner, segment)
     const { from, count } = joinedRange(group)
     // With the key of today: the one before may be forgotten one day.
     const identity = encrypts ? encodeIdentity(id, head.identity, keyring) : identityBytes(bytes)
@@ -246,6 +270,30 @@ export function createMover(options: MoverOptions): Mover {
       sealedWith: keysIn(segment, identity),
     })
     return outcomeOf(await freeze(place, id, frozen, ref, encodeRef(ref), active))
+  }
+
+  /** Whether the object is there and whole: what it holds may be dropped elsewhere. */
+  async function isSound(ref: ObjectRef): Promise<boolean> {
+    try {
+      await archive.fetch(ref)
+      return true
+    } catch (error) {
+      if (!isFault(error, 'RECORD_CORRUPT')) throw error
+      return false
+    }
+  }
+
+  /**
+   * The dictionary of a segment goes into cold storage beside it, so it must be known, also where nobody opens the segment. One that
+   * nobody can ever open needs none.
+   */
+  async function haveDictionary(owner: Owner, segment: Buffer): Promise<void> {
+    try {
+      await library.need([segmentHead(owner.id, segment).dictionary], owner.tenant)
+    } catch (error) {
+      const why = caught(() => codec.decode(owner, segment))
+      if (!isFault(why, 'KEY_DESTROYED')) throw error
+    }
   }
 
   /** Ids of the keys that an object is sealed with. */
@@ -303,8 +351,9 @@ export function createMover(options: MoverOptions): Mover {
       if (ref === undefined) return { kind: 'active' }
       if (parts > 0 && ref.contentBytes > left) break
       left -= ref.contentBytes
-      const { segment } = await archive.fetch(ref)
-      const moved = await thaw(place, id, part, ref.name, segment)
+      const object = await fetchReferred(archive, place, id, part, ref)
+      if (object === undefined) return { kind: 'active' }
+      const moved = await thaw(place, id, part, ref.name, object.segment)
       if (moved !== 'moved') return outcomeOf(moved)
       parts++
     }

@@ -42,14 +42,21 @@ const sha1Of = (bytes: Buffer): string => createHash('sha1').update(bytes).diges
 const fieldBase = ({ from, count }: Range): string => `${from}:${count}`
 
 /*
- * Lua that is told of in several scripts: the object of a part is not what its events are read from any more. It is kept beside.
+ * Lua of several scripts: the object of a part is not what its events are read from any more, and is kept beside. What is no reference is
+ * an error, so it is read before the first write: a script that breaks off in between has lost what it had taken.
  */
 const MAKE_STALE = `
-local function make_stale(parts, base)
+local function object_of(parts, base)
   local ref = redis.call('HGET', parts, base .. ':cold')
-  if not ref then return end
+  if not ref then return nil end
+  local name = cjson.decode(ref).n
+  assert(type(name) == 'string', 'a reference without a name')
+  return {ref = ref, name = name}
+end
+local function make_stale(parts, base, object)
+  if not object then return end
   redis.call('HDEL', parts, base .. ':cold')
-  redis.call('HSET', parts, base .. ':stale:' .. cjson.decode(ref).n, ref)
+  redis.call('HSET', parts, base .. ':stale:' .. object.name, object.ref)
 end
 `
 
@@ -77,11 +84,12 @@ if ARGV[9] ~= '' then
   local before = call('HGET', KEYS[4], ARGV[9] .. ':warm')
   if not before or redis.sha1hex(before) ~= ARGV[10] then return 'changed' end
 end
+local object = ARGV[9] ~= '' and object_of(KEYS[4], ARGV[9])
 call('LTRIM', KEYS[3], count, -1)
 call('LTRIM', KEYS[2], count, -1)
 if ARGV[9] ~= '' then
   call('HDEL', KEYS[4], ARGV[9] .. ':warm')
-  make_stale(KEYS[4], ARGV[9])
+  make_stale(KEYS[4], ARGV[9], object)
 end
 call('HSET', KEYS[4], ARGV[6] .. ':warm', ARGV[7])
 call('ZADD', KEYS[6], ARGV[11], ARGV[1])
@@ -132,6 +140,9 @@ export function joinedRange(ranges: readonly Range[]): Range {
   return { from, count: ranges.reduce((sum, { count }) => sum + count, 0) }
 }
 
+/** Elements put into a list at once. */
+const PUSHED = 200
+
 /*
  * KEYS  1 head, 2 log, 3 raw, 4 parts, 5 hot, 6 warm, 7 wanted
  * ARGV  1 context, 2 base of the newest part, 3 SHA-1 of its segment, 4 end of the part, then its digests, then its records
@@ -145,13 +156,17 @@ local head = call('GET', KEYS[1])
 local segment = call('HGET', KEYS[4], ARGV[2] .. ':warm')
 if not head or not segment or redis.sha1hex(segment) ~= ARGV[3] then return 'changed' end
 if struct.unpack('>I4', head, 2) - call('LLEN', KEYS[2]) ~= tonumber(ARGV[4]) then return 'changed' end
+local object = object_of(KEYS[4], ARGV[2])
 local events = (#ARGV - 4) / 2
-for i = events, 1, -1 do
-  call('LPUSH', KEYS[3], ARGV[4 + events + i])
-  call('LPUSH', KEYS[2], ARGV[4 + i])
+for _, list in ipairs({{KEYS[3], 4 + events}, {KEYS[2], 4}}) do
+  for last = events, 1, -${PUSHED} do
+    local some = {}
+    for i = last, math.max(1, last - ${PUSHED - 1}), -1 do some[#some + 1] = ARGV[list[2] + i] end
+    call('LPUSH', list[1], unpack(some))
+  end
 end
 call('HDEL', KEYS[4], ARGV[2] .. ':warm')
-make_stale(KEYS[4], ARGV[2])
+make_stale(KEYS[4], ARGV[2], object)
 local t = call('TIME')
 call('ZADD', KEYS[5], string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000)), ARGV[1])
 call('ZREM', KEYS[7], ARGV[1])
@@ -207,11 +222,14 @@ export async function thaw(
 }
 
 /*
- * KEYS  1 parts, 2 warm, 3 puts, 4 garbage, 5 active
+ * KEYS  1 parts, 2 warm, 3 puts, 4 active
  * ARGV  1 context, 2 base of the new part, 3 name of its object, 4 the reference; 5 its last activity as it was read, or '' for whatever; then
  *       for each part in it: its base, the SHA-1 of its segment or '', the name of its object or ''
  *
- * With the name '' nothing was put: the part has its object already.
+ * With the name '' nothing was put: the part has its object already. An object that is not announced any more was given up, and may be gone
+ * by now: whoever put it was held up for that long.
+ *
+ * What is superseded is not garbage yet: a Redis that loses the last of what it had written refers to it again.
  */
 const FREEZE = defineScript(
   'freeze-context',
@@ -222,13 +240,16 @@ for i = 6, #ARGV, 3 do
   if (segment and redis.sha1hex(segment) or '') ~= ARGV[i + 1] then return 'changed' end
   if (ref and cjson.decode(ref).n or '') ~= ARGV[i + 2] then return 'changed' end
 end
-if ARGV[5] ~= '' and call('ZSCORE', KEYS[5], ARGV[1]) ~= ARGV[5] then return 'active' end
+if ARGV[3] ~= '' and not call('ZSCORE', KEYS[3], ARGV[3]) then return 'changed' end
+if ARGV[5] ~= '' and call('ZSCORE', KEYS[4], ARGV[1]) ~= ARGV[5] then return 'active' end
+local t = call('TIME')
+local now = string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000))
 for i = 6, #ARGV, 3 do call('HDEL', KEYS[1], ARGV[i] .. ':warm') end
 if ARGV[3] ~= '' then
   for i = 6, #ARGV, 3 do
     if ARGV[i + 2] ~= '' then
       call('HDEL', KEYS[1], ARGV[i] .. ':cold')
-      call('SADD', KEYS[4], ARGV[i + 2])
+      call('ZADD', KEYS[3], now, ARGV[i + 2])
     end
   end
   call('HSET', KEYS[1], ARGV[2] .. ':cold', ARGV[4])
@@ -247,7 +268,7 @@ for _, field in ipairs(fields) do
     while held[at] and at < last do at = at + held[at] end
     if at >= last then
       call('HDEL', KEYS[1], field)
-      call('SADD', KEYS[4], name)
+      call('ZADD', KEYS[3], now, name)
     end
   end
 end
@@ -280,7 +301,7 @@ export async function freeze(
 ): Promise<Moved> {
   const reply: RedisReply = await link.run(
     FREEZE,
-    [keys.parts(id), keys.warm, keys.puts, keys.garbage, keys.active],
+    [keys.parts(id), keys.warm, keys.puts, keys.active],
     [
       id,
       fieldBase(joinedRange(parts.map(({ part }) => part))),

@@ -7,7 +7,7 @@
  *
  * A context has as many events in parts as its head counts and its log does not hold; warm and cold parts lie one behind the
  * other from 0 up to there, without a gap. A part may be warm and cold at once: then it is read from Redis, and going cold again
- * costs nothing. An object is deleted only when other objects hold all of its events (or the context is removed).
+ * costs a look at the object. One is deleted only when others hold all of its events (or the context is removed).
  */
 import { NAME_PATTERN } from '@weir/core/event'
 import { corrupt } from '../head.ts'
@@ -129,7 +129,7 @@ export function objectName(
 }
 
 const OBJECT_NAME =
-  /^contexts\/([a-z0-9][a-z0-9_-]{0,62})\/\d{4}\/\d\d\/\d\d\/(ctx_[A-Za-z0-9_-]{21}[AQgw])\.(\d{1,10})-(\d{1,10})-([0-9a-f]{8,32})$/
+  /^contexts\/([a-z0-9][a-z0-9_-]{0,62})\/\d{4}\/\d\d\/\d\d\/(ctx_[A-Za-z0-9_-]{21}[AQgw])\.(\d{1,10})-([1-9]\d{0,9})-([0-9a-f]{8,32})$/
 
 export interface NamedObject extends Range {
   readonly tenant: string

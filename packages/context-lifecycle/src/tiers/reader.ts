@@ -6,11 +6,11 @@ import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
 import { clearIdentity, decodeHead, type Head } from '../head.ts'
 import { openedFor } from '../opening.ts'
-import type { Archive } from './archive.ts'
+import { type Archive, fetchReferred, refOf } from './archive.ts'
 import type { Library } from './library.ts'
 import { eventsInParts, type Look, lookAt, tierOf } from './look.ts'
 import { warmSegment } from './moves.ts'
-import { decodeRef, type Part, partField } from './parts.ts'
+import type { Part } from './parts.ts'
 import { type Content, type Owner, type SegmentCodec, segmentHead } from './segment.ts'
 
 export interface ReadEvents {
@@ -61,13 +61,10 @@ export function createReader(options: ReaderOptions): Reader {
     part: Part,
     read?: Buffer,
   ): Promise<Content | undefined> {
-    const { link, keys } = place
     let segment = read ?? (part.warm ? await warmSegment(place, owner.id, part) : undefined)
     if (segment === undefined && part.cold) {
-      const ref = await link.call('HGET', keys.parts(owner.id), partField(part, 'cold'))
-      if (!Buffer.isBuffer(ref)) return undefined
-      const object = await archive.fetch(decodeRef(owner.id, String(ref)))
-      segment = object.segment
+      const ref = await refOf(place, owner.id, part)
+      segment = ref && (await fetchReferred(archive, place, owner.id, part, ref))?.segment
     }
     if (segment === undefined) return undefined
     await library.need([segmentHead(owner.id, segment).dictionary], owner.tenant)
@@ -85,7 +82,8 @@ export function createReader(options: ReaderOptions): Reader {
     const wanted = Math.min(limit, look.hotEvents)
     while (digests.length < wanted) {
       const count = Math.min(PAGE, wanted - digests.length)
-      const end = -1 - digests.length
+      // Counted from the front: events that come meanwhile do not shift what is behind them.
+      const end = look.hotEvents - digests.length - 1
       const page = (await link.call('LRANGE', keys.log(id), end - count + 1, end)) as Buffer[]
       if (page.length < count) return undefined
       digests.push(...page)

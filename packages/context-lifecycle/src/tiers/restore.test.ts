@@ -3,13 +3,19 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '@weir/core/clock'
-import { createDictionarySet, dictionaryOf, loadBundledDictionaries } from '@weir/core/dictionaries'
+import {
+  createDictionarySet,
+  dictionaryOf,
+  loadBundledDictionaries,
+  publishDictionary,
+} from '@weir/core/dictionaries'
 import { NO_KEYRING } from '@weir/core/keyring/keyring'
 import { partitionKeys } from '@weir/core/keys'
 import { createPacker, createUnpacker } from '@weir/core/packing'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { collectOld } from '../../../../tests/support/cold.ts'
 import {
   assembled,
   eventOf,
@@ -22,6 +28,8 @@ import { useRedis } from '../../../../tests/support/redis.ts'
 import type { ColdStore } from '../cold/cold-store.ts'
 import { createDirectoryStore } from '../cold/directory-store.ts'
 import { contextIdOf } from '../context-id.ts'
+import { removeInactive } from '../removal.ts'
+import { decodeContextObject, encodeContextObject } from './context-object.ts'
 import { covering, type RestoreOptions, restoreContexts } from './restore.ts'
 import { createSegmentCodec } from './segment.ts'
 
@@ -72,10 +80,10 @@ async function append(
   await contexts.append(eventOf(record, keyring), record)
   return { id: record.id, body }
 }
-async function toCold({ mover, archive, place }: World, number: number) {
-  await mover.cool(idOf(number), 1)
-  await mover.freeze(idOf(number))
-  await archive.collect(place)
+async function toCold(all: World, number: number) {
+  await all.mover.cool(idOf(number), 1)
+  await all.mover.freeze(idOf(number))
+  await collectOld(all)
 }
 function restore(all: World, more: Partial<RestoreOptions> = {}, options: TestContextsOptions = {}) {
   const opener = options.keyring ?? NO_KEYRING
@@ -161,7 +169,7 @@ describe('a Redis that has lost everything', () => {
             if (step === 'append') sent.push(await send(all, `${sent.length}`))
             else if (step === 'cool') await all.mover.cool(idOf(7), 1)
             else if (step === 'freeze') await all.mover.freeze(idOf(7))
-            else if (step === 'collect') await all.archive.collect(all.place)
+            else if (step === 'collect') await collectOld(all)
             else await all.mover[step](idOf(7), 8 << 20)
           }
           const frozen = steps.lastIndexOf('freeze')
@@ -217,6 +225,76 @@ describe('a Redis that has lost everything', () => {
 })
 
 describe('cold storage with', () => {
+  it('objects of contexts that were removed and are about to be deleted: does not bring these back', async () => {
+    const all = world()
+    for (const n of [1, 2]) {
+      await append(all, n, `${n}`)
+      await toCold(all, n)
+      await link.call('ZINCRBY', all.keys.active, -1_000_000, idOf(n))
+    }
+    await removeInactive([all.place], { inactiveMs: 1_000, dryRun: false })
+    const since = await append(all, 2, 'since')
+    expect(await restore(all)).toMatchObject({ contexts: 0, events: 0, problems: [] })
+    expect(await all.archive.collect(all.place)).toBe(2)
+    expect(await all.contexts.read(idOf(1))).toBeUndefined()
+    const context = await all.contexts.read(idOf(2))
+    expect(context).toMatchObject({ events: 1, withheld: undefined })
+    expect(context?.timeline.map(({ eventId }) => eventId)).toEqual([since.id])
+  })
+
+  it('an object of a gap: keeps the one behind it, which has another place now', async () => {
+    const all = world()
+    await append(all, 1, 'a')
+    await all.mover.cool(idOf(1), 1)
+    await all.mover.freeze(idOf(1))
+    const [first] = await objectNames()
+    await link.call('FLUSHALL')
+    const kept = await append(all, 1, 'b')
+    await all.mover.cool(idOf(1), 1)
+    await all.mover.freeze(idOf(1))
+    const bytes = (await store.get((await objectNames()).find((name) => name !== first)!))!
+    // As if it had been the second event.
+    const behind = encodeContextObject({ ...decodeContextObject('', bytes), from: 1 })
+    const name = first!.replace('.0-1-', '.1-1-')
+    for (const each of await objectNames()) await store.delete(each)
+    await store.put(name, behind)
+    await link.call('FLUSHALL')
+    expect(await restore(all)).toMatchObject({ contexts: 1, events: 1, missing: 1 })
+    await link.call('ZADD', all.keys.puts, 1, name)
+    await all.archive.collect(all.place)
+    expect((await all.contexts.record(idOf(1), kept.id))?.id).toBe(kept.id)
+  })
+
+  it('a segment that was packed by another process with a dictionary of its own: keeps that beside it', async () => {
+    const own = dictionaryOf(
+      Buffer.from('"pull_request":{"number":,"title":"Change ","html_url":"https://github.com/'.repeat(9)),
+    )
+    const all = world({ dictionaries: createDictionarySet(new Map([['github', own]])) })
+    await append(all, 1, 'a')
+    for (const dictionary of loadBundledDictionaries().values()) all.library.dictionaries.add(dictionary)
+    await all.mover.cool(idOf(1), 1)
+    await publishDictionary(link, PARTITION, own)
+    await toCold(world(), 1)
+    await link.call('FLUSHALL')
+    const later = world()
+    expect(await restore(later)).toMatchObject({ contexts: 1, dictionaries: 1, unreadable: 0, problems: [] })
+    expect((await later.contexts.read(idOf(1)))?.timeline).toHaveLength(1)
+  })
+
+  it('an object whose name says that it holds nothing: passes over it', async () => {
+    const all = world()
+    await append(all, 1, 'a')
+    await toCold(all, 1)
+    const [name] = await objectNames()
+    await store.put(name!.replace('.0-1-', '.0-0-'), Buffer.from('nothing'))
+    await link.call('FLUSHALL')
+    expect(await restore(all)).toMatchObject({
+      contexts: 1,
+      events: 1,
+      problems: [{ problem: expect.any(String) }],
+    })
+  })
+
   it('a damaged, a cut-off and a foreign object: tells each, and gives back the rest', async () => {
     const all = world()
     for (let n = 1; n <= 4; n++) {

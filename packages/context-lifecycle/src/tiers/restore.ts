@@ -13,6 +13,7 @@ import { dictionaryOf, noteLearned, readDictionary } from '@weir/core/dictionari
 import { Fault, isFault } from '@weir/core/faults'
 import type { Opener } from '@weir/core/keyring/keyring'
 import type { Partition } from '@weir/core/partition'
+import type { RedisReply } from '@weir/core/redis/link'
 import { defineScript } from '@weir/core/redis/script'
 import type { ColdStore } from '../cold/cold-store.ts'
 import { type ContextId, contextIdBytes } from '../context-id.ts'
@@ -218,8 +219,9 @@ export async function restoreContexts(options: RestoreOptions): Promise<Restored
       sum.there++
       return
     }
+    const given = await givenUp(place, objects)
     const sound = new Map<string, Found>()
-    let candidates = objects
+    let candidates = objects.filter(({ name }) => !given.has(name))
     let chosen: readonly { readonly name: string }[] = []
     for (let again = true; again; ) {
       again = false
@@ -299,6 +301,22 @@ export async function restoreContexts(options: RestoreOptions): Promise<Restored
     }
     return true
   }
+}
+
+/**
+ * Those that are about to be deleted, as their context was removed, or as others hold their events. Asked after it was not there, and before
+ * they are read: whoever removes it says both at once.
+ */
+async function givenUp(
+  { link, keys }: ContextPlace,
+  objects: readonly { readonly name: string }[],
+): Promise<ReadonlySet<string>> {
+  const names = objects.map(({ name }) => name)
+  const [garbage, puts] = (await Promise.all([
+    link.call('SMISMEMBER', keys.garbage, ...names),
+    link.call('ZMSCORE', keys.puts, ...names),
+  ])) as [number[], RedisReply[]]
+  return new Set(names.filter((_, at) => garbage[at] === 1 || puts[at] !== null))
 }
 
 /** Before the context itself: who dies in between leaves entries that lead nowhere, and a further run makes both. */

@@ -8,6 +8,7 @@ import { assembled, eventOf, pullRequest, recordOf } from '../../../../tests/sup
 import { useRedis } from '../../../../tests/support/redis.ts'
 import type { ColdStore } from '../cold/cold-store.ts'
 import { contextIdOf } from '../context-id.ts'
+import type { Mover } from './mover.ts'
 import { createSweep, type StayRules, type SweepResult } from './sweep.ts'
 
 const redis = useRedis()
@@ -40,7 +41,13 @@ const RULES: StayRules = {
 }
 const idOf = (number: number) => contextIdOf('acme', 'github', `acme/site#${number}`)
 
-function worldOf(rules: Partial<StayRules> = {}, batch = 3) {
+interface More {
+  readonly batch?: number
+  /** Does instead what is given of it. */
+  readonly mover?: (mover: Mover) => Partial<Mover>
+}
+
+function worldOf(rules: Partial<StayRules> = {}, { batch = 3, mover }: More = {}) {
   const answer = async <T>(act: () => Promise<T>): Promise<T> => {
     if (away) throw new Fault('COLD_UNAVAILABLE', 'cold storage is away')
     return act()
@@ -55,7 +62,7 @@ function worldOf(rules: Partial<StayRules> = {}, batch = 3) {
   const told: [string, SweepResult, string][] = []
   const sweep = createSweep({
     places: [all.place],
-    mover: all.mover,
+    mover: { ...all.mover, ...mover?.(all.mover) },
     archive: all.archive,
     read: (id) => all.contexts.read(id),
     rules: { ...RULES, ...rules },
@@ -147,29 +154,74 @@ describe('a context', () => {
   })
 
   it('that gets an event while it is being cooled stays hot', async () => {
-    const { all, append, lieStill } = worldOf()
+    const { all, append, lieStill, sweep, told } = worldOf(
+      {},
+      {
+        mover: ({ cool }) => ({
+          cool: async (...args) => {
+            await append(1, 'b')
+            return cool(...args)
+          },
+        }),
+      },
+    )
     await append(1, 'a')
     await lieStill(1, HOUR)
-    const overtaken = createSweep({
-      places: [all.place],
-      mover: {
-        ...all.mover,
-        cool: async (id, since, score) => {
-          await append(1, 'b')
-          return all.mover.cool(id, since, score)
-        },
-      },
-      archive: all.archive,
-      read: (id) => all.contexts.read(id),
-      rules: RULES,
-      batch: 3,
-      concurrency: 2,
-      promoteBytes: 8 << 20,
-      now: () => Date.now(),
-      tell: (_move, result) => expect(result).toBe('active'),
-    })
-    await overtaken.run()
+    await sweep.run()
+    expect(told).toEqual([['cool', 'active', idOf(1)]])
     expect(await all.contexts.read(idOf(1))).toMatchObject({ tier: 'hot', events: 2 })
+  })
+
+  it('that becomes hot while nothing of it is found there is looked at again later', async () => {
+    const { all, append, sweep, told } = worldOf(
+      {},
+      {
+        mover: ({ cool }) => ({
+          cool: async (...args) => {
+            const outcome = await cool(...args)
+            await append(1, 'b')
+            return outcome
+          },
+        }),
+      },
+    )
+    await append(1, 'a')
+    await all.mover.cool(idOf(1), Date.now())
+    await link.call('ZADD', all.keys.hot, 1, idOf(1))
+    await sweep.run()
+    expect(told).toEqual([['cool', 'nothing', idOf(1)]])
+    expect(Number(await link.call('ZSCORE', all.keys.hot, idOf(1)))).toBeGreaterThan(1)
+  })
+
+  it('that becomes warm while nothing of it is found there is looked at again later', async () => {
+    const { all, append, sweep, told } = worldOf(
+      {},
+      {
+        mover: ({ freeze }) => ({
+          freeze: async (...args) => {
+            const outcome = await freeze(...args)
+            await append(1, 'b')
+            await all.mover.cool(idOf(1), 7)
+            return outcome
+          },
+        }),
+      },
+    )
+    await append(1, 'a')
+    await all.mover.cool(idOf(1), 1)
+    await all.mover.freeze(idOf(1))
+    await link.call('ZADD', all.keys.warm, 1, idOf(1))
+    await link.call('ZADD', all.keys.active, 1, idOf(1))
+    await sweep.run()
+    expect(told).toEqual([['freeze', 'nothing', idOf(1)]])
+    expect(String(await link.call('ZSCORE', all.keys.warm, idOf(1)))).toBe('7')
+  })
+
+  it('of which nothing is there any more is looked at no more', async () => {
+    const { all, sweep } = worldOf()
+    for (const zset of [all.keys.hot, all.keys.warm]) await link.call('ZADD', zset, 1, idOf(1))
+    await sweep.run()
+    expect(await link.call('DBSIZE')).toBe(0)
   })
 })
 
@@ -193,15 +245,107 @@ describe('a sweep', () => {
   })
 
   it('does not look at what another one has claimed', async () => {
-    const { sweep, append, lieStill, told } = worldOf({}, 100)
+    const { sweep, append, lieStill, told } = worldOf({}, { batch: 100 })
     for (let n = 0; n < 40; n++) {
       await append(n, `${n}`)
       await lieStill(n, HOUR)
     }
-    const other = worldOf({}, 100)
+    const other = worldOf({}, { batch: 100 })
     await Promise.all([sweep.run(), other.sweep.run()])
     const looked = [...told, ...other.told]
     expect(looked).toHaveLength(40)
     expect(new Set(looked.map(([, result]) => result))).toEqual(new Set(['moved']))
+  })
+
+  it('passes over a context that cannot be opened, and over one at which it fails: the others are moved', async () => {
+    const { all, sweep, append, lieStill, tiers, told } = worldOf(
+      {},
+      {
+        mover: ({ cool }) => ({
+          cool: async (id, ...args) => {
+            if (id === idOf(2)) throw new TypeError('a mistake')
+            return cool(id, ...args)
+          },
+        }),
+      },
+    )
+    for (const n of [1, 2, 3, 4, 5]) await append(n, `${n}`)
+    for (const n of [1, 2, 3, 4, 5]) await lieStill(n, (40 - n) * MINUTE)
+    await link.call('SETRANGE', all.keys.head(idOf(1)), 35, 'no identity')
+    await sweep.run()
+    const stuck = told.filter(([, result]) => result === 'stuck').map(([, , id]) => id)
+    expect(stuck.sort()).toEqual([idOf(1), idOf(2)].sort())
+    expect(await tiers()).toEqual({
+      'acme/site#2': 'hot',
+      ...Object.fromEntries([3, 4, 5].map((n) => [`acme/site#${n}`, 'warm'])),
+    })
+  })
+
+  it('relieves a Redis that is out of memory, whatever is wanted', async () => {
+    const { all, sweep, append, lieStill, tiers } = worldOf({ hotImportance: 0.99 })
+    for (const n of [1, 2, 3, 4, 5]) await append(n, `${n}`)
+    for (const n of [1, 2]) await all.mover.cool(idOf(n), 1)
+    await all.mover.freeze(idOf(1))
+    for (const n of [1, 2]) await all.contexts.read(idOf(n), { access: true })
+    for (const n of [3, 4, 5]) await lieStill(n, HOUR)
+    const client = redis.client()
+    const memory = (bytes: number) => client.config('SET', 'maxmemory', bytes)
+    try {
+      await memory(1)
+      await expect(append(3, 'more')).rejects.toMatchObject({ code: 'REDIS_OUT_OF_MEMORY' })
+      await sweep.run()
+      expect(Object.values(await tiers()).sort()).toEqual(['cold', 'warm', 'warm', 'warm', 'warm'])
+      await memory(0)
+      for (const n of [2, 3, 4, 5]) await lieStill(n, 25 * HOUR)
+      await memory(1)
+      await sweep.run()
+      expect(Object.values(await tiers())).toEqual(Array(5).fill('cold'))
+    } finally {
+      await memory(0)
+    }
+    await sweep.run()
+    expect(Object.values(await tiers()).sort()).toEqual(['cold', 'cold', 'cold', 'warm', 'warm'])
+  })
+
+  it('does all that is wanted, also behind what cannot be thawed', async () => {
+    const { all, sweep, append, tiers } = worldOf()
+    for (const n of [1, 2, 3, 4, 5, 6, 7, 8]) {
+      await append(n, `${n}`)
+      await all.mover.cool(idOf(n), Date.now())
+      await all.mover.freeze(idOf(n))
+      if (n < 4) for (const name of memory.objects.keys()) memory.objects.set(name, Buffer.from('damaged'))
+      await all.contexts.read(idOf(n), { access: true })
+    }
+    await sweep.run()
+    expect(Object.values(await tiers()).sort()).toEqual([...Array(3).fill('cold'), ...Array(5).fill('warm')])
+    expect(await link.call('ZCARD', all.keys.wanted)).toBe(0)
+  })
+
+  it('that fails has no move under way any more', async () => {
+    const slow = Promise.withResolvers<void>()
+    let moving = 0
+    const { sweep, append, lieStill } = worldOf(
+      {},
+      {
+        mover: ({ cool }) => ({
+          cool: async (id, ...args) => {
+            if (id === idOf(1)) throw new Fault('REDIS_UNAVAILABLE', 'away')
+            moving++
+            await slow.promise
+            const outcome = await cool(id, ...args)
+            moving--
+            return outcome
+          },
+        }),
+      },
+    )
+    for (const n of [1, 2, 3]) {
+      await append(n, `${n}`)
+      await lieStill(n, (40 - n) * MINUTE)
+    }
+    const run = sweep.run()
+    setImmediate(slow.resolve)
+    await expect(run).rejects.toThrow('away')
+    expect(moving).toBe(0)
   })
 })

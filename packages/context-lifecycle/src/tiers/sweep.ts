@@ -7,16 +7,19 @@
  *   objects that nothing refers to ──▶ deleted
  *
  * A stay counts from the last event or access, whichever is later. Importance and accesses are asked for at its end each time, and
- * fade, so that nothing stays for ever. A cold storage that is away ends the freezing of this sweep; the contexts stay warm.
+ * fade, so that nothing stays for ever. A cold storage that is away ends the freezing of this sweep; the contexts stay warm. A Redis
+ * that is out of memory ends the promotions, and nothing else: cooling and freezing make room. A context that cannot be moved is told,
+ * and holds up no other.
  */
-import { isFault } from '@weir/core/faults'
+import { isFault, messageOf } from '@weir/core/faults'
 import type { Context } from '../compose.ts'
 import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
 import { effectiveAccesses, importanceOf } from '../importance.ts'
 import type { Archive } from './archive.ts'
-import { claimDue, countFrom, type Due } from './due.ts'
+import { claimDue, countFrom, type Due, leave } from './due.ts'
 import type { Mover, Outcome } from './mover.ts'
+import { isEverywhere } from './trouble.ts'
 
 export interface StayRules {
   readonly hotMs: number
@@ -60,7 +63,7 @@ export interface Swept {
 }
 
 export interface Sweep {
-  /** Throws Fault REDIS_UNAVAILABLE, REDIS_OUT_OF_MEMORY; what was moved until then is moved. */
+  /** Throws Fault REDIS_UNAVAILABLE, REDIS_OUT_OF_MEMORY; what was moved until then is moved, and nothing is under way. */
   run(signal?: AbortSignal): Promise<Swept>
 }
 
@@ -70,20 +73,39 @@ const CLAIM_MS = 120_000
 export function createSweep(options: SweepOptions): Sweep {
   const { places, mover, archive, rules, batch, concurrency, promoteBytes, tell } = options
   let coldAway: Error | undefined
+  let full = false
 
+  /** Resolves or fails when none is under way any more. */
   async function each<T>(
     items: readonly T[],
     signal: AbortSignal | undefined,
     act: (item: T) => Promise<void>,
   ) {
     const left = items.values()
+    let failed = false
     const worker = async () => {
       for (const item of left) {
-        if (signal?.aborted) return
-        await act(item)
+        if (signal?.aborted || failed) return
+        try {
+          await act(item)
+        } catch (error) {
+          failed = true
+          throw error
+        }
       }
     }
-    await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker))
+    const ends = await Promise.allSettled(Array.from({ length: Math.min(concurrency, items.length) }, worker))
+    for (const end of ends) if (end.status === 'rejected') throw end.reason
+  }
+
+  /** What is wrong with this context alone is told. */
+  async function unlessStuck(move: Move, id: ContextId, act: () => Promise<void>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      if (isEverywhere(error)) throw error
+      tell(move, 'stuck', id, error instanceof Error ? error : new Error(messageOf(error)))
+    }
   }
 
   function told(move: Move, id: ContextId, outcome: Outcome): void {
@@ -91,13 +113,23 @@ export function createSweep(options: SweepOptions): Sweep {
   }
 
   async function staysFor(id: ContextId, threshold: number): Promise<boolean> {
-    const context = await options.read(id)
+    const context = await readable(id)
     if (context === undefined) return false
     const now = options.now()
     return (
       importanceOf(context, now).score >= threshold ||
       Math.round(effectiveAccesses(context, now)) >= rules.accesses
     )
+  }
+
+  /** undefined also for what cannot be opened: the mover says why, or moves it as it is. */
+  async function readable(id: ContextId): Promise<Context | undefined> {
+    try {
+      return await options.read(id)
+    } catch (error) {
+      if (isEverywhere(error)) throw error
+      return undefined
+    }
   }
 
   async function unlessColdIsAway(act: () => Promise<void>): Promise<void> {
@@ -116,15 +148,15 @@ export function createSweep(options: SweepOptions): Sweep {
       return
     }
     const outcome = await mover.cool(due.id, due.since, due.score)
-    // Nothing of it is hot: it was promoted, and cooled by somebody else, or it is gone.
-    if (outcome.kind === 'nothing') await place.link.call('ZREM', place.keys.hot, due.id)
+    // Nothing of it was hot: somebody else cooled it, or it is gone. An event may have come since.
+    if (outcome.kind === 'nothing') await leave(place, place.keys.hot, due)
     told('cool', due.id, outcome)
   }
 
   async function lookAtWarm(place: ContextPlace, due: Due): Promise<void> {
     const active = await place.link.call('ZSCORE', place.keys.active, due.id)
     if (active === null) {
-      await place.link.call('ZREM', place.keys.warm, due.id)
+      await leave(place, place.keys.warm, due)
       return
     }
     const since = Number(active)
@@ -139,7 +171,7 @@ export function createSweep(options: SweepOptions): Sweep {
     }
     await unlessColdIsAway(async () => {
       const outcome = await mover.freeze(due.id, String(active))
-      if (outcome.kind === 'nothing') await place.link.call('ZREM', place.keys.warm, due.id)
+      if (outcome.kind === 'nothing') await leave(place, place.keys.warm, due)
       told('freeze', due.id, outcome)
     })
   }
@@ -157,30 +189,57 @@ export function createSweep(options: SweepOptions): Sweep {
     return countFrom(place, zset, due, since)
   }
 
-  async function promote(place: ContextPlace, id: ContextId): Promise<void> {
-    await unlessColdIsAway(async () => {
+  /** False: it is still wanted. */
+  async function promote(place: ContextPlace, wanted: Pick<Due, 'id' | 'score'>): Promise<boolean> {
+    const { id } = wanted
+    let done = false
+    const once = async () => {
       const thawed = await mover.thaw(id, promoteBytes)
-      if (thawed.kind !== 'nothing') return told('thaw', id, thawed)
-      const heated = await mover.heat(id, promoteBytes)
-      await place.link.call('ZREM', place.keys.wanted, id)
-      told('heat', id, heated)
-    })
+      done = thawed.kind === 'moved'
+      if (thawed.kind === 'moved' || thawed.kind === 'active') return told('thaw', id, thawed)
+      if (thawed.kind === 'stuck') told('thaw', id, thawed)
+      else told('heat', id, await mover.heat(id, promoteBytes))
+      done = await leave(place, place.keys.wanted, wanted)
+    }
+    try {
+      await unlessColdIsAway(() => unlessStuck('thaw', id, once))
+    } catch (error) {
+      if (!isFault(error, 'REDIS_OUT_OF_MEMORY')) throw error
+      full = true
+    }
+    return done
+  }
+
+  async function promoteWanted(place: ContextPlace, signal: AbortSignal | undefined): Promise<number> {
+    const { link, keys } = place
+    let looked = 0
+    for (let passed = 0; !signal?.aborted && coldAway === undefined && !full; ) {
+      const last = passed + batch - 1
+      const flat = (await link.call('ZRANGE', keys.wanted, passed, last, 'WITHSCORES')) as Buffer[]
+      const wanted = Array.from({ length: flat.length / 2 }, (_, n) => ({
+        id: String(flat[2 * n]),
+        score: String(flat[2 * n + 1]),
+      }))
+      await each(wanted, signal, async (one) => {
+        if (!(await promote(place, one))) passed++
+      })
+      looked += wanted.length
+      if (wanted.length < batch) break
+    }
+    return looked
   }
 
   async function sweepPlace(place: ContextPlace, signal: AbortSignal | undefined): Promise<number> {
-    const { link, keys } = place
-    let looked = 0
-    const wanted = (await link.call('ZRANGE', keys.wanted, 0, batch - 1)) as Buffer[]
-    await each(wanted.map(String), signal, (id) => promote(place, id))
-    looked += wanted.length
-    for (const [zset, stayMs, look] of [
-      [keys.hot, rules.hotMs, lookAtHot],
-      [keys.warm, rules.warmMs, lookAtWarm],
+    const { keys } = place
+    let looked = await promoteWanted(place, signal)
+    for (const [move, zset, stayMs, look] of [
+      ['cool', keys.hot, rules.hotMs, lookAtHot],
+      ['freeze', keys.warm, rules.warmMs, lookAtWarm],
     ] as const) {
       for (;;) {
         if (signal?.aborted || (zset === keys.warm && coldAway !== undefined)) break
         const due = await claimDue(place, zset, stayMs, CLAIM_MS, batch)
-        await each(due, signal, (each) => look(place, each))
+        await each(due, signal, (one) => unlessStuck(move, one.id, () => look(place, one)))
         looked += due.length
         if (due.length < batch) break
       }
@@ -191,6 +250,7 @@ export function createSweep(options: SweepOptions): Sweep {
   return {
     async run(signal) {
       coldAway = undefined
+      full = false
       let looked = 0
       let collected = 0
       for (const place of places) {

@@ -1,5 +1,5 @@
 /** Moves contexts to a tier because somebody says so, whatever happened to them. */
-
+import { messageOf } from '@weir/core/faults'
 import type { Tier } from '../compose.ts'
 import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
@@ -7,6 +7,7 @@ import { contextsIn } from '../every-context.ts'
 import { clearIdentity, IDENTITY_AT } from '../head.ts'
 import { lookAt, tierOf } from './look.ts'
 import type { Mover, Outcome } from './mover.ts'
+import { isEverywhere } from './trouble.ts'
 
 export interface TransitionQuery {
   readonly to: Tier
@@ -64,6 +65,19 @@ export async function transitionContexts(
   }
 
   async function consider(place: ContextPlace, each: ContextId): Promise<void> {
+    try {
+      await act(place, each)
+    } catch (error) {
+      if (isEverywhere(error)) throw error
+      tell(each, messageOf(error))
+    }
+  }
+
+  function tell(context: ContextId, reason: string): void {
+    if (stuck.length < MAX_STUCK) stuck.push({ context, reason })
+  }
+
+  async function act(place: ContextPlace, each: ContextId): Promise<void> {
     const look = await lookAt(place, each, { newest: 0 })
     if (look === undefined || look.head.length < IDENTITY_AT) return
     const owner = clearIdentity(look.head)
@@ -92,8 +106,7 @@ export async function transitionContexts(
         return
       }
       if (outcome.kind === 'stuck') {
-        if (stuck.length < MAX_STUCK) stuck.push({ context: each, reason: outcome.why.message })
-        return
+        return tell(each, outcome.why.message)
       }
     }
     if (moved) sum.moved++

@@ -1,0 +1,210 @@
+/**
+ * A sweep that makes many contexts warm while events flow: how long it takes, and what it does to the time from accepted to settled.
+ *
+ *     pnpm bench:sweep [--contexts 100000] [--due 10000] [--rate 500] [--seconds 12] [--rounds 3] [--quick]
+ *
+ * The gateway, the consumer, the curator and the sender are processes of their own, with one Redis, all on this machine. It is filled with
+ * contexts of one to three varied events (varied.ts). Each round measures the flow alone, and then with a sweep: so many contexts
+ * are made due, and the curator is started when measuring begins.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { ContextId } from '@weir/context-lifecycle/context-id'
+import { systemClock } from '@weir/core/clock'
+import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
+import { deriveEventId, locatorOf } from '@weir/core/event'
+import { createContextEvents } from './context-events.ts'
+import { benchContexts } from './contexts-place.ts'
+import { bucketPercentile, p50p99, type RunResult, startLatencyWorld } from './latency-run.ts'
+import { inPipeline } from './records.ts'
+import { machine, median, percentile, printTable, spread, target } from './table.ts'
+import { createVariedSource } from './varied.ts'
+
+const { values } = parseArgs({
+  options: {
+    contexts: { type: 'string' },
+    due: { type: 'string' },
+    rate: { type: 'string', default: '500' },
+    seconds: { type: 'string' },
+    rounds: { type: 'string' },
+    /** More flags for the curator's Node, e.g. --cpu-prof. */
+    'curator-node': { type: 'string' },
+    quick: { type: 'boolean', default: false },
+  },
+})
+const count = Number(values.contexts ?? (values.quick ? 3_000 : 100_000))
+const due = Number(values.due ?? (values.quick ? 1_000 : 10_000))
+const rounds = Number(values.rounds ?? (values.quick ? 1 : 3))
+const load = {
+  rate: Number(values.rate),
+  warmUpSeconds: values.quick ? 1 : 5,
+  seconds: Number(values.seconds ?? (values.quick ? 3 : 12)),
+}
+
+/** Targets on two cores: of 10,000 contexts, s; from accepted to settled, ms, as without a sweep (bench:latency). */
+const SWEEP_SECONDS = 10
+const P99_MS = 25
+const MOST_EVENTS = 3
+/** Varied events that the contexts have in turn, each under an id of its own: making one takes longer than appending it. */
+const POOL = values.quick ? 300 : 3_000
+const TOGETHER = 200
+const POLL_MS = 20
+const SWEEP_TIMEOUT_MS = 300_000
+/** More than a claim lasts (sweep.ts): who was looked at and stays counts from later. */
+const CLAIMED_MS = 150_000
+
+const directory = mkdtempSync(join(tmpdir(), 'weir-sweep-'))
+const place = await startLatencyWorld('everysec', directory)
+const { world } = place
+const { link, config } = world
+const hotMs = config.webhook.context_lifecycle.hot_duration
+const contexts = benchContexts(link)
+const { keys } = contexts.place
+const size = async (zset: string) => Number(await link.call('ZCARD', zset))
+
+async function fill(): Promise<readonly ContextId[]> {
+  const varied = createVariedSource()
+  const make = createContextEvents('acme', createDictionarySet(loadBundledDictionaries()))
+  const pool = Array.from({ length: POOL }, (_, n) => make(n, `${n}`, Date.now(), varied.event(n, 0, n)))
+  const ids: ContextId[] = []
+  let made = 0
+  await inPipeline(Array(count).keys(), TOGETHER, async (n) => {
+    for (let k = 0; k <= n % MOST_EVENTS; k++) {
+      const { event, record } = pool[made % POOL]!
+      const id = deriveEventId(locatorOf('acme', 'github', { kind: 'delivery-id', value: `fill ${made++}` }))
+      const subject = { key: `acme/site#${n}`, kind: 'pull_request' }
+      const { context } = await contexts.contexts.append({ ...event, id, subject }, { ...record, id })
+      if (k === 0) ids.push(context)
+    }
+  })
+  return ids
+}
+
+interface Sweep {
+  readonly seconds: number
+  readonly warm: number
+  readonly extended: number
+  readonly curatorCpu: number
+}
+
+/** Starts a curator, and resolves when everything that was due has been looked at. */
+async function sweep(): Promise<Sweep> {
+  const before = await size(keys.warm)
+  const curator = await world.startCurator(
+    values['curator-node'] === undefined ? {} : { NODE_OPTIONS: values['curator-node'] },
+  )
+  const began = performance.now()
+  for (;;) {
+    const left = await link.call('ZCOUNT', keys.hot, '-inf', Date.now() - hotMs + CLAIMED_MS)
+    if (left === 0) break
+    if (performance.now() - began > SWEEP_TIMEOUT_MS) throw new Error(`${left} contexts are still due`)
+    await systemClock.wait(POLL_MS)
+  }
+  const seconds = (performance.now() - began) / 1000
+  const curatorCpu = curator.cpu()
+  await curator.stop()
+  const warm = (await size(keys.warm)) - before
+  return { seconds, warm, extended: due - warm, curatorCpu }
+}
+
+interface Round {
+  readonly alone: RunResult
+  readonly swept: RunResult
+  readonly sweep: Sweep
+  /** Bytes. */
+  readonly memory: readonly [before: number, after: number]
+}
+
+const rows: Round[] = []
+let filledSeconds = 0
+try {
+  const began = performance.now()
+  const ids = await fill()
+  filledSeconds = (performance.now() - began) / 1000
+  console.log(
+    `filled ${count} contexts in ${filledSeconds.toFixed(0)} s, Redis ${((await world.usedMemory()) / 2 ** 20).toFixed(0)} MiB`,
+  )
+  // The first run fills the contexts of the flow itself, and is not counted.
+  await place.run({ ...load, seconds: 1 })
+  for (let round = 0; round < rounds; round++) {
+    const alone = await place.run(load)
+    await inPipeline(ids.slice(round * due, (round + 1) * due), TOGETHER, (id) =>
+      link.call('ZINCRBY', keys.hot, -hotMs, id),
+    )
+    const before = await world.usedMemory()
+    let found: Sweep | undefined
+    const swept = await place.run(load, async () => {
+      found = await sweep()
+    })
+    rows.push({ alone, swept, sweep: found!, memory: [before, await world.usedMemory()] })
+  }
+} finally {
+  await place.stop()
+  rmSync(directory, { recursive: true, force: true })
+}
+
+const p = (result: RunResult, share: number) => bucketPercentile(result.settled, share)
+const of = (what: (round: Round) => number, digits = 1) => spread(rows.map(what), digits)
+const mid = (what: (round: Round) => number) => median(rows.map(what))
+const cpu = (part: keyof RunResult['cpu'], of: 'alone' | 'swept') => (round: Round) =>
+  (round[of].cpu[part] / round[of].wall) * 100
+const mib = (bytes: number) => bytes / 2 ** 20
+
+console.log(
+  `${machine({ Redis: world.version })} · ${count} contexts of 1 to ${MOST_EVENTS} events, ${due} due, ${load.rate} events/s for ${load.seconds} s, ${rounds} rounds, interleaved; median (min–max)`,
+)
+printTable(
+  `A sweep of ${due} contexts from hot to warm`,
+  ['', 'found', 'target'],
+  [
+    [
+      'seconds',
+      of(({ sweep: { seconds } }) => seconds),
+      target(
+        mid(({ sweep: { seconds } }) => seconds),
+        (SWEEP_SECONDS * due) / 10_000,
+        's',
+      ),
+    ],
+    ['contexts in a second', of(({ sweep: { seconds, warm } }) => warm / seconds, 0), ''],
+    ['warm', of(({ sweep: { warm } }) => warm, 0), ''],
+    ['important, and hot for longer', of(({ sweep: { extended } }) => extended, 0), ''],
+    ['CPU of the curator, s (its start included)', of(({ sweep: { curatorCpu } }) => curatorCpu), ''],
+    ['Redis memory before, MiB', of(({ memory: [before] }) => mib(before), 0), ''],
+    ['Redis memory after, MiB', of(({ memory: [, after] }) => mib(after), 0), ''],
+  ],
+)
+printTable(
+  'From accepted to settled, ms',
+  ['', 'p50', 'p99', 'target of p99', 'due→handled p50 / p99', 'due→202 p50 / p99'],
+  (['alone', 'swept'] as const).map((which) => [
+    which === 'alone' ? 'without a sweep' : 'with a sweep',
+    of((round) => p(round[which], 0.5)),
+    of((round) => p(round[which], 0.99)),
+    target(
+      mid((round) => p(round[which], 0.99)),
+      P99_MS,
+      'ms',
+    ),
+    `${of((round) => percentile(round[which].handled, 0.5))} / ${of((round) => percentile(round[which].handled, 0.99))}`,
+    `${of((round) => percentile(round[which].answered, 0.5))} / ${of((round) => percentile(round[which].answered, 0.99))}`,
+  ]),
+)
+printTable(
+  'CPU while measuring, % of one core (others: the curator, and what else ran)',
+  ['', 'gateway', 'consumer', 'Redis', 'sender', 'others'],
+  (['alone', 'swept'] as const).map((which) => [
+    which === 'alone' ? 'without a sweep' : 'with a sweep',
+    ...(['gateway', 'consumer', 'redis', 'sender', 'others'] as const).map((part) => of(cpu(part, which), 0)),
+  ]),
+)
+for (const [at, { alone, swept }] of rows.entries())
+  console.log(
+    `round ${at + 1}: without ${p50p99(alone.handled)} ms, ${alone.refused} refused, ${alone.missing} without effect; with ${p50p99(swept.handled)} ms, ${swept.refused} refused, ${swept.missing} without effect`,
+  )
+if (rows.some(({ alone, swept }) => alone.missing + alone.refused + swept.missing + swept.refused > 0)) {
+  console.error('Something accepted has no effect, or something was refused: see above.')
+  process.exitCode = 1
+}

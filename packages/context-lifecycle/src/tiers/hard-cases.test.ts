@@ -1,0 +1,170 @@
+/** Contexts that are large, busy, or made anew, in every tier. */
+import { randomBytes } from 'node:crypto'
+import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
+import { deriveEventId, locatorOf } from '@weir/core/event'
+import { createUnpacker } from '@weir/core/packing'
+import { connectRedis, type RedisLink } from '@weir/core/redis/link'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { collectOld, type MemoryStore, memoryStore } from '../../../../tests/support/cold.ts'
+import { assembled, eventOf, pullRequest, recordOf } from '../../../../tests/support/contexts.ts'
+import { useRedis } from '../../../../tests/support/redis.ts'
+import { contextIdOf } from '../context-id.ts'
+import { removeInactive } from '../removal.ts'
+
+const redis = useRedis({ appendfsync: 'no' })
+const links: RedisLink[] = []
+let link: RedisLink
+let store: MemoryStore
+const SITE_7 = contextIdOf('acme', 'github', 'acme/site#7')
+const EVERYTHING = Number.MAX_SAFE_INTEGER
+
+async function connect(): Promise<RedisLink> {
+  const made = connectRedis({
+    url: redis.url,
+    commandTimeoutMs: 30_000,
+    connectTimeoutMs: 1_000,
+    reconnectMaxDelayMs: 100,
+    name: 'hard-cases',
+  })
+  links.push(made)
+  await made.ready()
+  return made
+}
+beforeEach(async () => {
+  store = memoryStore()
+  link = await connect()
+})
+afterEach(() => Promise.all(links.splice(0).map((each) => each.close())))
+
+const world = (through = link) => assembled(through, { store })
+type World = ReturnType<typeof world>
+
+const MOVES = {
+  cool: ({ mover }: World) => mover.cool(SITE_7, 1),
+  freeze: ({ mover }: World) => mover.freeze(SITE_7),
+  thaw: ({ mover }: World) => mover.thaw(SITE_7, EVERYTHING),
+  heat: ({ mover }: World) => mover.heat(SITE_7, EVERYTHING),
+}
+const ROUND = ['cool', 'freeze', 'thaw', 'heat'] as const
+
+async function append({ contexts }: World, delivery: string, more = {}) {
+  const { record, body } = recordOf({ delivery, json: pullRequest(7, 'edited', more) })
+  await contexts.append(eventOf(record), record)
+  return { id: record.id, body }
+}
+const idsOf = async ({ contexts }: World) =>
+  (await contexts.read(SITE_7))?.timeline.map(({ eventId }) => eventId)
+
+describe('a context', () => {
+  it('of 50,000 events goes through every tier', async () => {
+    const all = world()
+    const { record } = recordOf({
+      delivery: 'one',
+      json: pullRequest(7, 'edited', { body: 'x'.repeat(200) }),
+    })
+    const event = eventOf(record)
+    const ids = Array.from({ length: 50_000 }, (_, n) =>
+      deriveEventId(locatorOf('acme', 'github', { kind: 'delivery-id', value: `${n}` })),
+    )
+    for (let from = 0; from < ids.length; from += 1_000) {
+      await Promise.all(
+        ids.slice(from, from + 1_000).map((id, n) => {
+          const receivedAt = 1_700_000_000_000 + from + n
+          return all.contexts.append({ ...event, id, receivedAt }, { ...record, id, receivedAt })
+        }),
+      )
+    }
+    for (const move of ROUND) {
+      expect(await MOVES[move](all), move).toMatchObject({ kind: 'moved' })
+      expect(await idsOf(all), move).toEqual(ids)
+      for (const at of [0, 1_999, 2_000, 49_999])
+        expect((await all.contexts.record(SITE_7, ids[at]!))?.id).toBe(ids[at])
+    }
+    expect(await link.call('EXISTS', all.keys.warm)).toBe(0)
+    expect(await all.contexts.append({ ...event, id: ids[7]! }, { ...record, id: ids[7]! })).toMatchObject({
+      events: undefined,
+    })
+  })
+
+  it('with an event of 10 MB that does not pack keeps it, byte for byte', async () => {
+    const all = world()
+    const before = await append(all, 'before')
+    const large = await append(all, 'large', { body: randomBytes(7_500_000).toString('base64') })
+    expect(large.body.length).toBeGreaterThan(10_000_000)
+    const after = await append(all, 'after')
+    const unpacker = createUnpacker(createDictionarySet(loadBundledDictionaries()))
+    for (const move of ROUND) {
+      expect(await MOVES[move](all), move).toMatchObject({ kind: 'moved' })
+      for (const { id, body } of [before, large, after])
+        expect(unpacker.unpack((await all.contexts.record(SITE_7, id))!).body.equals(body), move).toBe(true)
+    }
+  })
+
+  it('to which two consumers append the same events at once, while it moves, has each of them once', async () => {
+    const [one, two, mover] = [world(), world(await connect()), world(await connect())]
+    const deliveries = Array.from({ length: 60 }, (_, n) => `${n}`)
+    let consuming = true
+    const consumers = Promise.all([
+      Promise.all(deliveries.map((delivery) => append(one, delivery))),
+      Promise.all(deliveries.toReversed().map((delivery) => append(two, delivery))),
+    ]).finally(() => {
+      consuming = false
+    })
+    while (consuming) for (const move of ROUND) await MOVES[move](mover)
+    const [sent] = await consumers
+    expect((await idsOf(one))?.toSorted()).toEqual(sent.map(({ id }) => id).toSorted())
+    expect((await one.contexts.read(SITE_7))?.events).toBe(60)
+    for (const { id } of sent) expect((await two.contexts.record(SITE_7, id))?.id).toBe(id)
+  })
+
+  it('whose events arrive in another order than they happened in tells them as they happened, in every tier', async () => {
+    const all = world()
+    const at = (second: number) => new Date(1_600_000_000_000 + second * 1_000).toISOString()
+    const ids: string[] = []
+    for (const second of [3, 1, 4, 0, 2]) {
+      const { id } = await append(all, `${second}`, { updated_at: at(second) })
+      ids[second] = id
+      if (second === 4) await MOVES.cool(all)
+    }
+    for (const move of ROUND) {
+      await MOVES[move](all)
+      expect(await idsOf(all), move).toEqual(ids)
+    }
+  })
+})
+
+describe('a context that is removed and made anew while somebody moves it', () => {
+  it.each([
+    ['cool', 'cool-context', []],
+    ['freeze', 'freeze-context', ['cool']],
+    ['thaw', 'thaw-context', ['cool', 'freeze']],
+    ['heat', 'heat-context', ['cool']],
+  ] as const)('%s: has its new events, and none of the old', async (move, script, before) => {
+    for (const then of [[], before]) {
+      await link.call('FLUSHALL')
+      const all = world()
+      for (const n of [1, 2]) await append(all, `old ${n}`)
+      for (const step of before) await MOVES[step](all)
+      const fresh: string[] = []
+      const overtaken: RedisLink = {
+        ...link,
+        async run(asked, keys, args) {
+          if (asked.name === script && fresh.length === 0) {
+            await link.call('ZADD', all.keys.active, 1, SITE_7)
+            expect(await removeInactive([all.place], { inactiveMs: 0, dryRun: false })).toMatchObject({
+              contexts: 1,
+            })
+            for (const n of [1, 2]) fresh.push((await append(all, `new ${n}`)).id)
+            for (const step of then) await MOVES[step](all)
+          }
+          return link.run(asked, keys, args)
+        },
+      }
+      expect(await MOVES[move](world(overtaken))).toEqual({ kind: 'active' })
+      expect(fresh).toHaveLength(2)
+      await collectOld(all)
+      expect(await idsOf(all)).toEqual(fresh)
+      for (const id of fresh) expect((await all.contexts.record(SITE_7, id))?.id).toBe(id)
+    }
+  })
+})
