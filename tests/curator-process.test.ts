@@ -6,7 +6,7 @@ import { systemClock } from '@weir/core/clock'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { createUnpacker } from '@weir/core/packing'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createS3Store } from '../packages/context-lifecycle/src/cold/s3-store.ts'
 import { assembled, eventOf, pullRequest, recordOf } from './support/contexts.ts'
 import { useProcesses } from './support/process.ts'
@@ -81,6 +81,10 @@ function startCurator(env: Readonly<Record<string, string>> = {}) {
   })
 }
 
+/** Several processes with an S3 server beside them take their time on a busy machine. */
+const PATIENT = { timeout: 40_000 }
+vi.setConfig({ testTimeout: 120_000 })
+
 const CONTEXTS = 40
 const EVENTS = 3
 
@@ -120,8 +124,8 @@ describe('the curator', () => {
   it('moves contexts to S3, writes what is searched of them, and stops when it is asked to', async () => {
     const world = await filled()
     const curator = startCurator()
-    await expect.poll(world.allCold).toBe(0)
-    await expect.poll(() => link.call('ZCARD', world.all.keys.dirty)).toBe(0)
+    await expect.poll(world.allCold, PATIENT).toBe(0)
+    await expect.poll(() => link.call('ZCARD', world.all.keys.dirty), PATIENT).toBe(0)
     await expectWhole(world)
     expect(await world.all.contexts.summary([...world.sent.values()][0]!.context)).toMatchObject({
       events: EVENTS,
@@ -140,7 +144,7 @@ describe('the curator', () => {
       const before = await world.allCold()
       // In the middle of its work: something has moved since it began.
       await expect
-        .poll(async () => (await world.allCold()) < before || (await world.allCold()) === 0)
+        .poll(async () => (await world.allCold()) < before || (await world.allCold()) === 0, PATIENT)
         .toBe(true)
       await curator.kill('SIGKILL')
     }
@@ -148,7 +152,7 @@ describe('the curator', () => {
     for (const zset of [world.all.keys.hot, world.all.keys.warm])
       for (const id of (await link.call('ZRANGE', zset, 0, -1)) as Buffer[])
         await link.call('ZADD', zset, 'XX', 1, id)
-    await expect.poll(world.allCold).toBe(0)
+    await expect.poll(world.allCold, PATIENT).toBe(0)
     await other.kill('SIGTERM')
     await expectWhole(world)
     for (const name of (await link.call('ZRANGE', world.all.keys.puts, 0, -1)) as Buffer[])
@@ -162,15 +166,15 @@ describe('the curator', () => {
   it('whose S3 refuses goes on with the rest, tells it once, and moves what waited when it can again', async () => {
     const world = await filled()
     const away = startCurator({ S3_BUCKET: 'there-is-no-such-bucket' })
-    await expect.poll(async () => Number(await link.call('ZCARD', world.all.keys.hot))).toBe(0)
-    await away.waitForLine(/there-is-no-such-bucket/)
+    await expect.poll(async () => Number(await link.call('ZCARD', world.all.keys.hot)), PATIENT).toBe(0)
+    await away.waitForLine(/there-is-no-such-bucket/, { timeoutMs: PATIENT.timeout })
     await expectWhole(world)
     await away.kill('SIGTERM')
     expect(away.output().match(/"event":"sweep_failed"/g)).toHaveLength(1)
     for (const id of (await link.call('ZRANGE', world.all.keys.warm, 0, -1)) as Buffer[])
       await link.call('ZADD', world.all.keys.warm, 'XX', 1, id)
     const back = startCurator()
-    await expect.poll(world.allCold).toBe(0)
+    await expect.poll(world.allCold, PATIENT).toBe(0)
     await expectWhole(world)
     await back.kill('SIGTERM')
   })
