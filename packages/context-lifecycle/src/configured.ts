@@ -77,6 +77,8 @@ export function configuredContexts(config: Config, deps: ConfiguredContextsDeps)
     warmLevel: tiers.compression_level,
     maxRecordBytes: security.max_payload_size * DECOMPRESSED_FACTOR + BESIDE_BODY,
     segmentBytes: tiers.segment_size,
+    clock: deps.clock,
+    coldReadMs: tiers.cold_read_timeout,
     accessNotes: configuredAccessNotes(config),
   })
   return {

@@ -1,4 +1,5 @@
 /** Contexts are read whole while somebody moves them. */
+import { type Clock, systemClock } from '@weir/core/clock'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { collectOld, type MemoryStore, memoryStore } from '../../../../tests/support/cold.ts'
@@ -93,5 +94,21 @@ describe('a context that is read', () => {
     expect(store.objects.size).toBe(
       1 + [...store.objects.keys()].filter((name) => !name.startsWith('contexts')).length,
     )
+  })
+})
+
+describe('cold storage that does not answer', () => {
+  it('keeps nobody waiting who reads: what is hot is shown, the rest is withheld', async () => {
+    const all = world()
+    await append(all, 'old')
+    await toCold(all)
+    await append(all, 'new')
+    const waits: number[] = []
+    const clock: Clock = { ...systemClock, wait: async (ms) => void waits.push(ms) }
+    const silent: ColdStore = { ...store, get: () => new Promise(() => undefined) }
+    const context = await assembled(link, { store: silent, clock }).contexts.read(SITE_7)
+    expect(waits).toEqual([5_000])
+    expect(context).toMatchObject({ tier: 'hot', withheld: { events: 1, why: { code: 'COLD_UNAVAILABLE' } } })
+    expect(context?.timeline).toHaveLength(1)
   })
 })

@@ -154,6 +154,7 @@ describe("the guide's config.yaml with its environment", () => {
       access_threshold: 10,
       segment_size: 4_000_000,
       promote_size: 8_000_000,
+      cold_read_timeout: 5_000,
       curator: {
         interval: 10_000,
         batch_size: 100,
