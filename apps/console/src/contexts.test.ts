@@ -96,6 +96,7 @@ describe('GET /contexts/:id', () => {
       ...{ tier: 'hot', withheld: null },
       ...{ first_at: time, last_at: time, people: [{ name: 'alice', events: 2 }], mentioned: ['bob'] },
       related: [{ tool: 'jira', subject: 'PROJ-12', context_id: contextIdOf('acme', 'jira', 'PROJ-12') }],
+      named_by: [],
       timeline: [
         {
           ...{

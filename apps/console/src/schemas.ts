@@ -96,6 +96,10 @@ export const contextSchema = object({
     list(object({ tool: text, subject: text, context_id: text })),
     'Subjects that its events name; nothing of them need have been received.',
   ),
+  named_by: described(
+    list(object({ tool: text, subject: text, context_id: text })),
+    'Subjects whose events name it, where something happened last first.',
+  ),
   timeline: described(
     list(
       object({

@@ -20,6 +20,8 @@ export interface ContextKeys {
   raw(id: ContextId): string
   /** hash: where the events are that the two lists do not hold any more (tiers/parts.ts). */
   parts(id: ContextId): string
+  /** zset: contexts whose events name it → when something happened there last, ms (links.ts). */
+  named(id: ContextId): string
   /** zset: context with events in its lists → from when its stay there is counted, ms. */
   readonly hot: string
   /** zset: context with events in warm segments → the same. */
@@ -56,6 +58,7 @@ export function contextKeys(stream: string, cluster: boolean, shard: number): Co
     log: (id) => `${base}:context:${id}:log`,
     raw: (id) => `${base}:context:${id}:raw`,
     parts: (id) => `${base}:context:${id}:parts`,
+    named: (id) => `${base}:context:${id}:named`,
     hot: `${base}:contexts:hot`,
     warm: `${base}:contexts:warm`,
     dirty: `${base}:contexts:dirty`,

@@ -13,10 +13,12 @@ import type { RedisReply } from '@weir/core/redis/link'
 import { type Context, composeContext, type Tier, type TimelineEntry } from './compose.ts'
 import { type ContextId, contextIdFromBytes, contextIdOf } from './context-id.ts'
 import type { ContextPlace } from './context-place.ts'
+import type { Reference } from './digest.ts'
 import { digestOf } from './digest-of.ts'
 import { decodeLogElement, decodeRawElement, encodeLogElement, encodeRawElement } from './elements.ts'
 import { clearIdentity, decodeHead, encodeIdentity, type Head, ID_BYTES } from './head.ts'
 import { type AccessNotes, appendEvent, touchContext } from './hot-append.ts'
+import { namedBy } from './links.ts'
 import { openedFor } from './opening.ts'
 import type { Summary } from './search/card.ts'
 import { readCard } from './search/read-card.ts'
@@ -85,6 +87,8 @@ export interface Contexts {
   contextOf(event: EventId): Promise<ContextId | undefined>
   /** What has happened, in a few sentences; undefined where nobody has written it (yet). Throws Fault REDIS_UNAVAILABLE, KEY_MISSING. */
   summary(id: ContextId): Promise<Summary | undefined>
+  /** Subjects whose events name it, where something happened last first; without those that are gone or cannot be opened. Throws Fault REDIS_UNAVAILABLE. */
+  namedBy(id: ContextId): Promise<readonly Reference[]>
   /** Newest first. Contexts that cannot be opened are left out. Throws Fault REDIS_UNAVAILABLE. */
   list(options: ListOptions): Promise<readonly ContextSummary[]>
 }
@@ -164,6 +168,13 @@ export function createContexts(options: ContextsOptions): Contexts {
     },
     async summary(id) {
       return (await readCard(placeOf(id), id, opener))?.summary
+    },
+    async namedBy(id) {
+      const ids = await namedBy(placeOf(id), id)
+      const heads = await Promise.all(ids.map((each) => summaryHead(each, undefined)))
+      return heads.flatMap((head) =>
+        head === undefined ? [] : [{ tool: head.identity.tool, key: head.identity.subject }],
+      )
     },
     async list({ tenant, tool, limit, onUnreadable }) {
       const found: ContextSummary[] = []

@@ -64,7 +64,8 @@ export function contextShowCommand(context: Context): Command {
           const event = tool === undefined && EVENT_ID_PATTERN.test(named)
           throw new CommandFailure(unknownText(named, event) + switchedOff(session.config), NEGATIVE)
         }
-        const document = contextDocument(found, io.clock.now(), await contexts.summary(found.id))
+        const [summary, namedBy] = [await contexts.summary(found.id), await contexts.namedBy(found.id)]
+        const document = contextDocument(found, io.clock.now(), summary, namedBy)
         print.answer(document, () => contextText(document, options.explain === true, print.style))
         return OK
       })
@@ -97,6 +98,7 @@ function contextText(context: ContextDocument, explain: boolean, style: TableSty
       ['people', people.map(({ name, events: count }) => `${name} (${count})`).join(', ') || null],
       ['mentioned', mentioned.join(', ') || null],
       ['related', related.map(({ tool, subject }) => `${tool} ${subject}`).join(', ') || null],
+      ['named by', context.named_by.map(({ tool, subject }) => `${tool} ${subject}`).join(', ') || null],
     ],
     style,
   )

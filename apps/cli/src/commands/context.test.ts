@@ -123,6 +123,7 @@ describe('context show', () => {
       ],
       mentioned: ['bob'],
       related: [{ tool: 'jira', subject: 'PROJ-12', context_id: contextIdOf('acme', 'jira', 'PROJ-12') }],
+      named_by: [],
       timeline: [{ event_id: opened, event: 'pull_request.opened', who: 'alice' }, { who: 'carol' }],
     })
   })

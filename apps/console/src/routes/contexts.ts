@@ -115,7 +115,8 @@ export function contextRoutes(
       if (!CONTEXT_ID_PATTERN.test(id)) throw new Refusal('CONTEXT_ID_MALFORMED')
       const context = await contexts.read(id, { limit, access: true })
       if (context === undefined) throw new Refusal('CONTEXT_UNKNOWN')
-      return contextDocument(context, clock.now(), await contexts.summary(id))
+      const [summary, namedBy] = await Promise.all([contexts.summary(id), contexts.namedBy(id)])
+      return contextDocument(context, clock.now(), summary, namedBy)
     },
   )
 }

@@ -8,6 +8,7 @@ import { assembled, eventOf, pullRequest, recordOf } from '../../../../tests/sup
 import { useKeyrings } from '../../../../tests/support/keyring.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { contextIdOf } from '../context-id.ts'
+import { removeInactive } from '../removal.ts'
 import { cardsBehind, countBehind } from './behind.ts'
 import { createCardMaker, type Enricher, type Later } from './make-card.ts'
 import { readCard } from './read-card.ts'
@@ -238,6 +239,23 @@ describe('an enricher', () => {
 })
 
 describe('a context', () => {
+  it('that is named by another one knows by whom, once the card of that one is made', async () => {
+    const { all, makeCard } = world()
+    const ticket = contextIdOf('acme', 'jira', 'PROJ-12')
+    const { record } = recordOf({
+      delivery: '1',
+      json: pullRequest(7, 'opened', { body: 'Closes PROJ-12.', title: 'Mend it' }),
+    })
+    await all.contexts.append(eventOf(record), record)
+    expect((await all.contexts.read(SITE_7))?.references).toEqual([{ tool: 'jira', key: 'PROJ-12' }])
+    await makeCard(SITE_7, 'words')
+    expect(await all.contexts.namedBy(ticket)).toEqual([{ tool: 'github', key: 'acme/site#7' }])
+    // Of the ticket nothing was received yet, and may never be.
+    expect(await link.call('TTL', all.keys.named(ticket))).toBeGreaterThan(0)
+    await removeInactive([all.place], { inactiveMs: 0, dryRun: false })
+    expect(await all.contexts.namedBy(ticket)).toEqual([])
+  })
+
   it('that is gone is behind no more', async () => {
     const { all, makeCard, behind, happens } = world()
     await happens(1)

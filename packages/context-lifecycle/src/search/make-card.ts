@@ -9,6 +9,7 @@ import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
 import type { Contexts } from '../contexts.ts'
 import { importanceOf } from '../importance.ts'
+import { noteNames } from '../links.ts'
 import { caughtUp, type Lag } from './behind.ts'
 import { type Card, cardOf, cardText } from './card.ts'
 import { putCard } from './card-store.ts'
@@ -115,6 +116,7 @@ export function createCardMaker(options: CardMakerOptions): CardMaker {
             embedding: { model: (enricher as Enricher).embeddingModel, vector },
           })
     const put = await putCard(place, card, sealing)
+    await noteNames(placeOf, context)
     if (failure !== undefined) throw failure.error
     if (postponed !== undefined) return postponed
     if (put !== 'older')
