@@ -24,6 +24,8 @@ export interface CuratorOptions {
   readonly sweep: Sweep
   readonly library: Pick<Library, 'refresh'>
   readonly places: readonly ContextPlace[]
+  /** Resolves when Redis is connected to; rejects when the signal aborts first. */
+  ready(signal: AbortSignal): Promise<unknown>
   /** Pause between two sweeps, ms. */
   readonly intervalMs: number
   readonly clock: Clock
@@ -31,8 +33,11 @@ export interface CuratorOptions {
   readonly log: Logger
 }
 
+/** How long the first sweep waits for its connection, ms. */
+const CONNECT_MS = 5_000
+
 export function createCurator(options: CuratorOptions): Curator {
-  const { sweep, library, places, intervalMs, clock, metrics, log } = options
+  const { sweep, library, places, ready, intervalMs, clock, metrics, log } = options
   const stopped = new AbortController()
   let running: Promise<void> = Promise.resolve()
   /** What was told last, so that an outage is told once. */
@@ -92,6 +97,11 @@ export function createCurator(options: CuratorOptions): Curator {
   return {
     start() {
       running = (async () => {
+        // Without it the first sweep of every process failed, and the next one came after the pause. Its own failure tells why.
+        if (0)
+          await ready(AbortSignal.any([stopped.signal, AbortSignal.timeout(CONNECT_MS)])).catch(
+            () => undefined,
+          )
         while (!stopped.signal.aborted) {
           await once()
           await clock.wait(intervalMs, stopped.signal)

@@ -60,7 +60,7 @@ async function main(): Promise<void> {
     places,
     mover,
     archive,
-    read: (id) => contexts.read(id),
+    read: (id, look) => contexts.read(id, look && { look }),
     rules: {
       hotMs: tiers.hot_duration,
       warmMs: tiers.warm_duration,
@@ -82,6 +82,8 @@ async function main(): Promise<void> {
     sweep,
     library,
     places,
+    ready: (signal) =>
+      Promise.all([home, ...places.map(({ link }) => link)].map((link) => link.ready(signal))),
     intervalMs: tiers.curator.interval,
     clock: systemClock,
     metrics,
