@@ -98,10 +98,7 @@ export function createCurator(options: CuratorOptions): Curator {
     start() {
       running = (async () => {
         // Without it the first sweep of every process failed, and the next one came after the pause. Its own failure tells why.
-        if (0)
-          await ready(AbortSignal.any([stopped.signal, AbortSignal.timeout(CONNECT_MS)])).catch(
-            () => undefined,
-          )
+        await ready(AbortSignal.any([stopped.signal, AbortSignal.timeout(CONNECT_MS)])).catch(() => undefined)
         while (!stopped.signal.aborted) {
           await once()
           await clock.wait(intervalMs, stopped.signal)
