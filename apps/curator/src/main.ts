@@ -71,7 +71,7 @@ async function main(): Promise<void> {
     places,
     mover,
     archive,
-    read: (id) => contexts.read(id),
+    read: (id, look) => contexts.read(id, look && { look }),
     rules: {
       hotMs: tiers.hot_duration,
       warmMs: tiers.warm_duration,

@@ -22,6 +22,7 @@ import { namedBy } from './links.ts'
 import { openedFor } from './opening.ts'
 import type { Summary } from './search/card.ts'
 import { readCard } from './search/read-card.ts'
+import type { Look } from './tiers/look.ts'
 import type { Reader } from './tiers/reader.ts'
 
 export interface ContextsOptions {
@@ -56,6 +57,8 @@ export interface ReadOptions {
   readonly limit?: number
   /** Counts as an access; default: false. */
   readonly access?: boolean
+  /** That was just taken, and spares another. */
+  readonly look?: Look
 }
 
 export interface ListOptions {
@@ -138,10 +141,10 @@ export function createContexts(options: ContextsOptions): Contexts {
       })
       return { context: id, events }
     },
-    async read(id, { limit = Number.POSITIVE_INFINITY, access = false } = {}) {
+    async read(id, { limit = Number.POSITIVE_INFINITY, access = false, look } = {}) {
       const { link, keys } = placeOf(id)
       if (access && !(await touchContext(link, keys, id, accessNotes))) return undefined
-      const found = await reader.newest(id, limit)
+      const found = await reader.newest(id, limit, look)
       if (found === undefined) return undefined
       const { identity, events, rawBytes, accesses, lastAccessAt } = found.head
       const { tier, withheld } = found

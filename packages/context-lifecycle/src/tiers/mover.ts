@@ -44,12 +44,23 @@ export type Outcome =
   | { readonly kind: 'nothing' }
   /** Something happened to it meanwhile: it stays where it is. */
   | { readonly kind: 'active' }
+  /** It was asked whether it stays, and does. */
+  | { readonly kind: 'stays' }
   /** It cannot be moved until this is mended (a key or dictionary is missing, or bytes are damaged). */
   | { readonly kind: 'stuck'; readonly why: Fault }
 
 export interface Mover {
-  /** Hot to warm. @param score among the hot, as it was claimed; undefined = whatever happened since */
-  cool(id: ContextId, since: number, score?: string): Promise<Outcome>
+  /**
+   * Hot to warm.
+   * @param score among the hot, as it was claimed; undefined = whatever happened since
+   * @param stays asked before anything is moved, with what was read of it
+   */
+  cool(
+    id: ContextId,
+    since: number,
+    score?: string,
+    stays?: (look: Look) => Promise<boolean>,
+  ): Promise<Outcome>
   /** Warm to cold. @param active its last activity, as it was read; undefined = whatever happened since */
   freeze(id: ContextId, active?: string): Promise<Outcome>
   /** Cold to warm: the newest parts, of so many bytes of content. */
@@ -184,10 +195,17 @@ export function createMover(options: MoverOptions): Mover {
     return before.contentBytes <= SMALL_BYTES || before.contentBytes <= GROWTH * after.contentBytes
   }
 
-  async function coolOnce(id: ContextId, since: number, score: string | undefined): Promise<Outcome> {
+  /** `more`: events of it were hot that are so still. */
+  async function coolOnce(
+    id: ContextId,
+    since: number,
+    score: string | undefined,
+    stays: ((look: Look) => Promise<boolean>) | undefined,
+  ): Promise<{ readonly outcome: Outcome; readonly more: boolean }> {
     const place = placeOf(id)
     const look = await lookAt(place, id, { oldest: SEGMENT_EVENTS, bytes: segmentBytes * PACKED_SHARE })
-    if (look === undefined || look.hotEvents === 0) return { kind: 'nothing' }
+    if (look === undefined || look.hotEvents === 0) return { outcome: { kind: 'nothing' }, more: false }
+    if (await stays?.(look)) return { outcome: { kind: 'stays' }, more: false }
     const head = await prepared(id, look.head)
     const owner = ownerOf(id, head)
     const fresh = await absorbed(owner, look)
@@ -203,7 +221,7 @@ export function createMover(options: MoverOptions): Mover {
       merged,
       since,
     })
-    return outcomeOf(moved)
+    return { outcome: outcomeOf(moved), more: count < look.hotEvents }
   }
 
   /** Parts that belong into one object: at least one of them is in none yet. */
@@ -384,15 +402,15 @@ export function createMover(options: MoverOptions): Mover {
   }
 
   return {
-    async cool(id, since, score) {
-      let parts = 0
-      for (;;) {
-        const outcome = await unlessStuck(() => coolOnce(id, since, score))
-        if (outcome.kind === 'moved') parts++
-        else if (outcome.kind === 'nothing' && parts > 0) return { kind: 'moved', parts }
-        else return outcome
-      }
-    },
+    cool: (id, since, score, stays) =>
+      unlessStuck(async () => {
+        for (let parts = 0; ; parts++) {
+          const { outcome, more } = await coolOnce(id, since, score, parts === 0 ? stays : undefined)
+          if (outcome.kind === 'nothing' && parts > 0) return { kind: 'moved', parts }
+          if (outcome.kind !== 'moved') return outcome
+          if (!more) return { kind: 'moved', parts: parts + 1 }
+        }
+      }),
     freeze: (id, active) => unlessStuck(() => freezeAll(id, active)),
     thaw: (id, maxBytes) => unlessStuck(() => thawNewest(id, maxBytes)),
     heat: (id, maxBytes) => unlessStuck(() => heatNewest(id, maxBytes)),

@@ -24,10 +24,10 @@ export interface ReadEvents {
 
 export interface Reader {
   /**
-   * The newest events; undefined when there is no such context. Throws Fault REDIS_UNAVAILABLE, RECORD_CORRUPT, KEY_MISSING,
+   * The newest events; undefined when there is no such context. A look at it that was just taken spares another. Throws Fault REDIS_UNAVAILABLE, RECORD_CORRUPT, KEY_MISSING,
    * KEY_DESTROYED.
    */
-  newest(id: ContextId, limit: number): Promise<ReadEvents | undefined>
+  newest(id: ContextId, limit: number, look?: Look): Promise<ReadEvents | undefined>
   /**
    * The record (elements.ts) of the event that arrived as number `at`; undefined when it is gone. Throws as `newest`, and what
    * `Archive.fetch` throws.
@@ -126,10 +126,11 @@ export function createReader(options: ReaderOptions): Reader {
   }
 
   return {
-    async newest(id, limit) {
+    async newest(id, limit, given) {
       const place = placeOf(id)
       for (let tries = 0; tries < TRIES; tries++) {
-        const look = await lookAt(place, id, { newest: Math.min(limit, PAGE) })
+        const whole = tries === 0 && given?.digests.length === given?.hotEvents ? given : undefined
+        const look = whole ?? (await lookAt(place, id, { newest: Math.min(limit, PAGE) }))
         if (look === undefined) return undefined
         const found = await tryNewest(id, place, look, limit)
         if (found !== undefined) return found

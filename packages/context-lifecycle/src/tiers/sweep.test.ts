@@ -64,7 +64,7 @@ function worldOf(rules: Partial<StayRules> = {}, { batch = 3, mover }: More = {}
     places: [all.place],
     mover: { ...all.mover, ...mover?.(all.mover) },
     archive: all.archive,
-    read: (id) => all.contexts.read(id),
+    read: (id, look) => all.contexts.read(id, look && { look }),
     rules: { ...RULES, ...rules },
     batch,
     concurrency: 2,

@@ -18,6 +18,7 @@ import type { ContextPlace } from '../context-place.ts'
 import { effectiveAccesses, importanceOf } from '../importance.ts'
 import type { Archive } from './archive.ts'
 import { claimDue, countFrom, type Due, leave } from './due.ts'
+import type { Look } from './look.ts'
 import type { Mover, Outcome } from './mover.ts'
 import { isEverywhere } from './trouble.ts'
 
@@ -38,8 +39,8 @@ export interface SweepOptions {
   readonly places: readonly ContextPlace[]
   readonly mover: Mover
   readonly archive: Archive
-  /** Reads a context without counting it as an access. */
-  read(id: ContextId): Promise<Context | undefined>
+  /** Reads a context without counting it as an access. @param look that was just taken, and spares another */
+  read(id: ContextId, look?: Look): Promise<Context | undefined>
   readonly rules: StayRules
   /** Contexts claimed at once. */
   readonly batch: number
@@ -109,11 +110,12 @@ export function createSweep(options: SweepOptions): Sweep {
   }
 
   function told(move: Move, id: ContextId, outcome: Outcome): void {
-    tell(move, outcome.kind, id, outcome.kind === 'stuck' ? outcome.why : undefined)
+    const result = outcome.kind === 'stays' ? 'extended' : outcome.kind
+    tell(move, result, id, outcome.kind === 'stuck' ? outcome.why : undefined)
   }
 
-  async function staysFor(id: ContextId, threshold: number): Promise<boolean> {
-    const context = await readable(id)
+  async function staysFor(id: ContextId, threshold: number, look?: Look): Promise<boolean> {
+    const context = await readable(id, look)
     if (context === undefined) return false
     const now = options.now()
     return (
@@ -123,9 +125,9 @@ export function createSweep(options: SweepOptions): Sweep {
   }
 
   /** undefined also for what cannot be opened: the mover says why, or moves it as it is. */
-  async function readable(id: ContextId): Promise<Context | undefined> {
+  async function readable(id: ContextId, look: Look | undefined): Promise<Context | undefined> {
     try {
-      return await options.read(id)
+      return await options.read(id, look)
     } catch (error) {
       if (isEverywhere(error)) throw error
       return undefined
@@ -143,11 +145,13 @@ export function createSweep(options: SweepOptions): Sweep {
   }
 
   async function lookAtHot(place: ContextPlace, due: Due): Promise<void> {
-    if (await extended(place, place.keys.hot, due, rules.hotImportance, rules.hotMs)) {
-      tell('cool', 'extended', due.id)
-      return
+    // One look at it serves both: whether it stays, and what is moved.
+    const stays = (look: Look) => staysFor(due.id, rules.hotImportance, look)
+    const outcome = await mover.cool(due.id, due.since, due.score, stays)
+    if (outcome.kind === 'stays') {
+      const extended = await oneMorePeriod(place, place.keys.hot, due, rules.hotMs)
+      return tell('cool', extended ? 'extended' : 'active', due.id)
     }
-    const outcome = await mover.cool(due.id, due.since, due.score)
     // Nothing of it was hot: somebody else cooled it, or it is gone. An event may have come since.
     if (outcome.kind === 'nothing') await leave(place, place.keys.hot, due)
     told('cool', due.id, outcome)
@@ -165,10 +169,9 @@ export function createSweep(options: SweepOptions): Sweep {
       tell('freeze', 'active', due.id)
       return
     }
-    if (await extended(place, place.keys.warm, due, rules.warmImportance, rules.warmMs)) {
-      tell('freeze', 'extended', due.id)
-      return
-    }
+    const stays = await staysFor(due.id, rules.warmImportance)
+    if (stays && (await oneMorePeriod(place, place.keys.warm, due, rules.warmMs)))
+      return tell('freeze', 'extended', due.id)
     await unlessColdIsAway(async () => {
       const outcome = await mover.freeze(due.id, String(active))
       if (outcome.kind === 'nothing') await leave(place, place.keys.warm, due)
@@ -176,14 +179,12 @@ export function createSweep(options: SweepOptions): Sweep {
     })
   }
 
-  async function extended(
+  async function oneMorePeriod(
     place: ContextPlace,
     zset: string,
     due: Due,
-    threshold: number,
     periodMs: number,
   ): Promise<boolean> {
-    if (!(await staysFor(due.id, threshold))) return false
     // From the end of the period that is over; after a long pause of the sweep, from now.
     const since = Math.max(due.since + periodMs, options.now() - periodMs + 1)
     return countFrom(place, zset, due, since)
