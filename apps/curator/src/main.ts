@@ -1,5 +1,5 @@
 /** The curator process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
-import { hostname } from 'node:os'
+import { hostname, setPriority } from 'node:os'
 import { configuredContexts } from '@weir/context-lifecycle/configured'
 import { createSweep } from '@weir/context-lifecycle/tiers/sweep'
 import { systemClock } from '@weir/core/clock'
@@ -16,7 +16,11 @@ import { pino } from 'pino'
 import { createCurator } from './curator.ts'
 import { createCuratorMetrics } from './metrics.ts'
 
+/** Below the processes that events wait for, where they share a machine: nobody waits for a sweep. */
+const PRIORITY = 10
+
 async function main(): Promise<void> {
+  setPriority(PRIORITY)
   const { config, notices } = await loadConfig({ env: process.env, defaultFile: 'config.yaml' })
   const log = pino({ level: config.observability.logging.level, base: { app: 'curator' } })
   for (const notice of notices) log.info({ notice }, 'configuration')
