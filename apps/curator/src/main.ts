@@ -1,5 +1,5 @@
 /** The curator process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
-import { hostname } from 'node:os'
+import { hostname, hostname, setPriority } from 'node:os'
 import { configuredEnrichment } from '@weir/ai/configured'
 import { configuredContexts } from '@weir/context-lifecycle/configured'
 import { configuredPrewarmer } from '@weir/context-lifecycle/prewarm/configured'
@@ -26,8 +26,11 @@ import { createCuratorMetrics } from './metrics.ts'
 
 /** Pause between two looks for contexts to enrich, ms. */
 const PUMP_INTERVAL_MS = 1_000
+/** Below the processes that events wait for, where they share a machine: nobody waits for a sweep. */
+const PRIORITY = 10
 
 async function main(): Promise<void> {
+  setPriority(PRIORITY)
   const { config, notices } = await loadConfig({ env: process.env, defaultFile: 'config.yaml' })
   const log = pino({ level: config.observability.logging.level, base: { app: 'curator' } })
   for (const notice of notices) log.info({ notice }, 'configuration')
