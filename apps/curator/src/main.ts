@@ -1,5 +1,5 @@
 /** The curator process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
-import { hostname, hostname, setPriority } from 'node:os'
+import { hostname, setPriority } from 'node:os'
 import { configuredEnrichment } from '@weir/ai/configured'
 import { configuredContexts } from '@weir/context-lifecycle/configured'
 import { configuredPrewarmer } from '@weir/context-lifecycle/prewarm/configured'
