@@ -3,6 +3,7 @@ import { type Assembly, assembleContexts } from '@weir/context-lifecycle/assembl
 import type { ColdStore } from '@weir/context-lifecycle/cold/cold-store'
 import { contextKeys } from '@weir/context-lifecycle/context-keys'
 import type { ContextPlace } from '@weir/context-lifecycle/context-place'
+import { systemClock } from '@weir/core/clock'
 import { createDictionarySet, type DictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import type { Sealing } from '@weir/core/keyring/keyring'
 import { partitionKeys } from '@weir/core/keys'
@@ -40,6 +41,8 @@ export function benchContexts(
     warmLevel: 6,
     maxRecordBytes: 64 << 20,
     segmentBytes: 4 << 20,
+    clock: systemClock,
+    coldReadMs: 5_000,
   })
   return { ...assembly, place }
 }

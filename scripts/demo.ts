@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ContextDocument, SummaryDocument } from '@weir/context-lifecycle/document'
+import type { SearchDocument } from '@weir/context-lifecycle/search/document'
 import { systemClock } from '@weir/core/clock'
 import { TOOLS } from '@weir/core/config/tools'
 import { messageOf } from '@weir/core/faults'
@@ -25,6 +26,13 @@ import {
 import { readStartSettings, type StartSettings } from './stack/settings.ts'
 import { startStack } from './stack/stack.ts'
 import { table } from './stack/table.ts'
+
+/** Words, an identifier, and the subject that answers each. */
+const QUESTIONS = [
+  ['consumer lag', '{}:{alertname="WebhookConsumerLag"}'],
+  ['spelling in the readme', 'Codertocat/Hello-World#1'],
+  ['HT-21', 'HT-21'],
+] as const
 
 /** How long the events may take to settle, ms. */
 const SETTLE_TIMEOUT_MS = 30_000
@@ -48,7 +56,7 @@ try {
 
 async function demo(): Promise<boolean> {
   const settings = await demoSettings()
-  console.log('starting a private Redis, the gateway, the consumer and the operations API …')
+  console.log('starting a private Redis, the gateway, the consumer, the curator and the operations API …')
   const stack = await startStack({
     dataDirectory: settings.dataDirectory,
     privateRedis: true,
@@ -75,6 +83,7 @@ async function demoSettings(): Promise<StartSettings> {
       ops: { host: '127.0.0.1', port: operations },
       consumer: { ops_port: consumer },
       context_lifecycle: { curator: { ops_port: curator } },
+      ai: { enrichment: { quiet: '200ms' } }, // nobody waits ten seconds for a demonstration
     },
   }
   const file = join(directory, 'config.yaml')
@@ -142,7 +151,7 @@ async function sendAndReport(settings: StartSettings): Promise<boolean> {
 
 /** Prints what is remembered, and says what is wrong with it. */
 async function remembered(operations: string, token: string | null, accepted: number): Promise<string[]> {
-  const ask = async <T>(path: string): Promise<T> => {
+  const ask: Ask = async <T>(path: string): Promise<T> => {
     const response = await fetch(`${operations}${path}`, {
       headers: { authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(QUESTION_TIMEOUT_MS),
@@ -167,7 +176,54 @@ async function remembered(operations: string, token: string | null, accepted: nu
   console.log('\nWhat happened around what, the most important first (webhook-cli context show):')
   console.log(table(['tool', 'subject', 'state', 'importance', 'events', 'last', 'title'], rows))
   const events = contexts.reduce((sum, context) => sum + context.events, 0)
-  return events === accepted ? [] : [`${events} events are in contexts, and ${accepted} were accepted`]
+  const problems =
+    events === accepted ? [] : [`${events} events are in contexts, and ${accepted} were accepted`]
+  return [...problems, ...(await found(ask, contexts))]
+}
+
+type Ask = <T>(path: string) => Promise<T>
+
+/** Prints summaries and answers to a few questions, once the curator has made them, and says which are wrong. */
+async function found(ask: Ask, contexts: readonly SummaryDocument[]): Promise<string[]> {
+  const deadline = systemClock.monotonic() + SETTLE_TIMEOUT_MS
+  const search = (q: string) =>
+    ask<SearchDocument>(`/contexts/search?limit=3&q=${encodeURIComponent(q)}`).catch(() => undefined)
+  const summedUp = async () => {
+    const documents = await Promise.all(
+      contexts.map(({ context_id: id }) => ask<ContextDocument>(`/contexts/${id}?limit=1`)),
+    )
+    return documents.filter(({ summary, events }) => summary?.events === events)
+  }
+  let whole = await summedUp()
+  while (
+    (whole.length < contexts.length || (await search('anything'))?.searched !== contexts.length) &&
+    systemClock.monotonic() < deadline &&
+    !stopping.signal.aborted
+  ) {
+    await systemClock.wait(SETTLE_POLL_MS, stopping.signal)
+    whole = await summedUp()
+  }
+  const told = whole.filter(({ events }) => events > 2).sort((a, b) => b.events - a.events)
+  console.log('\nSummed up, without any model (webhook.ai can name one):')
+  for (const { tool, subject, summary } of told.slice(0, 3))
+    console.log(`  ${tool} ${subject}\n${(summary?.text ?? '').replace(/^/gm, '    ')}`)
+  console.log('\nFound (webhook-cli context search):')
+  const rows: string[][] = []
+  const wrong =
+    whole.length < contexts.length ? [`${contexts.length - whole.length} contexts have no whole summary`] : []
+  for (const [question, expected] of QUESTIONS) {
+    const [best] = (await search(question))?.results ?? []
+    rows.push([
+      question,
+      best?.subject.slice(0, 45) ?? '-',
+      best?.score.toFixed(2) ?? '-',
+      best?.title ?? '-',
+    ])
+    if (best?.subject !== expected)
+      wrong.push(`"${question}" found ${best?.subject ?? 'nothing'}, not ${expected}`)
+  }
+  console.log(table(['question', 'subject', 'score', 'title'], rows))
+  return wrong
 }
 
 /** Prints the ledger and everything that is not as it should be. */

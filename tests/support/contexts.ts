@@ -13,6 +13,7 @@ import type { ContextId } from '../../packages/context-lifecycle/src/context-id.
 import { type ContextKeys, contextKeys } from '../../packages/context-lifecycle/src/context-keys.ts'
 import type { ContextPlace } from '../../packages/context-lifecycle/src/context-place.ts'
 import { ADAPTERS } from '../../packages/core/src/adapters/table.ts'
+import { type Clock, systemClock } from '../../packages/core/src/clock.ts'
 import {
   createDictionarySet,
   type DictionarySet,
@@ -45,7 +46,10 @@ export interface TestContextsOptions {
   readonly encrypts?: boolean
   readonly keyOf?: (sealed: Buffer) => string | undefined
   readonly segmentBytes?: number
+  readonly clock?: Clock
   readonly dictionaries?: DictionarySet
+  /** How long accesses are noted, ms; default: they are not. */
+  readonly noteAccessesMs?: number
 }
 
 /** Contexts beside a stream without a Cluster, and what moves them. */
@@ -73,6 +77,9 @@ export function assembled(
     warmLevel: 6,
     maxRecordBytes: 64 << 20,
     segmentBytes: options.segmentBytes ?? 4 << 20,
+    clock: options.clock ?? systemClock,
+    coldReadMs: 5_000,
+    accessNotes: options.noteAccessesMs === undefined ? undefined : { keepMs: options.noteAccessesMs },
   })
   return { ...assembly, keys, place }
 }

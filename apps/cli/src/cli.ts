@@ -10,7 +10,9 @@ import { claimPendingCommand } from './commands/claim-pending.ts'
 import { configCheckCommand } from './commands/config-check.ts'
 import { configShowCommand } from './commands/config-show.ts'
 import { contextListCommand } from './commands/context-list.ts'
+import { contextPredictionsCommand } from './commands/context-predictions.ts'
 import { contextRestoreCommand } from './commands/context-restore.ts'
+import { contextSearchCommand } from './commands/context-search.ts'
 import { contextShowCommand } from './commands/context-show.ts'
 import { dictDropCommand } from './commands/dict-drop.ts'
 import { dictListCommand } from './commands/dict-list.ts'
@@ -31,6 +33,7 @@ import { retentionRunCommand } from './commands/retention-run.ts'
 import { sendCommand } from './commands/send.ts'
 import { statusCommand } from './commands/status.ts'
 import { tailCommand } from './commands/tail.ts'
+import { tenantEraseCommand } from './commands/tenant-erase.ts'
 import { CommandFailure, type ExitCode, FAILED, OK } from './exit.ts'
 import type { Io } from './io.ts'
 import { addGlobalOptions } from './options.ts'
@@ -67,6 +70,8 @@ export function createProgram(context: Context): Command {
         'what happened around a pull request, a ticket, an alert',
         contextListCommand(context),
         contextShowCommand(context),
+        contextSearchCommand(context),
+        contextPredictionsCommand(context),
         contextRestoreCommand(context),
       ),
     )
@@ -101,6 +106,7 @@ export function createProgram(context: Context): Command {
         keysDestroyCommand(context),
       ),
     )
+    .addCommand(group('tenant', 'all that there is of one tenant', tenantEraseCommand(context)))
     .addCommand(
       group(
         'partitions',

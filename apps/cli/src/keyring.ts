@@ -164,7 +164,7 @@ export function usesText(uses: UsesDocument): string {
  */
 export async function countedUses(
   { partitions, contexts }: Pick<Session, 'partitions' | 'contexts'>,
-  { signal }: Io,
+  { signal }: Pick<Io, 'signal'>,
   asOne: readonly string[] = [],
 ): Promise<readonly KeyUses[]> {
   const { countSealed } = await import('@weir/core/view/sealed-counts')

@@ -1,8 +1,10 @@
 /** What a command needs to work: the configuration, Redis, and the view of the pipeline. Loaded only when used. */
 import { resolve } from 'node:path'
+import type { Enrichment } from '@weir/ai/enrichment'
 import { type ConfiguredContexts, configuredContexts } from '@weir/context-lifecycle/configured'
 import type { Auditor, AuditorEvent } from '@weir/core/audit/auditor'
 import { configuredAuditor } from '@weir/core/audit/configured'
+import { secretsIn } from '@weir/core/config/describe'
 import { type LoadedConfig, loadConfig } from '@weir/core/config/load'
 import { redisPlace } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
@@ -17,6 +19,7 @@ import { readPlan } from '@weir/core/stream/plans'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { sealedWith } from '@weir/security/envelope'
+import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { CommandFailure } from './exit.ts'
 import type { Io } from './io.ts'
@@ -38,6 +41,8 @@ export interface Session {
    * connections of their own. Throws a CommandFailure when they cannot be reached.
    */
   contexts(): Promise<Omit<ConfiguredContexts, 'close'>>
+  /** What embeds questions; undefined where `webhook.ai.enabled` is false. */
+  enrichment(): Promise<Enrichment | undefined>
   /** Does nothing where auditing is off. */
   readonly audit: Auditor
 }
@@ -110,6 +115,7 @@ export async function withSession<T>(
     tell: (event) => tellAudit(event, io),
   })
   let remembered: ConfiguredContexts | undefined
+  let enriching: Enrichment | undefined
   const encryption = configuredKeyring(config, {
     cipherOf: createTenantCipher,
     name: `${name}-keyring`,
@@ -151,10 +157,24 @@ export async function withSession<T>(
       await connected(remembered.places, away.promise, io.signal).catch(unreachable)
       return remembered
     }
-    return await use({ config, partitions, plan, view, encryption, contexts, audit })
+    const enrichment = async () => {
+      const { configuredEnrichment } = await import('@weir/ai/configured')
+      enriching ??= configuredEnrichment(config, {
+        link: partitions[0].link,
+        prefix: partitions[0].keys.ai,
+        keyring: encryption?.keyring,
+        redact: createRedactor({ secrets: secretsIn(config), fields: config.webhook.security.redact_fields }),
+        clock: io.clock,
+        random: Math.random,
+        observe: () => undefined,
+      })
+      return enriching
+    }
+    return await use({ config, partitions, plan, view, encryption, contexts, enrichment, audit })
   } finally {
     await audit.close()
     await remembered?.close()
+    enriching?.stop()
     await encryption?.keyring.stop()
     await Promise.all(partitions.map(({ link }) => link.close()))
   }

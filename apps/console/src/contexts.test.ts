@@ -91,10 +91,12 @@ describe('GET /contexts/:id', () => {
       ...{ title: 'Change 7', link, state: 'closed', severity: null },
       importance: expect.any(Number),
       importance_parts: expect.any(Array),
+      summary: null,
       ...{ events: 2, raw_bytes: expect.any(Number), accesses: 2, last_access_at: time },
       ...{ tier: 'hot', withheld: null },
       ...{ first_at: time, last_at: time, people: [{ name: 'alice', events: 2 }], mentioned: ['bob'] },
       related: [{ tool: 'jira', subject: 'PROJ-12', context_id: contextIdOf('acme', 'jira', 'PROJ-12') }],
+      named_by: [],
       timeline: [
         {
           ...{

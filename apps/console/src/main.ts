@@ -1,8 +1,12 @@
 /** The operations API's process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
 import { hostname } from 'node:os'
+import { configuredEnrichment } from '@weir/ai/configured'
+import { queryEmbedder } from '@weir/ai/query-embedder'
 import { configuredContexts } from '@weir/context-lifecycle/configured'
+import { createContextSearch } from '@weir/context-lifecycle/search/search'
 import { auditLog, configuredAuditor } from '@weir/core/audit/configured'
 import { systemClock } from '@weir/core/clock'
+import { secretsIn } from '@weir/core/config/describe'
 import { loadConfig } from '@weir/core/config/load'
 import { Fault, isFault, messageOf } from '@weir/core/faults'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
@@ -14,6 +18,7 @@ import { createErrorTeller } from '@weir/core/redis/tell'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { sealedWith } from '@weir/security/envelope'
+import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { pino } from 'pino'
 import { createOpsServer } from './server.ts'
@@ -86,6 +91,29 @@ async function main(): Promise<void> {
         link: { onError: errors.tell },
       })
     : undefined
+  const redact = createRedactor({ secrets: secretsIn(config), fields: config.webhook.security.redact_fields })
+  const enrichment = configuredEnrichment(config, {
+    link: home.link,
+    prefix: home.keys.ai,
+    keyring,
+    redact,
+    clock: systemClock,
+    random: Math.random,
+    observe: () => undefined,
+  })
+  const search =
+    remembered &&
+    createContextSearch({
+      places: remembered.places,
+      keyring,
+      embedder: enrichment && queryEmbedder(enrichment),
+      clock: systemClock,
+      tell(event) {
+        if (event.kind === 'loaded') log.info({ ...event }, 'contexts can be searched')
+        if (event.kind === 'away' || event.kind === 'no-embedding')
+          log.warn({ event: event.kind, err: event.error }, 'search goes on with what is known')
+      },
+    })
   const audit = configuredAuditor(config, {
     partition: home,
     actor: `console@${hostname()}`,
@@ -97,6 +125,7 @@ async function main(): Promise<void> {
   const server = await createOpsServer({
     view,
     contexts: remembered?.contexts,
+    search,
     token,
     metricsOpen: config.observability.metrics.open,
     audit,
@@ -109,6 +138,8 @@ async function main(): Promise<void> {
     stopping = true
     log.info({ signal }, 'stopping')
     await server.close()
+    await search?.stop()
+    enrichment?.stop()
     await plans?.stop()
     await audit.close()
     await keyring?.stop()
@@ -128,6 +159,7 @@ async function main(): Promise<void> {
     Promise.all(partitions.map(({ link }) => link.ready())),
     systemClock.wait(FIRST_CONNECT_MS),
   ])
+  void search?.start()
   await server.listen({ host, port, listenTextResolver: (address) => `bound to ${address}` })
   const [address] = server.addresses()
   log.info({ host, port: typeof address === 'object' ? address.port : port }, 'listening')

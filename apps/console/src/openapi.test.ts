@@ -82,6 +82,7 @@ describe('GET /openapi.json', () => {
     ['/dlq', '/dlq'],
     ['/contexts', '/contexts'],
     ['/contexts/:id', '/contexts/{id}'],
+    ['/contexts/search', '/contexts/search'],
   ])('names exactly the parameters of %s that the page describes', async (route, path) => {
     const { all } = await operations()
     const { operation } = all.find((each) => each.path === path && each.method === 'get')!

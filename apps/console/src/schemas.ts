@@ -74,6 +74,10 @@ export const contextSchema = object({
   state: nullable(text, 'Of the subject now: open, merged, firing, …'),
   severity,
   importance: described(share, 'The sum of weight × value of its parts.'),
+  summary: nullable(
+    { ...object({ text, events: count }), type: 'object' },
+    'What has happened in a few sentences, and how many of its events they know; null until somebody has written it.',
+  ),
   importance_parts: list(object({ part: text, weight: share, value: share, why: text })),
   events: described(count, 'All that it has; the timeline holds the newest of them.'),
   raw_bytes: described(count, 'What their records took, packed one by one.'),
@@ -91,6 +95,10 @@ export const contextSchema = object({
   related: described(
     list(object({ tool: text, subject: text, context_id: text })),
     'Subjects that its events name; nothing of them need have been received.',
+  ),
+  named_by: described(
+    list(object({ tool: text, subject: text, context_id: text })),
+    'Subjects whose events name it, where something happened last first.',
   ),
   timeline: described(
     list(
@@ -122,6 +130,35 @@ export const contextsSchema = object({
     }),
   ),
   unreadable: described(count, 'Left out because they cannot be opened, of all tenants and tools.'),
+})
+
+/** Parts are there only when they were asked for, which `object` cannot say. */
+const searchResultSchema = {
+  ...object({
+    ...contextFields,
+    title: nullable(text),
+    score: described(share, 'The sum of weight × value of its parts.'),
+    state: nullable(text),
+    severity,
+    link: nullable(text),
+    events: count,
+    last_at: nullable(time),
+    importance: described(share, 'As of its last change.'),
+  }),
+}
+
+export const searchSchema = object({
+  results: list({
+    ...searchResultSchema,
+    properties: {
+      ...(searchResultSchema as { properties: Record<string, Schema> }).properties,
+      parts: list(object({ part: text, weight: share, value: share, why: text })),
+    },
+  }),
+  as_of: described(time, 'As of when: while Redis is away, answers come out of what was known then.'),
+  searched: described(count, 'Contexts that were searched.'),
+  unreadable: described(count, 'Contexts left out because they cannot be opened.'),
+  meaning: described(word('on', 'off', 'failed'), 'Whether meaning was looked at, beside words.'),
 })
 
 const unknownCount = nullable(count, 'null = Redis cannot tell.')
@@ -280,6 +317,23 @@ export const contextsQuery = {
     tenant: name,
     tool: name,
     limit: { type: 'integer', minimum: 1, maximum: MAX_PAGE, default: 50 },
+  },
+} as const
+
+export const searchQuery = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['q'],
+  properties: {
+    q: { type: 'string', description: 'What is looked for: words, an identifier, a question.' },
+    tenant: name,
+    tool: name,
+    kind: { type: 'string', maxLength: 64 },
+    state: { type: 'string', maxLength: 200 },
+    since: { type: 'string', format: 'date-time', description: 'Something happened at or after.' },
+    until: { type: 'string', format: 'date-time', description: 'The last thing happened at or before.' },
+    limit: { type: 'integer', minimum: 1, maximum: 100, default: 10 },
+    explain: { type: 'boolean', default: false, description: 'Tell where scores come from.' },
   },
 } as const
 

@@ -1,5 +1,6 @@
 /** The operations API over a real socket, for tests. */
 import type { Contexts } from '@weir/context-lifecycle/contexts'
+import type { ContextSearch } from '@weir/context-lifecycle/search/search'
 import type { Auditor } from '@weir/core/audit/auditor'
 import { systemClock } from '@weir/core/clock'
 import type { PipelineView } from '@weir/core/pipeline-view'
@@ -26,20 +27,30 @@ export interface Api {
   ask(path: string, init?: RequestInit): Promise<Answer>
 }
 
+const NO_SEARCH: Pick<ContextSearch, 'search'> = {
+  search: () => Promise.reject(new Error('nothing is searched in this test')),
+}
+
 /** Serves views; what was served is closed after the test. Call at the top of a file. */
 export function useApi(): (
   view: PipelineView,
-  options?: { readonly metricsOpen?: boolean; readonly audit?: Auditor; readonly contexts?: Contexts },
+  options?: {
+    readonly metricsOpen?: boolean
+    readonly audit?: Auditor
+    readonly contexts?: Contexts
+    readonly search?: Pick<ContextSearch, 'search'>
+  },
 ) => Promise<Api> {
   const closing: (() => Promise<unknown>)[] = []
   afterEach(async () => {
     await Promise.all(closing.splice(0).map((close) => close()))
   })
-  return async (view, { metricsOpen = false, audit, contexts } = {}) => {
+  return async (view, { metricsOpen = false, audit, contexts, search = NO_SEARCH } = {}) => {
     const log = pino({ level: 'silent' })
     const server = await createOpsServer({
       view,
       contexts,
+      search,
       token: TOKEN,
       metricsOpen,
       ...(audit === undefined ? {} : { audit }),

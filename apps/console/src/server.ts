@@ -5,6 +5,7 @@
 import swagger from '@fastify/swagger'
 import type { Contexts } from '@weir/context-lifecycle/contexts'
 import { createEventLookup } from '@weir/context-lifecycle/event-lookup'
+import type { ContextSearch } from '@weir/context-lifecycle/search/search'
 import { type Auditor, NO_AUDIT } from '@weir/core/audit/auditor'
 import type { Clock } from '@weir/core/clock'
 import { isFault, messageOf } from '@weir/core/faults'
@@ -37,6 +38,8 @@ export interface OpsServerOptions {
   readonly view: PipelineView
   /** undefined = there are none (webhook.context_lifecycle.enabled). */
   readonly contexts: Contexts | undefined
+  /** Over these contexts. */
+  readonly search: Pick<ContextSearch, 'search'> | undefined
   /** The operators' token; must not be empty. */
   readonly token: string
   /** Serve /metrics and /stats without the token. */
@@ -59,7 +62,7 @@ const RETRY_AFTER_S = 1
  * harmless when repeated).
  */
 export async function createOpsServer(options: OpsServerOptions): Promise<FastifyInstance> {
-  const { view, contexts, token, metricsOpen, audit = NO_AUDIT, clock, log } = options
+  const { view, contexts, search, token, metricsOpen, audit = NO_AUDIT, clock, log } = options
   const shows = bearerCheck(token)
   const notes = createAccessNotes(audit, clock)
   const app: FastifyInstance = fastify({
@@ -112,7 +115,7 @@ export async function createOpsServer(options: OpsServerOptions): Promise<Fastif
   await app.register(swagger, openapiOptions)
   await app.register(async (routes) => {
     eventRoutes(routes, createEventLookup(view, contexts))
-    if (contexts !== undefined) contextRoutes(routes, contexts, clock)
+    if (contexts !== undefined && search !== undefined) contextRoutes(routes, contexts, search, clock)
     overviewRoutes(routes, view, { metricsOpen })
     deadLetterRoutes(routes, view, audit)
     healthRoutes(routes, view, clock)

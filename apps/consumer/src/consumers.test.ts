@@ -6,23 +6,17 @@ import { partitionOf } from '@weir/core/plan'
 import { connectRedis } from '@weir/core/redis/link'
 import { changePartitions } from '@weir/core/stream/plans'
 import { pino } from 'pino'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
+import { useAllSlots } from '../../../tests/support/cluster-partitions.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
 import { type ConsumerContext, type ConsumerPlace, type Consumers, createConsumers } from './consumers.ts'
 import { createConsumerMetrics } from './metrics.ts'
 
 const redis = useRedis({ appendfsync: 'no', args: ['--cluster-enabled', 'yes'] })
+useAllSlots(redis)
 const log = pino({ level: 'silent' })
 const running: Consumers[] = []
 
-beforeEach(async () => {
-  const control = redis.client()
-  const state = async () => String(await control.call('CLUSTER', 'INFO'))
-  if ((await state()).includes('cluster_slots_assigned:0')) {
-    await control.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
-  }
-  await expect.poll(state, { timeout: 10_000 }).toContain('cluster_state:ok')
-})
 afterEach(async () => {
   await Promise.all(running.splice(0).map((consumers) => consumers.stop()))
 })

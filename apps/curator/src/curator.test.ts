@@ -1,75 +1,83 @@
-import { contextKeys } from '@weir/context-lifecycle/context-keys'
-import { systemClock } from '@weir/core/clock'
-import { connectRedis, type RedisLink } from '@weir/core/redis/link'
+/** The curator's rounds: a sweep, then prewarming; the trouble of one is not the other's. */
+import { Fault } from '@weir/core/faults'
 import { pino } from 'pino'
-import { afterEach, describe, expect, it } from 'vitest'
-import { useRedis } from '../../../tests/support/redis.ts'
-import { type Curator, createCurator } from './curator.ts'
+import { describe, expect, it } from 'vitest'
+import { manualClock } from '../../../tests/support/ai.ts'
+import { createCurator } from './curator.ts'
 import { createCuratorMetrics } from './metrics.ts'
 
-const redis = useRedis()
-const links: RedisLink[] = []
-let curator: Curator | undefined
-
-afterEach(async () => {
-  await curator?.stop()
-  await Promise.all(links.splice(0).map((link) => link.close()))
-})
-
-/** A curator whose sweeps do this, with a connection that has only just been asked for. */
-function open(run: (link: RedisLink) => Promise<void>) {
-  const link = connectRedis({
-    url: redis.url,
-    commandTimeoutMs: 5_000,
-    connectTimeoutMs: 1_000,
-    reconnectMaxDelayMs: 100,
-    name: 'curator',
-  })
-  links.push(link)
+/** So many rounds; what becomes of each is taken from the lists, at their end all is well. */
+async function rounds(
+  count: number,
+  { sweeps = [], prewarmings = [] }: { readonly sweeps?: Error[]; readonly prewarmings?: Error[] },
+) {
+  const lines: string[] = []
+  const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line).event) })
   const metrics = createCuratorMetrics()
-  const told: string[] = []
-  const log = pino({}, { write: (line) => void told.push((JSON.parse(line) as { event: string }).event) })
-  const swept = { looked: 0, collected: 0, coldAway: undefined }
-  curator = createCurator({
-    sweep: { run: () => run(link).then(() => swept) },
-    library: { refresh: async () => void (await link.call('PING')) },
-    places: [{ link, keys: contextKeys('webhook-events', false, 0) }],
-    ready: (signal) => link.ready(signal),
-    intervalMs: 1,
-    clock: systemClock,
+  const clock = manualClock()
+  const steps: string[] = []
+  const next = (what: string, errors: Error[]) => {
+    steps.push(what)
+    const error = errors.shift()
+    if (error !== undefined) throw error
+  }
+  const curator = createCurator({
+    sweep: {
+      async run() {
+        next('sweep', sweeps)
+        return { looked: 0, collected: 0, coldAway: undefined }
+      },
+    },
+    prewarmer: {
+      async run() {
+        next('prewarm', prewarmings)
+        metrics.prewarmed('warmed')
+        metrics.prewarmed('hit')
+        return { warmed: 1, coldAway: undefined }
+      },
+    },
+    library: { refresh: async () => undefined },
+    places: [],
+    intervalMs: 10_000,
+    clock,
     metrics,
     log,
   })
-  const failures = async () => (await metrics.sweepFailures.get()).values[0]?.value ?? 0
-  return { curator, told, failures }
+  curator.start()
+  for (let round = 1; round < count; round++) {
+    await clock.began(round)
+    await clock.advance(10_000)
+  }
+  await clock.began(count)
+  await curator.stop()
+  const metric = async (name: string) =>
+    (await metrics.registry.getSingleMetric(name)?.get())?.values[0]?.value
+  return { steps, lines, metric }
 }
 
-describe('a curator', () => {
-  it('begins its first sweep when Redis is connected to', async () => {
-    const first = Promise.withResolvers<void>()
-    const { curator, told, failures } = open(async (link) => {
-      first.resolve()
-      await link.call('PING')
-    })
-    curator.start()
-    await first.promise
-    await curator.stop()
-    expect(told).toEqual([])
-    expect(await failures()).toBe(0)
+const away = () => new Fault('REDIS_UNAVAILABLE', 'Redis is away')
+const full = () => new Fault('REDIS_OUT_OF_MEMORY', 'Redis is full')
+
+describe('a round', () => {
+  it('sweeps, then prewarms, and counts what came of it', async () => {
+    const { steps, lines, metric } = await rounds(2, {})
+    expect(steps).toEqual(['sweep', 'prewarm', 'sweep', 'prewarm'])
+    expect(lines).toEqual(['prewarmed', 'prewarmed'])
+    expect(await metric('webhook_context_prewarmed_total')).toBe(2)
+    expect(await metric('webhook_context_prewarm_hits_total')).toBe(2)
+    expect(await metric('webhook_context_prewarm_misses_total')).toBe(0)
   })
 
-  it('tells what makes its sweeps fail once, and that they go on again', async () => {
-    const third = Promise.withResolvers<void>()
-    let sweeps = 0
-    const { curator, told, failures } = open(async () => {
-      sweeps++
-      if (sweeps < 3) throw new Error('no luck')
-      third.resolve()
-    })
-    curator.start()
-    await third.promise
-    await curator.stop()
-    expect(told).toEqual(['sweep_failed', 'sweep_back'])
-    expect(await failures()).toBe(2)
+  it('whose prewarming fails has swept all the same; it is told once, and when it is over', async () => {
+    const { lines, metric } = await rounds(4, { prewarmings: [full(), full(), away()] })
+    expect(lines).toEqual(['prewarming_failed', 'prewarming_failed', 'prewarming_back', 'prewarmed'])
+    expect(await metric('webhook_context_sweep_failures_total')).toBe(0)
+  })
+
+  it('whose sweep fails is counted and told once, and prewarms', async () => {
+    const { steps, lines, metric } = await rounds(3, { sweeps: [away(), away()] })
+    expect(steps).toHaveLength(6)
+    expect(lines.filter((event) => event !== 'prewarmed')).toEqual(['sweep_failed', 'sweep_back'])
+    expect(await metric('webhook_context_sweep_failures_total')).toBe(2)
   })
 })

@@ -1,12 +1,15 @@
 /**
  * Sweeps again and again until it is stopped:
  *
- *   dictionaries looked for ──▶ sweep (context-lifecycle/tiers/sweep.ts) ──▶ tiers counted ──▶ pause ──▶ …
+ *   dictionaries looked for ──▶ sweep (context-lifecycle/tiers/sweep.ts) ──▶ tiers counted ──▶ prewarming ──▶ pause ──▶ …
  *        └── Redis away, or out of memory; cold storage away ──▶ told once, counted, and tried again after the pause
+ *
+ * Prewarming is extra: when it fails, the sweep before it counts all the same, and it is told by itself.
  *
  * Several may run at once: they share the work, and cannot harm each other.
  */
 import type { ContextPlace } from '@weir/context-lifecycle/context-place'
+import type { Prewarmer } from '@weir/context-lifecycle/prewarm/prewarmer'
 import type { Library } from '@weir/context-lifecycle/tiers/library'
 import type { Sweep } from '@weir/context-lifecycle/tiers/sweep'
 import type { Clock } from '@weir/core/clock'
@@ -22,10 +25,10 @@ export interface Curator {
 
 export interface CuratorOptions {
   readonly sweep: Sweep
+  /** undefined = it is switched off. */
+  readonly prewarmer: Prewarmer | undefined
   readonly library: Pick<Library, 'refresh'>
   readonly places: readonly ContextPlace[]
-  /** Resolves when Redis is connected to; rejects when the signal aborts first. */
-  ready(signal: AbortSignal): Promise<unknown>
   /** Pause between two sweeps, ms. */
   readonly intervalMs: number
   readonly clock: Clock
@@ -33,27 +36,33 @@ export interface CuratorOptions {
   readonly log: Logger
 }
 
-/** How long the first sweep waits for its connection, ms. */
-const CONNECT_MS = 5_000
+/** Pause before it looks again whether Redis is there, ms. */
+const RECONNECTING_MS = 100
 
 export function createCurator(options: CuratorOptions): Curator {
-  const { sweep, library, places, ready, intervalMs, clock, metrics, log } = options
+  const { sweep, prewarmer, library, places, intervalMs, clock, metrics, log } = options
   const stopped = new AbortController()
   let running: Promise<void> = Promise.resolve()
-  /** What was told last, so that an outage is told once. */
-  let trouble: string | undefined
+  const tellSweep = onceEach({
+    failed(err, code) {
+      log.error({ event: 'sweep_failed', err, code }, 'contexts stay where they are; it is tried again')
+    },
+    back: () => log.info({ event: 'sweep_back' }, 'contexts are moved again'),
+  })
+  const tellPrewarming = onceEach({
+    failed(err, code) {
+      log.warn(
+        { event: 'prewarming_failed', err, code },
+        'contexts are not made hot before they are asked for',
+      )
+    },
+    back: () =>
+      log.info({ event: 'prewarming_back' }, 'contexts are made hot before they are asked for again'),
+  })
 
   function told(error: Error | undefined): void {
-    const now = error === undefined ? undefined : isFault(error) ? error.code : error.name
     if (error !== undefined) metrics.sweepFailures.inc()
-    if (error !== undefined && now !== trouble)
-      log.error(
-        { event: 'sweep_failed', err: error, code: now },
-        'contexts stay where they are; it is tried again',
-      )
-    if (error === undefined && trouble !== undefined)
-      log.info({ event: 'sweep_back' }, 'contexts are moved again')
-    trouble = now
+    tellSweep(error)
   }
 
   async function once(): Promise<void> {
@@ -70,7 +79,20 @@ export function createCurator(options: CuratorOptions): Curator {
       if (looked + collected > 0)
         log.info({ event: 'swept', looked, collected, ms: Math.round(ms) }, 'contexts were looked at')
     } catch (error) {
-      told(error instanceof Error ? error : new Error(messageOf(error)))
+      told(asError(error))
+    }
+    await prewarm()
+  }
+
+  async function prewarm(): Promise<void> {
+    if (prewarmer === undefined || stopped.signal.aborted) return
+    try {
+      const { warmed, coldAway } = await prewarmer.run(stopped.signal)
+      tellPrewarming(coldAway)
+      if (warmed > 0)
+        log.info({ event: 'prewarmed', warmed }, 'contexts were made hot before they are asked for')
+    } catch (error) {
+      tellPrewarming(asError(error))
     }
   }
 
@@ -97,11 +119,11 @@ export function createCurator(options: CuratorOptions): Curator {
   return {
     start() {
       running = (async () => {
-        // Without it the first sweep of every process failed, and the next one came after the pause. Its own failure tells why.
-        await ready(AbortSignal.any([stopped.signal, AbortSignal.timeout(CONNECT_MS)])).catch(() => undefined)
         while (!stopped.signal.aborted) {
-          await once()
-          await clock.wait(intervalMs, stopped.signal)
+          // Who watches the connections tells when one is away.
+          const connected = places.every(({ link }) => link.connected)
+          if (connected) await once()
+          await clock.wait(connected ? intervalMs : RECONNECTING_MS, stopped.signal)
         }
       })()
     },
@@ -109,5 +131,23 @@ export function createCurator(options: CuratorOptions): Curator {
       stopped.abort()
       await running
     },
+  }
+}
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(messageOf(error)))
+
+interface Trouble {
+  failed(error: Error, code: string): void
+  back(): void
+}
+
+/** Tells trouble when it begins or becomes another, and that it is over, so that an outage is told once. */
+function onceEach({ failed, back }: Trouble): (error: Error | undefined) => void {
+  let last: string | undefined
+  return (error) => {
+    const now = error === undefined ? undefined : isFault(error) ? error.code : error.name
+    if (error !== undefined && now !== undefined && now !== last) failed(error, now)
+    if (error === undefined && last !== undefined) back()
+    last = now
   }
 }

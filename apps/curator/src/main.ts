@@ -1,30 +1,40 @@
 /** The curator process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
 import { hostname, setPriority } from 'node:os'
+import { configuredEnrichment } from '@weir/ai/configured'
 import { configuredContexts } from '@weir/context-lifecycle/configured'
+import { configuredPrewarmer } from '@weir/context-lifecycle/prewarm/configured'
+import { createCardMaker } from '@weir/context-lifecycle/search/make-card'
 import { createSweep } from '@weir/context-lifecycle/tiers/sweep'
 import { systemClock } from '@weir/core/clock'
+import { secretsIn } from '@weir/core/config/describe'
 import { loadConfig } from '@weir/core/config/load'
 import { keysOf, redisSettings } from '@weir/core/config/parts'
 import { isFault } from '@weir/core/faults'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
+import { NO_KEYRING } from '@weir/core/keyring/keyring'
 import { startOpsServer } from '@weir/core/ops-server'
-import { connectRedis } from '@weir/core/redis/link'
+import { connectQueue, connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { sealedWith } from '@weir/security/envelope'
+import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { pino } from 'pino'
 import { createCurator } from './curator.ts'
+import { enricherOf } from './enricher.ts'
+import { createEnrichmentJobs, ENRICHMENT_QUEUE } from './enrichment-jobs.ts'
 import { createCuratorMetrics } from './metrics.ts'
 
 /** Below the processes that events wait for, where they share a machine: nobody waits for a sweep. */
 const PRIORITY = 10
+/** Pause between two looks for contexts to enrich, ms. */
+const PUMP_INTERVAL_MS = 1_000
 
 async function main(): Promise<void> {
   setPriority(PRIORITY)
   const { config, notices } = await loadConfig({ env: process.env, defaultFile: 'config.yaml' })
   const log = pino({ level: config.observability.logging.level, base: { app: 'curator' } })
   for (const notice of notices) log.info({ notice }, 'configuration')
-  const { context_lifecycle: tiers, ops } = config.webhook
+  const { context_lifecycle: tiers, ai, ops, security } = config.webhook
   if (!tiers.enabled)
     log.warn(
       'contexts are switched off (webhook.context_lifecycle.enabled): only those that are there are kept',
@@ -59,7 +69,7 @@ async function main(): Promise<void> {
       },
     },
   })
-  const { contexts, mover, archive, library, places } = kept
+  const { contexts, mover, archive, library, places, placeOf } = kept
   const sweep = createSweep({
     places,
     mover,
@@ -82,13 +92,72 @@ async function main(): Promise<void> {
         log.warn({ event: 'context_stuck', move, context: id, err: why }, 'a context cannot be moved')
     },
   })
+  const prewarmer = configuredPrewarmer(config, kept, (result, id, why) => {
+    metrics.prewarmed(result)
+    if (why !== undefined)
+      log.warn({ event: 'prewarm_stuck', context: id, err: why }, 'a context cannot be made hot')
+  })
   const curator = createCurator({
     sweep,
+    prewarmer,
     library,
     places,
-    ready: (signal) =>
-      Promise.all([home, ...places.map(({ link }) => link)].map((link) => link.ready(signal))),
     intervalMs: tiers.curator.interval,
+    clock: systemClock,
+    metrics,
+    log,
+  })
+  const queue = connectQueue(
+    redisSettings(config, { stream: ENRICHMENT_QUEUE.prefix }, `weir-curator-queue:${name}`),
+    { onError: errors.tell },
+  )
+  const redact = createRedactor({ secrets: secretsIn(config), fields: security.redact_fields })
+  const enrichment = configuredEnrichment(config, {
+    link: home,
+    prefix: keysOf(config, 0).ai,
+    keyring,
+    redact,
+    clock: systemClock,
+    random: Math.random,
+    observe(seen) {
+      metrics.enrichment(seen)
+      if (seen.kind === 'breaker')
+        log.warn({ event: 'ai_breaker', ...seen.view }, 'the breaker before the provider changed')
+    },
+  })
+  // What is built in costs nothing: it is asked whenever a card is made.
+  const enrichesLater =
+    enrichment !== undefined &&
+    (enrichment.embedder.provider !== 'local' || enrichment.summariser.provider !== 'local')
+  const jobs = createEnrichmentJobs({
+    makeCard: createCardMaker({
+      placeOf,
+      contexts,
+      opener: keyring ?? NO_KEYRING,
+      sealing: security.encryption_enabled ? keyring : undefined,
+      enricher: enrichment && enricherOf(enrichment),
+      enrichesLater,
+      events: ai.enrichment.max_events,
+      now: systemClock.now,
+    }),
+    places,
+    placeOf,
+    connection: queue,
+    pumps: {
+      words: {
+        quietMs: ai.enrichment.quiet,
+        maxDelayMs: ai.enrichment.max_delay,
+        intervalMs: PUMP_INTERVAL_MS,
+      },
+      ...(enrichesLater && {
+        enrichment: {
+          quietMs: ai.enrichment.provider_quiet,
+          maxDelayMs: ai.enrichment.provider_max_delay,
+          intervalMs: ai.enrichment.provider_interval,
+        },
+      }),
+    },
+    concurrency: ai.enrichment.concurrency,
     clock: systemClock,
     metrics,
     log,
@@ -115,6 +184,7 @@ async function main(): Promise<void> {
           'webhook.context_lifecycle.curator.ops_port',
         )
   curator.start()
+  await jobs.start()
   log.info({ port: server?.port ?? null }, 'listening')
 
   let stopping = false
@@ -122,7 +192,9 @@ async function main(): Promise<void> {
     if (stopping) return
     stopping = true
     log.info({ signal }, 'stopping')
-    await curator.stop()
+    await Promise.all([curator.stop(), jobs.stop()])
+    enrichment?.stop()
+    queue.disconnect()
     await server?.close()
     await kept.close()
     await home.close()

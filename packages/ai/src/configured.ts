@@ -83,6 +83,7 @@ export function configuredEnrichment(config: Config, deps: ConfiguredEnrichmentD
         maxWaiting: embedding.max_waiting,
       },
       maxChunkTokens: summarization.max_chunk_size,
+      modelFrom: summarization.min_events,
       retryMs: ai.retry_max_delay,
     },
     prices: {

@@ -31,6 +31,8 @@ const KEY = 'sk-test-0123456789abcdefghijkl'
 const PASSES = 10_000
 
 const OPENAI = {
+  // One event is enough to ask the model.
+  'webhook.ai.summarization.min_events': 1,
   'webhook.ai.openai_api_key': KEY,
   'webhook.ai.embedding.provider': 'openai',
   'webhook.ai.embedding.model': 'stub-embedding',
@@ -85,7 +87,7 @@ const requestsOf = (seen: readonly Observation[]) => seen.filter((one) => one.ki
 
 describe('without a provider', () => {
   it('there is no enrichment while it is not enabled', async () => {
-    const { config } = await loadConfig({ env: {}, cores: 1 })
+    const { config } = await loadConfig({ env: {}, cores: 1, flags: { 'webhook.ai.enabled': false } })
     const deps = { link: world.link, prefix: '', keyring: undefined, redact, clock: manualClock() }
     expect(
       configuredEnrichment(config, { ...deps, random: () => 0, observe: () => undefined }),
@@ -402,6 +404,16 @@ describe('a summary', () => {
     await enrichment.summarise('acme', { ...REQUEST, entries: [...REQUEST.entries, 'ci passed'] })
     await enrichment.summarise('globex', REQUEST)
     expect(openai.requests).toHaveLength(3)
+  })
+
+  it('is not asked of a model for a few events: these are added by what is built in', async () => {
+    const { enrichment } = await openAi({ 'webhook.ai.summarization.min_events': 3 })
+    const before = openai.requests.length
+    const request = { subject: 's', previous: 'It began.', entries: ['alice opened', 'bob merged'] }
+    expect(await enrichment.summarise('acme', request)).toMatchObject({ kind: 'done', source: 'local' })
+    expect(openai.requests).toHaveLength(before)
+    await enrichment.summarise('acme', { ...request, entries: ['one', 'two', 'three'] })
+    expect(openai.requests).toHaveLength(before + 1)
   })
 
   it('of nothing new is what was told before', async () => {

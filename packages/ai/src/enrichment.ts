@@ -11,6 +11,7 @@ import type { Cache } from './cache.ts'
 import { type BatchLimits, type EmbeddedTexts, embedTexts, guardedBatcher } from './embed-texts.ts'
 import type { Embedder } from './embedder.ts'
 import { createGuard, type Prices } from './guard.ts'
+import { createLocalSummariser } from './local-summariser.ts'
 import type { NearIdentical } from './near-identical.ts'
 import type { Observe, Purpose } from './observation.ts'
 import { type Postponed, unlessUnavailable } from './outcome.ts'
@@ -37,6 +38,8 @@ export interface EnrichmentLimits {
   readonly batches: BatchLimits
   /** Tokens that are summarised at once, as estimated. */
   readonly maxChunkTokens: number
+  /** Entries from which on a model is asked for a summary. */
+  readonly modelFrom: number
   /** When to try again where the provider said nothing of it, ms. */
   readonly retryMs: number
 }
@@ -79,6 +82,8 @@ export function createEnrichment(options: EnrichmentOptions): Enrichment {
   const summary = {
     ...options,
     guard: guardOf('summary', summariser),
+    local: createLocalSummariser(),
+    modelFrom: limits.modelFrom,
     maxChunkTokens: limits.maxChunkTokens,
   }
   return {

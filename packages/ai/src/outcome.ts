@@ -2,8 +2,8 @@
 import type { OverBudget } from './budget.ts'
 import { isUnavailable, retryAfterOf } from './unavailable.ts'
 
-/** Where a result is from. `nothing`: there was nothing to ask anybody about. */
-export type Source = 'provider' | 'cache' | 'similar' | 'nothing'
+/** Where a result is from. `local`: too little to ask a model about. `nothing`: there was nothing to ask anybody about. */
+export type Source = 'provider' | 'cache' | 'similar' | 'local' | 'nothing'
 
 /** It was not done, and may be tried again; nothing is lost by waiting. */
 export type Postponed = OverBudget | Unavailability

@@ -18,6 +18,9 @@ import { estimateTokens } from './tokens.ts'
 
 export interface SummaryDeps {
   readonly summariser: Summariser
+  /** Adds fewer entries than `modelFrom` to the summary, whatever the other one is: most bursts are small, and a model adds little to them. */
+  readonly local: Summariser
+  readonly modelFrom: number
   readonly guard: Guard
   readonly cache: Cache
   readonly budget: Budget
@@ -46,9 +49,11 @@ export async function summariseEntries(
   const previous = request.previous === undefined ? undefined : deps.redact(request.previous).trim()
   if (entries.length === 0) return { kind: 'done', text: previous ?? '', source: 'nothing' }
   const asked = { subject: redacted(request.subject), previous: previous || undefined, entries }
-  return deps.summariser.provider === 'local'
-    ? { kind: 'done', text: (await ask(deps, asked, signal)).text, source: 'provider' }
-    : condense(deps, tenant, asked, signal)
+  if (deps.summariser.provider === 'local')
+    return { kind: 'done', text: (await ask(deps, asked, signal)).text, source: 'provider' }
+  if (entries.length < deps.modelFrom)
+    return { kind: 'done', text: (await deps.local.summarise(asked, signal)).text, source: 'local' }
+  return condense(deps, tenant, asked, signal)
 }
 
 async function condense(

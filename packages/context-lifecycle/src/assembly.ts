@@ -1,12 +1,16 @@
 /** Contexts and what moves them, put together from their parts. */
+import type { Clock } from '@weir/core/clock'
 import type { DictionarySet } from '@weir/core/dictionaries'
+import { Fault } from '@weir/core/faults'
 import { NO_KEYRING, type Sealing } from '@weir/core/keyring/keyring'
 import { createPacker, createUnpacker } from '@weir/core/packing'
 import type { Partition } from '@weir/core/partition'
 import type { ColdStore } from './cold/cold-store.ts'
+import { withDeadline } from './cold/deadline.ts'
 import type { ContextId } from './context-id.ts'
 import type { ContextPlace } from './context-place.ts'
 import { type Contexts, createContexts } from './contexts.ts'
+import type { AccessNotes } from './hot-append.ts'
 import { type Archive, createArchive } from './tiers/archive.ts'
 import { createLibrary, type Library } from './tiers/library.ts'
 import { createMover, type Mover } from './tiers/mover.ts'
@@ -35,8 +39,13 @@ export interface AssemblyOptions {
   readonly warmLevel: number
   /** The largest record of an event, unpacked, bytes. */
   readonly maxRecordBytes: number
+  readonly clock: Clock
+  /** Whoever reads a cold context waits so long for an object, ms. */
+  readonly coldReadMs: number
   /** The most content of a segment that holds several events, bytes. */
   readonly segmentBytes: number
+  /** How accesses are noted for prewarming; default: they are not. */
+  readonly accessNotes?: AccessNotes | undefined
 }
 
 export interface Assembly {
@@ -48,8 +57,11 @@ export interface Assembly {
   readonly codec: SegmentCodec
 }
 
+const NEVER = new AbortController().signal
+
 export function assembleContexts(options: AssemblyOptions): Assembly {
-  const { placeOf, dictionaries, keyring, encrypts, segmentBytes, maxRecordBytes, keyOf } = options
+  const { placeOf, dictionaries, keyring, encrypts, segmentBytes, maxRecordBytes, keyOf, accessNotes } =
+    options
   const opener = keyring ?? NO_KEYRING
   const library = createLibrary({ ...options, opener })
   const codec = createSegmentCodec({
@@ -63,9 +75,21 @@ export function assembleContexts(options: AssemblyOptions): Assembly {
     encrypts,
   })
   const archive = createArchive({ store: options.store, dictionaries })
-  const reader = createReader({ placeOf, codec, library, archive, opener: keyring })
+  const { clock, coldReadMs } = options
+  const late = () =>
+    new Fault('COLD_UNAVAILABLE', `cold storage gave no object within ${coldReadMs} ms; ask again later`)
+  const reader = createReader({
+    placeOf,
+    codec,
+    library,
+    archive: {
+      // Movers have the patience of cold storage itself, with its retries; who reads has not.
+      fetch: (ref) => withDeadline(clock, coldReadMs, late, NEVER, (signal) => archive.fetch(ref, signal)),
+    },
+    opener: keyring,
+  })
   return {
-    contexts: createContexts({ places: options.places, placeOf, keyring, encrypts, reader }),
+    contexts: createContexts({ places: options.places, placeOf, keyring, encrypts, reader, accessNotes }),
     mover: createMover({ placeOf, codec, library, archive, keyring, encrypts, segmentBytes, keyOf }),
     archive,
     library,

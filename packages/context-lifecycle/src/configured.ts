@@ -11,6 +11,7 @@ import type { GuardDeps, GuardedStore } from './cold/guarded-store.ts'
 import { type ContextId, shardCount, shardOf } from './context-id.ts'
 import { contextKeys } from './context-keys.ts'
 import type { ContextPlace } from './context-place.ts'
+import { configuredAccessNotes } from './prewarm/rules.ts'
 
 export interface ConfiguredContextsDeps {
   /** To partition 0; stays the caller's. Without a Cluster contexts lie there too. */
@@ -76,6 +77,9 @@ export function configuredContexts(config: Config, deps: ConfiguredContextsDeps)
     warmLevel: tiers.compression_level,
     maxRecordBytes: security.max_payload_size * DECOMPRESSED_FACTOR + BESIDE_BODY,
     segmentBytes: tiers.segment_size,
+    clock: deps.clock,
+    coldReadMs: tiers.cold_read_timeout,
+    accessNotes: configuredAccessNotes(config),
   })
   return {
     ...assembly,

@@ -20,14 +20,22 @@ export interface ContextKeys {
   raw(id: ContextId): string
   /** hash: where the events are that the two lists do not hold any more (tiers/parts.ts). */
   parts(id: ContextId): string
+  /** zset: contexts whose events name it → when something happened there last, ms (links.ts). */
+  named(id: ContextId): string
   /** zset: context with events in its lists → from when its stay there is counted, ms. */
   readonly hot: string
   /** zset: context with events in warm segments → the same. */
   readonly warm: string
   /** zset: context whose card is behind its events → since when, Redis ms. */
   readonly dirty: string
+  /** zset: context whose card knows its events, and whose summary and embedding do not → since when, Redis ms. */
+  readonly unenriched: string
   /** zset: context that was read while it was not hot → when, Redis ms. */
   readonly wanted: string
+  /** stream: the accesses of late, for what they teach of the next ones (prewarm/access-log.ts). */
+  readonly accesses: string
+  /** hash: context that was made hot before it was asked for → what became of that so far (prewarm/foresights.ts). */
+  readonly foresights: string
   /** zset: object that is being put into cold storage, or that others have superseded → since when, Redis ms. */
   readonly puts: string
   /** set: objects in cold storage that nothing refers to any more. */
@@ -50,10 +58,14 @@ export function contextKeys(stream: string, cluster: boolean, shard: number): Co
     log: (id) => `${base}:context:${id}:log`,
     raw: (id) => `${base}:context:${id}:raw`,
     parts: (id) => `${base}:context:${id}:parts`,
+    named: (id) => `${base}:context:${id}:named`,
     hot: `${base}:contexts:hot`,
     warm: `${base}:contexts:warm`,
     dirty: `${base}:contexts:dirty`,
+    unenriched: `${base}:contexts:unenriched`,
     wanted: `${base}:contexts:wanted`,
+    accesses: `${base}:contexts:accesses`,
+    foresights: `${base}:contexts:foresights`,
     puts: `${base}:contexts:puts`,
     garbage: `${base}:contexts:garbage`,
     card: (id) => `${base}:context:${id}:card`,

@@ -13,11 +13,15 @@ import type { RedisReply } from '@weir/core/redis/link'
 import { type Context, composeContext, type Tier, type TimelineEntry } from './compose.ts'
 import { type ContextId, contextIdFromBytes, contextIdOf } from './context-id.ts'
 import type { ContextPlace } from './context-place.ts'
+import type { Reference } from './digest.ts'
 import { digestOf } from './digest-of.ts'
 import { decodeLogElement, decodeRawElement, encodeLogElement, encodeRawElement } from './elements.ts'
 import { clearIdentity, decodeHead, encodeIdentity, type Head, ID_BYTES } from './head.ts'
-import { appendEvent, touchContext } from './hot-append.ts'
+import { type AccessNotes, appendEvent, touchContext } from './hot-append.ts'
+import { namedBy } from './links.ts'
 import { openedFor } from './opening.ts'
+import type { Summary } from './search/card.ts'
+import { readCard } from './search/read-card.ts'
 import type { Look } from './tiers/look.ts'
 import type { Reader } from './tiers/reader.ts'
 
@@ -31,6 +35,8 @@ export interface ContextsOptions {
   readonly encrypts: boolean
   /** For what is in the contexts, in whatever tier. */
   readonly reader: Reader
+  /** How accesses are noted; undefined = they are only counted. */
+  readonly accessNotes: AccessNotes | undefined
 }
 
 export interface ContextSummary {
@@ -82,6 +88,10 @@ export interface Contexts {
   record(id: ContextId, event: EventId): Promise<Packed | undefined>
   /** The context that an event is in; undefined when it is in none (yet, or any more). Throws Fault REDIS_UNAVAILABLE. */
   contextOf(event: EventId): Promise<ContextId | undefined>
+  /** What has happened, in a few sentences; undefined where nobody has written it (yet). Throws Fault REDIS_UNAVAILABLE, KEY_MISSING. */
+  summary(id: ContextId): Promise<Summary | undefined>
+  /** Subjects whose events name it, where something happened last first; without those that are gone or cannot be opened. Throws Fault REDIS_UNAVAILABLE. */
+  namedBy(id: ContextId): Promise<readonly Reference[]>
   /** Newest first. Contexts that cannot be opened are left out. Throws Fault REDIS_UNAVAILABLE. */
   list(options: ListOptions): Promise<readonly ContextSummary[]>
 }
@@ -90,7 +100,7 @@ export interface Contexts {
 const PAGE = 1_000
 
 export function createContexts(options: ContextsOptions): Contexts {
-  const { places, placeOf, keyring, encrypts, reader } = options
+  const { places, placeOf, keyring, encrypts, reader, accessNotes } = options
   const opener = keyring ?? NO_KEYRING
 
   async function headOf(id: ContextId): Promise<Head | undefined> {
@@ -133,7 +143,7 @@ export function createContexts(options: ContextsOptions): Contexts {
     },
     async read(id, { limit = Number.POSITIVE_INFINITY, access = false, look } = {}) {
       const { link, keys } = placeOf(id)
-      if (access && !(await touchContext(link, keys, id))) return undefined
+      if (access && !(await touchContext(link, keys, id, accessNotes))) return undefined
       const found = await reader.newest(id, limit, look)
       if (found === undefined) return undefined
       const { identity, events, rawBytes, accesses, lastAccessAt } = found.head
@@ -158,6 +168,16 @@ export function createContexts(options: ContextsOptions): Contexts {
       )
       const there = found.find(Buffer.isBuffer)
       return there && contextIdFromBytes(there)
+    },
+    async summary(id) {
+      return (await readCard(placeOf(id), id, opener))?.summary
+    },
+    async namedBy(id) {
+      const ids = await namedBy(placeOf(id), id)
+      const heads = await Promise.all(ids.map((each) => summaryHead(each, undefined)))
+      return heads.flatMap((head) =>
+        head === undefined ? [] : [{ tool: head.identity.tool, key: head.identity.subject }],
+      )
     },
     async list({ tenant, tool, limit, onUnreadable }) {
       const found: ContextSummary[] = []

@@ -2,8 +2,9 @@
 import type { Context, Tier } from './compose.ts'
 import { contextIdOf } from './context-id.ts'
 import type { ContextSummary } from './contexts.ts'
-import type { Severity } from './digest.ts'
+import type { Reference, Severity } from './digest.ts'
 import { type Importance, importanceOf } from './importance.ts'
+import type { Summary } from './search/card.ts'
 
 export interface ReferenceDocument {
   readonly tool: string
@@ -37,6 +38,8 @@ export interface ContextDocument {
   readonly link: string | null
   readonly state: string | null
   readonly severity: Severity | null
+  /** What has happened in a few sentences, and how many of its events they know. */
+  readonly summary: { readonly text: string; readonly events: number } | null
   /** 0 to 1 */
   readonly importance: number
   readonly importance_parts: Importance['parts']
@@ -53,7 +56,10 @@ export interface ContextDocument {
   readonly last_at: string | null
   readonly people: Context['people']
   readonly mentioned: readonly string[]
+  /** What its events name. */
   readonly related: readonly ReferenceDocument[]
+  /** Whose events name it. */
+  readonly named_by: readonly ReferenceDocument[]
   /** Oldest first. */
   readonly timeline: readonly TimelineDocument[]
 }
@@ -70,8 +76,17 @@ export interface SummaryDocument {
   readonly tier: Tier
 }
 
-/** @param now ms, for what importance says of recency */
-export function contextDocument(context: Context, now: number): ContextDocument {
+/**
+ * @param now ms, for what importance says of recency
+ * @param summary what has happened in a few sentences, where somebody has written it
+ * @param namedBy subjects whose events name it
+ */
+export function contextDocument(
+  context: Context,
+  now: number,
+  summary: Summary | undefined,
+  namedBy: readonly Reference[],
+): ContextDocument {
   const { tenant, lastAccessAt, firstAt, lastAt } = context
   const { score, parts } = importanceOf(context, now)
   return {
@@ -84,6 +99,7 @@ export function contextDocument(context: Context, now: number): ContextDocument 
     link: context.link,
     state: context.state,
     severity: context.severity,
+    summary: summary === undefined ? null : { text: summary.text, events: summary.events },
     importance: score,
     importance_parts: parts,
     events: context.events,
@@ -99,11 +115,8 @@ export function contextDocument(context: Context, now: number): ContextDocument 
     last_at: timeText(lastAt),
     people: context.people,
     mentioned: context.mentioned,
-    related: context.references.map(({ tool, key }) => ({
-      tool,
-      subject: key,
-      context_id: contextIdOf(tenant, tool, key),
-    })),
+    related: context.references.map((reference) => referenceDocument(tenant, reference)),
+    named_by: namedBy.map((reference) => referenceDocument(tenant, reference)),
     timeline: context.timeline.map(({ eventId, receivedAt, digest }) => ({
       event_id: eventId,
       event: digest.name,
@@ -117,6 +130,10 @@ export function contextDocument(context: Context, now: number): ContextDocument 
       text: digest.text ?? null,
     })),
   }
+}
+
+function referenceDocument(tenant: string, { tool, key }: Reference): ReferenceDocument {
+  return { tool, subject: key, context_id: contextIdOf(tenant, tool, key) }
 }
 
 export function summaryDocument(summary: ContextSummary): SummaryDocument {

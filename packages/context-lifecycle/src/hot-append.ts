@@ -27,7 +27,7 @@ export interface Addition {
 }
 
 /*
- * KEYS  1 head, 2 log, 3 raw, 4 active, 5 events, 6 hot
+ * KEYS  1 head, 2 log, 3 raw, 4 active, 5 events, 6 hot, 7 dirty
  * ARGV  1 beginning of the event's id, 2 context, 3 identity, 4 digest, 5 record, 6 received, ms, 7 bytes of the context's id
  * Reply events in the context now, or 0: it is there already
  *
@@ -77,6 +77,7 @@ end
 local at = string.format('%d', now)
 call('ZADD', KEYS[4], at, ARGV[2])
 call('ZADD', KEYS[6], at, ARGV[2])
+call('ZADD', KEYS[7], 'NX', at, ARGV[2])
 call('HSET', KEYS[5], id, ARGV[7])
 return events + 1
 `,
@@ -92,43 +93,68 @@ export async function appendEvent(
   id: ContextId,
   { eventId, identity, digest, record, receivedAt }: Addition,
 ): Promise<number | undefined> {
-  const places = [keys.head(id), keys.log(id), keys.raw(id), keys.active, keys.events(eventId), keys.hot]
+  const places = [keys.head(id), keys.log(id), keys.raw(id), keys.active]
+  places.push(keys.events(eventId), keys.hot, keys.dirty)
   const beginning = eventId.subarray(0, ID_BYTES)
   const args = [beginning, id, identity, digest, record, receivedAt, contextIdBytes(id)]
   const events = await link.run(APPEND, places, args)
   return events === 0 ? undefined : (events as number)
 }
 
+/** How accesses are noted for prewarming (prewarm/access-log.ts). */
+export interface AccessNotes {
+  /** How long they are kept, ms. */
+  readonly keepMs: number
+}
+
+/** Accesses kept of one shard: 2.4 MB of Redis. */
+const ACCESSES_KEPT = 65_536
+/** A context that is read again and again is noted once in so long, ms: more teaches nothing, and pushes out what does. */
+const NOTED_ONCE_MS = 60_000
+
 /*
- * KEYS  1 head, 2 active, 3 hot, 4 parts, 5 wanted
- * ARGV  1 context
+ * KEYS  1 head, 2 active, 3 hot, 4 parts, 5 wanted, 6 accesses
+ * ARGV  1 context, 2 bytes of its id, 3 how long accesses are noted, ms; 0 = they are not
  * Reply 1, or 0: there is no such context
  *
- * A hot context's stay is counted from now. One that has events elsewhere is wanted: the sweep brings them nearer.
+ * A hot context's stay is counted from now. One that has events elsewhere is wanted: the sweep brings them nearer. The notes end
+ * with their time also where nobody reads any more: then the whole stream does.
  */
 const TOUCH = defineScript(
   'touch-context',
   `
-local head = redis.call('GETRANGE', KEYS[1], 0, ${IDENTITY_AT - 1})
+local call = redis.call
+local head = call('GETRANGE', KEYS[1], 0, ${IDENTITY_AT - 1})
 if #head < ${IDENTITY_AT} then return 0 end
-local t = redis.call('TIME')
+local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local accesses = struct.unpack('>I4', head, 24)
-redis.call('SETRANGE', KEYS[1], 23, struct.pack('>I4I6', math.min(accesses + 1, 4294967295), now))
+local accesses, before = struct.unpack('>I4I6', head, 24)
+call('SETRANGE', KEYS[1], 23, struct.pack('>I4I6', math.min(accesses + 1, 4294967295), now))
 local at = string.format('%d', now)
-redis.call('ZADD', KEYS[2], at, ARGV[1])
-redis.call('ZADD', KEYS[3], 'XX', at, ARGV[1])
-if redis.call('EXISTS', KEYS[4]) == 1 then redis.call('ZADD', KEYS[5], at, ARGV[1]) end
+call('ZADD', KEYS[2], at, ARGV[1])
+call('ZADD', KEYS[3], 'XX', at, ARGV[1])
+if call('EXISTS', KEYS[4]) == 1 then call('ZADD', KEYS[5], at, ARGV[1]) end
+local keep = tonumber(ARGV[3])
+if keep > 0 and now - before >= ${NOTED_ONCE_MS} then
+  call('XADD', KEYS[6], 'MINID', string.format('%d', now - keep), '*', 'c', ARGV[2])
+  if call('XLEN', KEYS[6]) > ${ACCESSES_KEPT} then call('XTRIM', KEYS[6], 'MAXLEN', '~', ${ACCESSES_KEPT}) end
+  call('PEXPIRE', KEYS[6], ARGV[3])
+end
 return 1
 `,
 )
 
-/** Counts an access. False when there is no such context. Throws as `appendEvent`. */
-export async function touchContext(link: RedisLink, keys: ContextKeys, id: ContextId): Promise<boolean> {
+/** Counts an access, and notes it where that is wanted. False when there is no such context. Throws as `appendEvent`. */
+export async function touchContext(
+  link: RedisLink,
+  keys: ContextKeys,
+  id: ContextId,
+  notes: AccessNotes | undefined,
+): Promise<boolean> {
   const reply: RedisReply = await link.run(
     TOUCH,
-    [keys.head(id), keys.active, keys.hot, keys.parts(id), keys.wanted],
-    [id],
+    [keys.head(id), keys.active, keys.hot, keys.parts(id), keys.wanted, keys.accesses],
+    [id, contextIdBytes(id), notes?.keepMs ?? 0],
   )
   return reply === 1
 }

@@ -41,11 +41,11 @@ const PAGE = 500
 const MAX_IDS = 1_000
 
 /** Of the context, before the hashes of the index. */
-const OWN_KEYS = 12
+const OWN_KEYS = 14
 
 /*
- * KEYS  1 head, 2 log, 3 raw, 4 active, 5 parts, 6 card, 7 hot, 8 warm, 9 wanted, 10 dirty, 11 cards, 12 garbage, 13… hashes of the index
- * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (13…), id
+ * KEYS  1 head, 2 log, 3 raw, 4 active, 5 parts, 6 card, 7 named, 8 hot, 9 warm, 10 wanted, 11 dirty, 12 unenriched, 13 cards, 14 garbage, 15… hashes of the index
+ * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (15…), id
  * Reply 1 removed | 0 something happened to it, or it is gone
  *
  * The first write is one that Redis does not refuse when it is out of memory. What is no reference names nothing to be deleted.
@@ -60,11 +60,11 @@ call('ZREM', KEYS[4], ARGV[1])
 for _, field in ipairs(call('HKEYS', KEYS[5])) do
   if not string.find(field, ':warm', 1, true) then
     local readable, ref = pcall(cjson.decode, call('HGET', KEYS[5], field))
-    if readable and type(ref) == 'table' and type(ref.n) == 'string' then call('SADD', KEYS[12], ref.n) end
+    if readable and type(ref) == 'table' and type(ref.n) == 'string' then call('SADD', KEYS[14], ref.n) end
   end
 end
-call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6])
-for _, zset in ipairs({7, 8, 9, 10, 11}) do call('ZREM', KEYS[zset], ARGV[1]) end
+call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[7])
+for _, zset in ipairs({8, 9, 10, 11, 12, 13}) do call('ZREM', KEYS[zset], ARGV[1]) end
 for i = 5, #ARGV, 2 do
   local index = KEYS[ARGV[i] + 0]
   if call('HGET', index, ARGV[i + 1]) == ARGV[4] then call('HDEL', index, ARGV[i + 1]) end
@@ -135,11 +135,17 @@ async function considered(
   const owner = clearIdentity(head)
   if (tenant !== undefined && owner?.tenant !== tenant) return undefined
   if (tool !== undefined && owner?.tool !== tool) return undefined
-  if (!dryRun && !(await remove(place, id, since, head))) return undefined
+  if (!dryRun && !(await removeContext(place, id, since, head))) return undefined
   return { events: head.readUInt32BE(1), rawBytes: head.readUIntBE(5, 6) }
 }
 
-async function remove(
+/**
+ * Removes a context as its head was read.
+ * @param since ms: only where nothing happened to it after that
+ * @returns false when something did, or it is gone
+ * Throws Fault REDIS_UNAVAILABLE: it may have been done.
+ */
+export async function removeContext(
   { link, keys }: ContextPlace,
   id: ContextId,
   since: number,
@@ -155,8 +161,9 @@ async function remove(
     return { hashes, args: of.flatMap((event) => [numbers.get(keys.events(event)) as number, event]) }
   }
   const { hashes, args } = indexed(ids.slice(0, MAX_IDS), OWN_KEYS + 1)
-  const own = [keys.head(id), keys.log(id), keys.raw(id), keys.active, keys.parts(id), keys.card(id)]
-  const sets = [keys.hot, keys.warm, keys.wanted, keys.dirty, keys.cards, keys.garbage]
+  const own = [keys.head(id), keys.log(id), keys.raw(id), keys.active, keys.parts(id)]
+  own.push(keys.card(id), keys.named(id))
+  const sets = [keys.hot, keys.warm, keys.wanted, keys.dirty, keys.unenriched, keys.cards, keys.garbage]
   const names = [...own, ...sets, ...hashes]
   if ((await link.run(REMOVE, names, [id, since, head.length, bytes, ...args])) !== 1) return false
   for (let at = MAX_IDS; at < ids.length; at += MAX_IDS) {

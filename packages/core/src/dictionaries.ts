@@ -267,8 +267,21 @@ export async function giveLearned(
   dictionary: Dictionary,
   note: LearnedNote,
 ): Promise<void> {
-  for (const { link, keys } of partitions) await publishDictionary(link, keys, dictionary, true)
+  for (const { link, keys } of partitions) {
+    await noteLearned(link, keys, owner.slice(0, owner.indexOf('/')), dictionary.id)
+    await publishDictionary(link, keys, dictionary, true)
+  }
   for (const { link, keys } of partitions) await link.call('HSET', keys.learned, owner, JSON.stringify(note))
+}
+
+/** Notes whose a learned dictionary is before it is published: when new events are packed with another one, nothing else tells. */
+export async function noteLearned(
+  link: RedisLink,
+  keys: PartitionKeys,
+  tenant: string,
+  id: string,
+): Promise<void> {
+  await link.call('SADD', keys.learnedEver, `${tenant}/${id}`)
 }
 
 /** Takes it away again: new events are packed with the starter. False when there was none. */

@@ -46,6 +46,8 @@ export interface PartitionKeys {
   breaker(tool: string): string
   /** hash: `tenant/tool` → JSON of its learned compression dictionary (see dictionaries.ts). */
   readonly learned: string
+  /** set: `tenant/id` of every dictionary that was ever learned from a tenant's events and published. */
+  readonly learnedEver: string
   /** string: a compression dictionary, by its id. */
   dictionary(id: string): string
   /** stream: the audit trail, id `<n>-0`; of partition 0 alone, as are the next two (stream/audit-log.ts). */
@@ -54,6 +56,8 @@ export interface PartitionKeys {
   readonly auditHead: string
   /** stream: its checkpoints, id `<n>-0`. */
   readonly auditCheckpoints: string
+  /** Beginning of the keys of embeddings, summaries and budgets (@weir/ai); of partition 0 alone. */
+  readonly ai: string
 }
 
 export interface KeyNames {
@@ -89,10 +93,12 @@ export function partitionKeys(names: KeyNames, p = 0): PartitionKeys {
     bloom: `${base}:bloom`,
     limits: `${base}:limits`,
     learned: `${base}:learned`,
+    learnedEver: `${base}:learned:ever`,
     breaker: (tool) => `${base}:breaker:${tool}`,
     dictionary: (id) => `${base}:dictionary:${id}`,
     audit: `${base}:audit`,
     auditHead: `${base}:audit:head`,
     auditCheckpoints: `${base}:audit:checkpoints`,
+    ai: `${base}:ai:`,
   }
 }

@@ -40,6 +40,12 @@ import {
   readStreams,
 } from './view/status.ts'
 import { type TailOptions, tailStream } from './view/tail.ts'
+import {
+  type PurgedParked,
+  purgeTenantParked,
+  readTenantEvents,
+  type TenantEvents,
+} from './view/tenant-events.ts'
 
 export interface PipelineViewOptions {
   /** All partitions, in their order; at least one. More may be added while the view is in use. */
@@ -89,6 +95,10 @@ export interface PipelineView {
   rawLetter(id: string): Promise<UnpackedBody | undefined>
   readonly deadLetters: DeadLetters
   readonly dictionaries: Dictionaries
+  /** What the streams hold of a tenant; where the signal stops it, what was counted until then. */
+  tenantEvents(tenant: string, signal?: AbortSignal): Promise<TenantEvents>
+  /** Gives up the parked events of a tenant, except those that a consumer has in hand; the ledger counts them as purged. */
+  purgeParked(tenant: string, signal?: AbortSignal): Promise<PurgedParked>
   breakers(): Promise<readonly BreakerDocument[]>
   /** Closes a tool's breaker and makes the events that wait for breakers due now. */
   resetBreaker(tool: string): Promise<{ readonly wasClosed: boolean; readonly woken: number }>
@@ -211,6 +221,8 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
       starters: options.starters,
       sealing: options.sealing,
     }),
+    tenantEvents: (tenant, signal) => readTenantEvents(partitions, tenant, signal),
+    purgeParked: (tenant, signal) => purgeTenantParked(partitions, tenant, evidence, signal),
     breakers,
     async resetBreaker(tool) {
       const reset = await Promise.all(partitions.map(({ link, keys }) => resetBreaker(link, keys, tool)))

@@ -64,7 +64,8 @@ export function contextShowCommand(context: Context): Command {
           const event = tool === undefined && EVENT_ID_PATTERN.test(named)
           throw new CommandFailure(unknownText(named, event) + switchedOff(session.config), NEGATIVE)
         }
-        const document = contextDocument(found, io.clock.now())
+        const [summary, namedBy] = [await contexts.summary(found.id), await contexts.namedBy(found.id)]
+        const document = contextDocument(found, io.clock.now(), summary, namedBy)
         print.answer(document, () => contextText(document, options.explain === true, print.style))
         return OK
       })
@@ -97,6 +98,7 @@ function contextText(context: ContextDocument, explain: boolean, style: TableSty
       ['people', people.map(({ name, events: count }) => `${name} (${count})`).join(', ') || null],
       ['mentioned', mentioned.join(', ') || null],
       ['related', related.map(({ tool, subject }) => `${tool} ${subject}`).join(', ') || null],
+      ['named by', context.named_by.map(({ tool, subject }) => `${tool} ${subject}`).join(', ') || null],
     ],
     style,
   )
@@ -114,7 +116,14 @@ function contextText(context: ContextDocument, explain: boolean, style: TableSty
   )
   const { withheld } = context
   const earlier = events - timeline.length - (withheld?.events ?? 0)
-  const blocks = [head, explain ? explainedText(context, style) : '', rows]
+  const told =
+    context.summary === null
+      ? ''
+      : `${context.summary.text
+          .split('\n')
+          .map((line) => `  ${oneLine(line)}\n`)
+          .join('')}`
+  const blocks = [head, told, explain ? explainedText(context, style) : '', rows]
   if (withheld !== null)
     blocks.push(`${counted(withheld.events, 'event')} cannot be had now: ${withheld.reason}\n`)
   if (earlier > 0) blocks.push(`${counted(earlier, 'earlier event')}: --limit shows more\n`)

@@ -1,4 +1,4 @@
-import { contextIdOf } from '@weir/context-lifecycle/context-id'
+import { contextIdBytes, contextIdOf } from '@weir/context-lifecycle/context-id'
 import { mintEventId } from '@weir/core/event'
 import { describe, expect, it } from 'vitest'
 import { contextsOf, pullRequest } from '../../../../tests/support/contexts.ts'
@@ -123,6 +123,7 @@ describe('context show', () => {
       ],
       mentioned: ['bob'],
       related: [{ tool: 'jira', subject: 'PROJ-12', context_id: contextIdOf('acme', 'jira', 'PROJ-12') }],
+      named_by: [],
       timeline: [{ event_id: opened, event: 'pull_request.opened', who: 'alice' }, { who: 'carol' }],
     })
   })
@@ -259,5 +260,77 @@ describe('encrypted contexts', () => {
       contexts: [],
       unreadable: 1,
     })
+  })
+})
+
+describe('context predictions', () => {
+  const MINUTE_MS = 60_000
+  const DAY_MS = 1440 * MINUTE_MS
+  const TICKET = contextIdOf('acme', 'jira', 'PROJ-12')
+
+  /** The ticket was read after the change on each of so many days, and the change is read now. */
+  async function accessed(days: number) {
+    const { pipeline, contexts } = await filled()
+    const [seconds] = (await pipeline.link.call('TIME')) as Buffer[]
+    const now = Number(seconds) * 1000
+    for (let day = days; day > 0; day--) {
+      // At another hour each day, so that the hour says nothing.
+      const at = now - day * DAY_MS + day * 70 * MINUTE_MS
+      for (const [id, ms] of [
+        [SITE_7, at],
+        [TICKET, at + 5 * MINUTE_MS],
+      ] as const)
+        await pipeline.link.call('XADD', contexts.keys.accesses, `${ms}-*`, 'c', contextIdBytes(id))
+    }
+    await cli('context', 'show', SITE_7)
+  }
+
+  it('shows what will be read next, with reasons in words', async () => {
+    await accessed(7)
+    const { code, rows } = await cli('context', 'predictions')
+    expect(code).toBe(0)
+    expect(rows).toEqual([
+      ['CONTEXT', 'TENANT', 'SUBJECT', 'TIER', 'CONFIDENCE', 'ENOUGH', 'REASONS'],
+      [TICKET, 'acme', 'jira PROJ-12', 'hot', '0.778', 'yes', 'read after github acme/site#7 7 of 7 times'],
+    ])
+    const document = (await cli('context', 'predictions', '--json')).json()
+    expect(document).toEqual({
+      predictions: [
+        {
+          ...{ context_id: TICKET, tenant: 'acme', tool: 'jira', subject: 'PROJ-12', tier: 'hot' },
+          ...{ confidence: 0.778, enough: true },
+          reasons: [
+            {
+              ...{ kind: 'sequence', share: 0.778, after: SITE_7 },
+              text: 'read after github acme/site#7 7 of 7 times',
+            },
+          ],
+        },
+      ],
+      threshold: 0.7,
+      accesses: 15,
+      unreadable: 0,
+    })
+    // Looking is no access.
+    expect((await cli('context', 'show', TICKET, '--json')).json()).toMatchObject({ accesses: 1 })
+  })
+
+  it('shows what is too uncertain too, and as many as are asked for', async () => {
+    await accessed(2)
+    expect((await cli('context', 'predictions')).rows[1]?.slice(4, 6)).toEqual(['0.500', 'no'])
+    expect((await cli('context', 'predictions', '--limit', '0')).code).toBe(2)
+  })
+
+  it('says why there is nothing', async () => {
+    await filled()
+    expect((await cli('context', 'predictions')).out).toBe('no accesses were noted\n')
+    await cli('context', 'show', SITE_7)
+    expect((await cli('context', 'predictions')).out).toBe('nothing can be said from one access\n')
+  })
+
+  it('leaves out what was removed', async () => {
+    await accessed(7)
+    await cli('retention', 'run', '--older-than', '0s')
+    expect((await cli('context', 'predictions', '--json')).json()).toMatchObject({ predictions: [] })
   })
 })

@@ -79,7 +79,7 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
     if (dryRun) return (await work()).code
     const of = [id, tenant && `tenant ${tenant}`, tool && `tool ${tool}`].filter(Boolean).join(', ') || 'all'
     const detail = { tier, older_than: ageText(olderThan) }
-    return audited(session, { action: 'context.force-transition', target: of, detail }, work)
+    return audited(session, { action: 'context.transition', target: of, detail }, work)
   })
 }
 

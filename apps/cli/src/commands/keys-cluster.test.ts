@@ -2,51 +2,26 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { configuredContexts } from '@weir/context-lifecycle/configured'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
 import { dictionaryOf, giveLearned, readLearned, sealDictionary } from '@weir/core/dictionaries'
-import { mintEventId } from '@weir/core/event'
 import { createDirectoryStore } from '@weir/core/keyring/directory-store'
 import { createKeyring } from '@weir/core/keyring/keyring'
-import { connectPartition, type Partition } from '@weir/core/partition'
-import type { EventRecord } from '@weir/core/record'
+import type { Partition } from '@weir/core/partition'
 import { reportGateway } from '@weir/core/stream/ledger'
-import { ensurePlan } from '@weir/core/stream/plans'
-import { sealedWith } from '@weir/security/envelope'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
-import { afterEach, beforeEach, expect, it } from 'vitest'
-import { eventOf, pullRequest } from '../../../../tests/support/contexts.ts'
+import { afterEach, expect, it } from 'vitest'
+import { rememberPullRequests, useClusterPartitions } from '../../../../tests/support/cluster-partitions.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { run } from '../cli.test-support.ts'
 import { DAY_MS, later, MASTER } from './keys.test-support.ts'
 
 const redis = useRedis({ appendfsync: 'no', args: ['--cluster-enabled', 'yes'] })
-const opened: Partition[] = []
+const partitionsOf = useClusterPartitions(redis)
 const directories: string[] = []
-
-beforeEach(async () => {
-  const control = redis.client()
-  const state = async () => String(await control.call('CLUSTER', 'INFO'))
-  if ((await state()).includes('cluster_slots_assigned:0')) {
-    await control.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
-  }
-  await expect.poll(state, { timeout: 10_000 }).toContain('cluster_state:ok')
-})
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map(({ link }) => link.close()))
+afterEach(() => {
   for (const directory of directories.splice(0)) rmSync(directory, { recursive: true })
 })
-
-async function partitionsOf(env: Readonly<Record<string, string>>): Promise<[Partition, Partition]> {
-  const { config } = await loadConfig({ env })
-  const connect = (number: number) => connectPartition(config, number, 'test')
-  const partitions: [Partition, Partition] = [connect(0), connect(1)]
-  opened.push(...partitions)
-  await Promise.all(partitions.map(({ link }) => link.ready(AbortSignal.timeout(5_000))))
-  await ensurePlan(partitions[0], 2)
-  return partitions
-}
 
 /** Two partitions, and a keyring in which acme has a key. */
 async function open() {
@@ -109,31 +84,7 @@ it('are rotated, forgotten and destroyed with what each partition has', async ()
 it('stay while contexts need them, which lie in places of their own', async () => {
   const { env, partitions, keyring, report, cli } = await open()
   const { config } = await loadConfig({ env: { ...env, WEBHOOK_ENCRYPTION_ENABLED: 'true' } })
-  const home = partitions[0].link
-  const { contexts, places, close } = configuredContexts(config, {
-    home,
-    keyring,
-    name: 'test-contexts',
-    keyOf: sealedWith,
-    clock: systemClock,
-  })
-  await Promise.all(places.map(({ link }) => link.ready(AbortSignal.timeout(5_000))))
-  for (const number of [1, 2, 3]) {
-    const packed = Buffer.from(`[]\n${JSON.stringify(pullRequest(number, 'opened'))}`)
-    const record: EventRecord = {
-      ...{
-        id: mintEventId(number),
-        tenant: 'acme',
-        tool: 'github',
-        type: 'pull_request',
-        receivedAt: number,
-      },
-      ...{ encoding: 'plain', dictionary: '', packed, locator: Buffer.alloc(16), derived: false },
-      ...{ traceparent: '', attempts: 0 },
-    }
-    await contexts.append(eventOf(record), record)
-  }
-  await close()
+  const places = await rememberPullRequests(config, { home: partitions[0].link, keyring }, 3)
   const shards = await Promise.all(places.map(({ keys }) => redis.client().zcard(keys.active)))
   expect(shards.filter((count) => count > 0).length).toBeGreaterThan(1)
 

@@ -2,21 +2,15 @@ import { loadConfig } from '@weir/core/config/load'
 import { keysOf } from '@weir/core/config/parts'
 import { connectPartition, type Partition } from '@weir/core/partition'
 import { ensurePlan, readPlan } from '@weir/core/stream/plans'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
+import { useAllSlots } from '../../../../tests/support/cluster-partitions.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { run } from '../cli.test-support.ts'
 
 const redis = useRedis({ appendfsync: 'no', args: ['--cluster-enabled', 'yes'] })
+useAllSlots(redis)
 const opened: Partition[] = []
 
-beforeEach(async () => {
-  const control = redis.client()
-  const state = async () => String(await control.call('CLUSTER', 'INFO'))
-  if ((await state()).includes('cluster_slots_assigned:0')) {
-    await control.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
-  }
-  await expect.poll(state, { timeout: 10_000 }).toContain('cluster_state:ok')
-})
 afterEach(async () => {
   await Promise.all(opened.splice(0).map(({ link }) => link.close()))
 })

@@ -164,3 +164,30 @@ describe('context restore', () => {
     })
   })
 })
+
+describe('tenant erase', () => {
+  it('empties a bucket of the tenant, and leaves what others have there', async () => {
+    const { pipeline } = await filled()
+    const env = {
+      S3_ENDPOINT: s3.endpoint,
+      S3_BUCKET: await s3.makeBucket(),
+      AWS_ACCESS_KEY_ID: S3_CREDENTIALS.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: S3_CREDENTIALS.secretAccessKey,
+    }
+    expect((await cli(['force-transition', '--tier', 'cold'], env)).code).toBe(0)
+    // filled() has given its events to contexts and not settled them.
+    const { keys, link } = pipeline
+    const pending = (await link.call('XPENDING', keys.stream, keys.group, '-', '+', 9)) as Buffer[][]
+    for (const [id] of pending) await link.call('XACK', keys.stream, keys.group, String(id))
+    const erased = await cli(['tenant', 'erase', 'acme', '--yes', '--trim', '--json'], env)
+    expect(erased).toMatchObject({ code: 0, err: '' })
+    const { out_of_reach: outOfReach } = erased.json() as { out_of_reach: string[] }
+    expect(outOfReach[2]).toContain(`earlier versions of objects in bucket ${env.S3_BUCKET}`)
+    await redis.client().flushall()
+    expect((await cli(['--json', 'context', 'restore'], env)).json()).toMatchObject({
+      contexts: 1,
+      events: 1,
+    })
+    expect(await tiers()).toEqual({ [idOf(1, 'globex')]: 'cold' })
+  })
+})

@@ -2,15 +2,39 @@
 import { CONTEXT_ID_PATTERN } from '@weir/context-lifecycle/context-id'
 import type { Contexts } from '@weir/context-lifecycle/contexts'
 import { contextDocument, summaryDocument } from '@weir/context-lifecycle/document'
+import { searchDocument } from '@weir/context-lifecycle/search/document'
+import type { ContextSearch } from '@weir/context-lifecycle/search/search'
 import type { Clock } from '@weir/core/clock'
 import type { FastifyInstance } from 'fastify'
 import { problemResponses } from '../openapi.ts'
 import { Refusal } from '../problems.ts'
-import { contextIdParam, contextQuery, contextSchema, contextsQuery, contextsSchema } from '../schemas.ts'
+import {
+  contextIdParam,
+  contextQuery,
+  contextSchema,
+  contextsQuery,
+  contextsSchema,
+  searchQuery,
+  searchSchema,
+} from '../schemas.ts'
 
 interface ById {
   Params: { id: string }
   Querystring: { limit: number }
+}
+
+interface Searched {
+  Querystring: {
+    q: string
+    tenant?: string
+    tool?: string
+    kind?: string
+    state?: string
+    since?: string
+    until?: string
+    limit: number
+    explain: boolean
+  }
 }
 
 interface Listed {
@@ -19,7 +43,13 @@ interface Listed {
 
 const UNREADABLE = ['RECORD_CORRUPT', 'KEY_MISSING', 'KEY_DESTROYED'] as const
 
-export function contextRoutes(app: FastifyInstance, contexts: Contexts, clock: Pick<Clock, 'now'>): void {
+/** @param search over all of them */
+export function contextRoutes(
+  app: FastifyInstance,
+  contexts: Contexts,
+  search: Pick<ContextSearch, 'search'>,
+  clock: Pick<Clock, 'now'>,
+): void {
   app.get<Listed>(
     '/contexts',
     {
@@ -36,6 +66,31 @@ export function contextRoutes(app: FastifyInstance, contexts: Contexts, clock: P
       const onUnreadable = () => void unreadable++
       const found = await contexts.list({ tenant, tool, limit, onUnreadable })
       return { contexts: found.map(summaryDocument), unreadable }
+    },
+  )
+
+  app.get<Searched>(
+    '/contexts/search',
+    {
+      schema: {
+        tags: ['contexts'],
+        operationId: 'searchContexts',
+        summary: 'Contexts that answer a question, the best first, in whatever tier they are',
+        description:
+          'By words, meaning, recency and importance; `explain` tells how much each of them gave. Does not count as an access.',
+        querystring: searchQuery,
+        response: { 200: searchSchema, ...problemResponses('REQUEST_INVALID') },
+      },
+    },
+    async ({ query: { explain, since, until, ...query } }) => {
+      const moment = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text))
+      try {
+        const answer = await search.search({ ...query, since: moment(since), until: moment(until) })
+        return searchDocument(answer, { explain })
+      } catch (error) {
+        if (error instanceof RangeError) throw new Refusal('REQUEST_INVALID', `q: ${error.message}`)
+        throw error
+      }
     },
   )
 
@@ -60,7 +115,8 @@ export function contextRoutes(app: FastifyInstance, contexts: Contexts, clock: P
       if (!CONTEXT_ID_PATTERN.test(id)) throw new Refusal('CONTEXT_ID_MALFORMED')
       const context = await contexts.read(id, { limit, access: true })
       if (context === undefined) throw new Refusal('CONTEXT_UNKNOWN')
-      return contextDocument(context, clock.now())
+      const [summary, namedBy] = await Promise.all([contexts.summary(id), contexts.namedBy(id)])
+      return contextDocument(context, clock.now(), summary, namedBy)
     },
   )
 }

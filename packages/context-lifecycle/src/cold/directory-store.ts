@@ -86,7 +86,13 @@ export function createDirectoryStore(directory: string, deps: DirectoryStoreDeps
   const makeDirectory = (path: string): Promise<void> =>
     attempt('made', path, async () => {
       // ENOENT: what is above it was removed as empty meanwhile; whoever needs it finds that out.
-      const made = await unlessGone(files.mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY }))
+      const made = await unlessGone(files.mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY })).catch(
+        async (error: unknown) => {
+          // Node says ENOTDIR also for a directory that was removed between two of its steps.
+          if (codeOf(error) === 'ENOTDIR' && !(await isFileInTheWay(path))) return undefined
+          throw error
+        },
+      )
       if (made === undefined || !root.startsWith(made)) return
       // The root itself is new: its name must be on the disk as well.
       for (let above = root; above !== dirname(made); ) {
@@ -94,6 +100,17 @@ export function createDirectoryStore(directory: string, deps: DirectoryStoreDeps
         await syncDirectory(above)
       }
     })
+
+  const isFileInTheWay = async (path: string): Promise<boolean> => {
+    for (const each of upToRoot(path)) {
+      const found = await unlessGone(files.stat(each)).catch((error: unknown) => {
+        if (codeOf(error) === 'ENOTDIR') return undefined // what is above it is looked at next
+        throw error
+      })
+      if (found !== undefined) return !found.isDirectory()
+    }
+    return false
+  }
 
   const removeOldDrafts = async (): Promise<void> => {
     for (const entry of await entriesOf(drafts)) {

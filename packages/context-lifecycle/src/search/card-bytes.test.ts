@@ -21,7 +21,7 @@ const anyCard: fc.Arbitrary<Card> = fc
     ),
     people: fc.array(text, { maxLength: 5 }),
     text,
-    summary: fc.option(text, { nil: undefined }),
+    summary: fc.option(fc.record({ text, events: fc.nat(2 ** 31) }), { nil: undefined }),
     importance: fc.double({ min: 0, max: 1, noNaN: true }).map((value) => Math.abs(value)),
     lastAt: fc.nat(2 ** 31),
     events: fc.nat(2 ** 31),
@@ -62,7 +62,7 @@ describe('a card in bytes', () => {
       state: 'SECRET',
       people: ['SECRET'],
       text: 'SECRET',
-      summary: 'SECRET',
+      summary: { text: 'SECRET', events: 1 },
       link: 'https://SECRET',
     })
     const bytes = encodeCard(secret, keyring)

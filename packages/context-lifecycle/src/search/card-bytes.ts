@@ -7,7 +7,7 @@
  *   7       JSON `[tenant, tool, kind, last event ms, importance, sealed]`
  *   …       the rest, sealed where `sealed` is 1:
  *             u32  length of the JSON
- *                  JSON `[subject, title, link, state, severity, people, text, summary, model]`
+ *                  JSON `[subject, title, link, state, severity, people, text, [summary, its events], model]`
  *                  the embedding, a byte for each dimension
  *
  * As of heads and digests, whose it is and when it was stays readable, and what it is about does not: a subject, a title and
@@ -49,7 +49,7 @@ function encodeRest(card: Card): Buffer {
     severity,
     people,
     text,
-    summary ?? null,
+    summary === undefined ? null : [summary.text, summary.events],
     embedding?.model ?? null,
   ]
   const json = Buffer.from(JSON.stringify(told))
@@ -111,7 +111,7 @@ export function decodeCard(id: string, bytes: Buffer, opener: Pick<Sealing, 'ope
     !isTextOrNull(title) ||
     !isTextOrNull(link) ||
     !isTextOrNull(state) ||
-    !isTextOrNull(summary) ||
+    !(summary === null || isSummary(summary)) ||
     !isTextOrNull(model) ||
     !(severity === null || SEVERITIES.has(severity)) ||
     !(Array.isArray(people) && people.every((name) => typeof name === 'string')) ||
@@ -130,7 +130,7 @@ export function decodeCard(id: string, bytes: Buffer, opener: Pick<Sealing, 'ope
     severity: severity as Severity | null,
     people,
     text,
-    ...(summary === null ? {} : { summary }),
+    ...(summary === null ? {} : { summary: { text: summary[0], events: summary[1] } }),
     ...(model === null
       ? {}
       : { embedding: { model, vector: Int8Array.from(vectorIn(opened.subarray(end))) } }),
@@ -152,3 +152,5 @@ function listIn(id: string, bytes: Buffer): readonly unknown[] {
 
 const isName = (value: unknown): value is string => typeof value === 'string' && NAME_PATTERN.test(value)
 const isTextOrNull = (value: unknown): value is string | null => value === null || typeof value === 'string'
+const isSummary = (value: unknown): value is readonly [text: string, events: number] =>
+  Array.isArray(value) && typeof value[0] === 'string' && Number.isSafeInteger(value[1])

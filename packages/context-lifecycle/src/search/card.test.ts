@@ -64,9 +64,9 @@ describe('a card', () => {
             FACTS,
             digests.map((one, n) => entry(n, one, `type_${n}`)),
           )
-          const card = cardOf(context, 0, { summary })
+          const card = cardOf(context, 0, { summary: { text: summary, events: 1 } })
           expect(card.text.length).toBeLessThanOrEqual(TEXT_MAX)
-          expect(card.summary?.length ?? 0).toBeLessThanOrEqual(SUMMARY_MAX)
+          expect(card.summary?.text.length ?? 0).toBeLessThanOrEqual(SUMMARY_MAX)
           expect(card.people.length).toBeLessThanOrEqual(PEOPLE_MAX)
           expect(cardText(card)).toContain(FACTS.subject)
         },

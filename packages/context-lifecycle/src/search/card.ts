@@ -15,6 +15,13 @@ export interface Embedding {
   readonly vector: Int8Array
 }
 
+/** What has happened, in a few sentences. */
+export interface Summary {
+  readonly text: string
+  /** How many events it knows: the first to arrive. */
+  readonly events: number
+}
+
 export interface Card {
   readonly id: string
   readonly tenant: string
@@ -29,7 +36,7 @@ export interface Card {
   readonly people: readonly string[]
   /** What happened last, newest first, and what was written. */
   readonly text: string
-  readonly summary?: string
+  readonly summary?: Summary
   /** 0 to 1, as of when the card was made. */
   readonly importance: number
   /** When something happened last, ms; 0 = not known. Never later than its receipt. */
@@ -41,7 +48,7 @@ export interface Card {
 
 /** What was found out about a context beyond what its events say. */
 export interface Enrichment {
-  readonly summary?: string | undefined
+  readonly summary?: Summary | undefined
   /** Of `cardText`, with the model that made it. */
   readonly embedding?: { readonly model: string; readonly vector: Float32Array } | undefined
 }
@@ -87,7 +94,7 @@ export function cardOf(context: Context, importance: number, enrichment: Enrichm
       PEOPLE_MAX,
     ),
     text: textOf(timeline, title),
-    ...(summary ? { summary: cut(summary, SUMMARY_MAX) } : {}),
+    ...(summary?.text ? { summary: { ...summary, text: cut(summary.text, SUMMARY_MAX) } } : {}),
     importance,
     lastAt: timeline.reduce((at, { digest, receivedAt }) => Math.max(at, Math.min(digest.at, receivedAt)), 0),
     events: context.events,
@@ -110,7 +117,7 @@ export function cardText({
   text,
 }: Card): string {
   const known = [title, `${tool} ${kind.replaceAll('_', ' ')} ${subject}`, state, severity, people.join(' ')]
-  return [...known, summary, text].filter((part) => part).join('\n')
+  return [...known, summary?.text, text].filter((part) => part).join('\n')
 }
 
 /**

@@ -31,7 +31,7 @@ export interface Archive {
    */
   keep(place: ContextPlace, object: ContextObject): Promise<ObjectRef>
   /** Throws Fault COLD_UNAVAILABLE, COLD_REFUSED, or RECORD_CORRUPT when it is not there or damaged. */
-  fetch(ref: Pick<ObjectRef, 'name' | 'sha256'>): Promise<ContextObject>
+  fetch(ref: Pick<ObjectRef, 'name' | 'sha256'>, signal?: AbortSignal): Promise<ContextObject>
   /** Deletes what nothing refers to any more; resolves with how many objects. Throws Fault COLD_UNAVAILABLE, REDIS_UNAVAILABLE. */
   collect(place: ContextPlace, signal?: AbortSignal): Promise<number>
 }
@@ -125,9 +125,9 @@ export function createArchive({ store: open, dictionaries }: ArchiveOptions): Ar
         sealedWith: object.sealedWith,
       }
     },
-    async fetch({ name, sha256 }) {
+    async fetch({ name, sha256 }, signal) {
       const store = await open()
-      const bytes = await store.get(name)
+      const bytes = await store.get(name, signal)
       if (bytes === undefined)
         throw new Fault('RECORD_CORRUPT', `object ${name} is not in ${store.place} any more`)
       if (sha256 !== objectDigest(bytes))

@@ -9,7 +9,7 @@
  * Whatever happens on the way, a further run goes on: a context that is there already is left alone. A context that began anew
  * since (an event of its subject came) gets its past back in front of what it has; an event that was sent again meanwhile counts once.
  */
-import { dictionaryOf, readDictionary } from '@weir/core/dictionaries'
+import { dictionaryOf, noteLearned, readDictionary } from '@weir/core/dictionaries'
 import { Fault, isFault } from '@weir/core/faults'
 import type { Opener } from '@weir/core/keyring/keyring'
 import type { Partition } from '@weir/core/partition'
@@ -90,7 +90,7 @@ const INDEX_PAGE = 1_000
 const FIXED_HEAD = IDENTITY_AT - 2
 
 /*
- * KEYS  1 head, 2 log, 3 raw, 4 parts, 5 active
+ * KEYS  1 head, 2 log, 3 raw, 4 parts, 5 active, 6 dirty
  * ARGV  1 context, 2 head without ids, 3 ids, 4 when it was last active, ms, then fields of parts and references
  * Reply 'restored', or 'there'
  */
@@ -129,6 +129,7 @@ end
 call('SET', KEYS[1], made .. ids)
 for i = 5, #ARGV, 2 do call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
 call('ZADD', KEYS[5], 'GT', ARGV[4], ARGV[1])
+call('ZADD', KEYS[6], 'NX', ARGV[4], ARGV[1])
 return 'restored'
 `,
 )
@@ -202,8 +203,10 @@ export async function restoreContexts(options: RestoreOptions): Promise<Restored
       if (!isFault(error, 'KEY_MISSING') && !isFault(error, 'KEY_DESTROYED')) throw error
     }
     if (!dryRun)
-      for (const { link, keys } of options.partitions)
+      for (const { link, keys } of options.partitions) {
+        if (owner !== undefined) await noteLearned(link, keys, owner, id)
         await link.call('SET', keys.dictionary(id), bytes, 'NX')
+      }
     return true
   }
 
@@ -358,7 +361,7 @@ async function write({ link, keys }: ContextPlace, id: ContextId, parts: readonl
   })
   const reply = await link.run(
     RESTORE,
-    [keys.head(id), keys.log(id), keys.raw(id), keys.parts(id), keys.active],
+    [keys.head(id), keys.log(id), keys.raw(id), keys.parts(id), keys.active, keys.dirty],
     [
       id,
       Buffer.concat([fixed, newest.identity]),

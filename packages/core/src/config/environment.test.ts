@@ -83,10 +83,13 @@ const VARIABLES: readonly (readonly [name: string, value: string, path: string, 
 
 describe('the environment', () => {
   it.each(VARIABLES)('%s=%s sets %s', async (name, value, path, read) => {
-    // A certificate and its key come together only.
-    const other = { REDIS_TLS_CERT_FILE: 'REDIS_TLS_KEY_FILE', REDIS_TLS_KEY_FILE: 'REDIS_TLS_CERT_FILE' }[
-      name
-    ]
+    // A certificate and its key come together only, and a provider needs a key.
+    const other = {
+      REDIS_TLS_CERT_FILE: 'REDIS_TLS_KEY_FILE',
+      REDIS_TLS_KEY_FILE: 'REDIS_TLS_CERT_FILE',
+      AI_EMBEDDING_PROVIDER: 'OPENAI_API_KEY',
+      AI_SUMMARIZATION_MODEL: 'OPENAI_API_KEY',
+    }[name]
     const env = { ...(other && { [other]: 'its other half' }), [name]: value }
     const { config, sources } = await load({ env })
     const found = path

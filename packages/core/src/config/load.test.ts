@@ -154,6 +154,7 @@ describe("the guide's config.yaml with its environment", () => {
       access_threshold: 10,
       segment_size: 4_000_000,
       promote_size: 8_000_000,
+      cold_read_timeout: 5_000,
       curator: {
         interval: 10_000,
         batch_size: 100,
@@ -197,7 +198,14 @@ describe("the guide's config.yaml with its environment", () => {
         cache_duration: 86_400_000,
       },
       summarization: { model: 'gpt-4-turbo', max_chunk_size: 4000, cache_duration: 604_800_000 },
-      prewarming: { max_predictions: 10, confidence_threshold: 0.7, lookback_window: 900_000 },
+      prewarming: {
+        enabled: true,
+        max_predictions: 10,
+        confidence_threshold: 0.7,
+        lookback_window: 900_000,
+        history_window: 1_209_600_000,
+        memory_limit: 64_000_000,
+      },
     })
     expect(config.observability).toEqual({
       metrics: {
@@ -218,7 +226,6 @@ describe("the guide's config.yaml with its environment", () => {
     for (const path of [
       'webhook.redis.pool_size',
       'webhook.redis.max_conn_age',
-      'webhook.ai',
       'observability.tracing',
       'observability.metrics.push_gateway',
     ]) {

@@ -312,9 +312,9 @@ describe('what does not exist yet', () => {
   })
 
   it('is said once for a whole section, and only when something of it is set', async () => {
-    const flags = { 'webhook.ai.embedding.dimensions': 8, 'webhook.ai.enabled': true }
+    const flags = { 'observability.tracing.sampling_rate': 0.5, 'observability.tracing.enabled': true }
     expect((await load({ flags })).notices).toEqual([
-      'webhook.ai: accepted; takes effect when the enrichment of contexts is built',
+      'observability.tracing: accepted; takes effect when tracing is built',
     ])
   })
 })

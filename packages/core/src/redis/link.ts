@@ -79,6 +79,45 @@ const FIRST_RECONNECT_MS = 50
 const GOODBYE_MS = 0
 
 export function connectRedis(settings: RedisSettings, options: LinkOptions = {}): RedisLink {
+  const { node, pauseMs, onError } = partsOf(settings, options)
+  const redisOptions: RedisOptions = {
+    ...node,
+    connectionName: settings.name,
+    autoResendUnfulfilledCommands: false,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: pauseMs,
+    reconnectOnError,
+  }
+  if (!options.blocking) redisOptions.commandTimeout = settings.commandTimeoutMs
+  const redis = clientOf(settings, redisOptions, node, pauseMs)
+  redis.on('error', onError)
+  return linkOf(redis, 'cluster' in settings)
+}
+
+/**
+ * The client that a queue of BullMQ works with, in whatever topology: to the master of the slot that its keys share. It waits for
+ * Redis as long as that is away, which BullMQ asks for.
+ */
+export function connectQueue(settings: RedisSettings, options: Pick<LinkOptions, 'onError'> = {}): Redis {
+  const { node, pauseMs, onError } = partsOf(settings, options)
+  const queueOptions: RedisOptions = {
+    ...node,
+    connectionName: settings.name,
+    maxRetriesPerRequest: null,
+    retryStrategy: pauseMs,
+    reconnectOnError,
+  }
+  const redis = clientOf(settings, queueOptions, node, pauseMs)
+  redis.on('error', onError)
+  return redis
+}
+
+/** A demoted master answers READONLY for ever, one whose slot moved away MOVED: ask again who the master is. */
+const reconnectOnError = ({ message }: Error) => message.startsWith('READONLY') || message.startsWith('MOVED')
+
+/** What every connection has, also one that only asks where the master is; and what is done when it fails. */
+function partsOf(settings: RedisSettings, options: Pick<LinkOptions, 'onError'>) {
   const speaksTls = settings.tls !== undefined || ('url' in settings && settings.url.startsWith('rediss:'))
   const onError = (error: Error) => options.onError?.(explained(error, speaksTls))
   const pauseMs = (times: number) => {
@@ -86,7 +125,6 @@ export function connectRedis(settings: RedisSettings, options: LinkOptions = {})
     return ceiling / 2 + (Math.random() * ceiling) / 2
   }
   const tls = settings.tls && tlsOptions(settings.tls, onError)
-  /** What every connection has, also one that only asks where the master is. */
   const node: NodeOptions = {
     protocol: 2, // replies of the same shape from every server version
     disableClientInfo: true,
@@ -96,20 +134,7 @@ export function connectRedis(settings: RedisSettings, options: LinkOptions = {})
   if (settings.username !== undefined) node.username = settings.username
   if (settings.password !== undefined) node.password = settings.password
   if (tls !== undefined) node.tls = tls
-  const redisOptions: RedisOptions = {
-    ...node,
-    connectionName: settings.name,
-    autoResendUnfulfilledCommands: false,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: pauseMs,
-    // A demoted master answers READONLY for ever, one whose slot moved away MOVED: ask again who the master is.
-    reconnectOnError: ({ message }) => message.startsWith('READONLY') || message.startsWith('MOVED'),
-  }
-  if (!options.blocking) redisOptions.commandTimeout = settings.commandTimeoutMs
-  const redis = clientOf(settings, redisOptions, node, pauseMs)
-  redis.on('error', onError)
-  return linkOf(redis, 'cluster' in settings)
+  return { node, pauseMs, onError }
 }
 
 function clientOf(

@@ -88,3 +88,23 @@ local function touch(key, slice, window, field, stamp, own)
   if redis.call('HLEN', key) == 1 then redis.call('PEXPIREAT', key, (slice + 3) * window) end
 end
 `
+
+/**
+ * Lua, part of the scripts that give an event up: takes its evidence out of a shard, so that a redelivery is accepted again.
+ * `own` is '' for derived ids. Other occurrences stay.
+ */
+export const FORGET_EVIDENCE = `
+local function forget(key, field, own)
+  if own == '' then
+    redis.call('HDEL', key, field)
+    return
+  end
+  local old = redis.call('HGET', key, field)
+  if not old or #old % 20 ~= 0 then return end
+  local kept = {}
+  for at = 1, #old, 20 do
+    if string.sub(old, at + 4, at + 19) ~= own then kept[#kept + 1] = string.sub(old, at, at + 19) end
+  end
+  if #kept == 0 then redis.call('HDEL', key, field) else redis.call('HSET', key, field, table.concat(kept)) end
+end
+`

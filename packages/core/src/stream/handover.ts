@@ -6,7 +6,7 @@ import { eventIdBytes } from '../event.ts'
 import type { PartitionKeys } from '../keys.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
 import { defineScript } from '../redis/script.ts'
-import { type EvidencePlace, evidenceKeys, TOUCH_EVIDENCE } from './evidence.ts'
+import { type EvidencePlace, evidenceKeys, FORGET_EVIDENCE, TOUCH_EVIDENCE } from './evidence.ts'
 import type { HeldEntry } from './settle.ts'
 
 /** What a parked event carries besides its record. */
@@ -123,7 +123,7 @@ export async function park(link: RedisLink, keys: PartitionKeys, request: ParkRe
  */
 const BURY = defineScript(
   'dead-letter',
-  `
+  `${FORGET_EVIDENCE}
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local sid = ARGV[2]
@@ -158,20 +158,7 @@ local extra = {'sid', sid, 'reason', ARGV[6], 'error', ARGV[7], 'first_failed_at
 for i = 1, #extra do letter[#letter + 1] = extra[i] end
 local dead = redis.call('XADD', KEYS[2], '*', unpack(letter))
 redis.call('HSET', KEYS[3], ARGV[8], dead)
-for i = 8, #KEYS do
-  if ARGV[10] == '' then
-    redis.call('HDEL', KEYS[i], ARGV[9])
-  else
-    local old = redis.call('HGET', KEYS[i], ARGV[9])
-    if old and #old % 20 == 0 then
-      local kept = {}
-      for at = 1, #old, 20 do
-        if string.sub(old, at + 4, at + 19) ~= ARGV[10] then kept[#kept + 1] = string.sub(old, at, at + 19) end
-      end
-      if #kept == 0 then redis.call('HDEL', KEYS[i], ARGV[9]) else redis.call('HSET', KEYS[i], ARGV[9], table.concat(kept)) end
-    end
-  end
-end
+for i = 8, #KEYS do forget(KEYS[i], ARGV[9], ARGV[10]) end
 if ARGV[4] == '' then
   redis.call('XACK', KEYS[1], ARGV[1], sid)
 else

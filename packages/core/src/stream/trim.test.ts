@@ -5,7 +5,7 @@ import { digest, outOfMemory, redisTime, useWorld } from '../../../../tests/hear
 import type { RedisLink, RedisReply } from '../redis/link.ts'
 import { ensureGroup } from './group.ts'
 import { compareStreamIds } from './stream-id.ts'
-import { trimSettled } from './trim.ts'
+import { trimAllSettled, trimSettled } from './trim.ts'
 
 const world = useWorld()
 const { keys } = world
@@ -250,5 +250,38 @@ describe('trimming', () => {
       ),
       { numRuns: 60 },
     )
+  })
+})
+
+describe('trimming all that is settled', () => {
+  it('takes every entry behind what all groups have settled, the last one too, and the ledger balances', async () => {
+    const link = await world.link()
+    await appendAged(link, [3, 2, 1])
+    const entries = await world.read(link, 'a')
+    await settle(link, entries)
+    expect(await trimAllSettled(link, keys)).toMatchObject({ trimmed: 3, floor: entries[2]!.streamId })
+    expect(await entriesIn(link)).toEqual([])
+    expect(await world.balanced(link)).toMatchObject({ accepted: 3, settled: 3, unread: 0 })
+    // And the stream goes on as before.
+    await world.accept(link)
+    await settle(link, await world.read(link, 'a'))
+    expect(await world.balanced(link)).toMatchObject({ accepted: 4, settled: 4, unread: 0, pending: 0 })
+  })
+
+  it('leaves what waits, what is in hand, and what another group has not read', async () => {
+    const link = await world.link()
+    const [one, two, three] = await appendAged(link, [30, 20, 10])
+    await ensureGroup(link, keys)
+    const [first] = await world.read(link, 'a', 1)
+    const [second] = await world.read(link, 'a', 1)
+    await settle(link, [first!])
+    await trimAllSettled(link, keys)
+    expect(await entriesIn(link)).toEqual([two, three])
+    await settle(link, [second!])
+    await link.call('XGROUP', 'CREATE', keys.stream, 'others', '0')
+    expect(await trimAllSettled(link, keys)).toMatchObject({ trimmed: 0 })
+    expect(await entriesIn(link)).toEqual([two, three])
+    expect(one).toBe(first!.streamId)
+    expect(await world.balanced(link)).toMatchObject({ accepted: 3, settled: 2, unread: 1 })
   })
 })

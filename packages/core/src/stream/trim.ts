@@ -12,7 +12,7 @@ import { defineScript } from '../redis/script.ts'
 
 /*
  * KEYS  1 stream, 2 ledger
- * ARGV  1 our group, 2 keep settled ms
+ * ARGV  1 our group, 2 keep settled ms, 3 '=' = exactly, '~' = whole nodes
  * Reply {trimmed, floor or ''}
  */
 const TRIM = defineScript(
@@ -45,6 +45,11 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     local oldest = redis.call('XPENDING', KEYS[1], g.name)[2]
     if less(oldest, keep) or oldest == keep then keep, done = oldest, before(oldest) end
   end
+  -- MINID keeps its own entry, which is settled where it is the last that was delivered.
+  if ARGV[3] == '=' and keep == done and keep ~= '0-0' then
+    local ms, seq = parse(keep)
+    keep = string.format('%d-%d', ms, seq + 1)
+  end
   if g.name == ARGV[1] then floor = done end
   if not lowest or less(keep, lowest) then lowest = keep end
 end
@@ -66,7 +71,7 @@ end
 local newest = lowest
 if less(kept, lowest) then lowest = kept end
 -- XTRIM first: it works when Redis is out of memory, and HSET after it in the same script then does too.
-local trimmed = redis.call('XTRIM', KEYS[1], 'MINID', '~', lowest)
+local trimmed = redis.call('XTRIM', KEYS[1], 'MINID', ARGV[3], lowest)
 if noted then
   redis.call('HSET', KEYS[2], 'trim_id', due, 'trim_next', newest, 'trim_at', string.format('%d', now))
 elseif marks[3] and not ahead then
@@ -83,15 +88,32 @@ export interface TrimResult {
 }
 
 /** Saves the floor and removes what nobody needs any more. Approximate: whole stream nodes only. */
-export async function trimSettled(
+export function trimSettled(
   link: RedisLink,
   keys: PartitionKeys,
   keepSettledMs: number,
 ): Promise<TrimResult> {
+  return trim(link, keys, keepSettledMs, '~')
+}
+
+/**
+ * Removes every entry behind what all groups have settled, of whatever age and tenant: their bytes can be read no longer, unless a
+ * context has them. Entries whose ids are ahead of Redis' clock stay.
+ */
+export function trimAllSettled(link: RedisLink, keys: PartitionKeys): Promise<TrimResult> {
+  return trim(link, keys, 0, '=')
+}
+
+async function trim(
+  link: RedisLink,
+  keys: PartitionKeys,
+  keepSettledMs: number,
+  how: '~' | '=',
+): Promise<TrimResult> {
   const reply = (await link.run(
     TRIM,
     [keys.stream, keys.ledger],
-    [keys.group, keepSettledMs],
+    [keys.group, keepSettledMs, how],
   )) as RedisReply[]
   return { trimmed: Number(reply[0]), floor: String(reply[1]) }
 }

@@ -13,6 +13,7 @@ import { createContentMaker, isUnreadable } from '../packing.ts'
 import type { Partition } from '../partition.ts'
 import { decodeRecord, type EventRecord } from '../record.ts'
 import type { RedisReply } from '../redis/link.ts'
+import { keysWithPrefix } from '../redis/scan.ts'
 import { entriesOf } from '../stream/reclaim.ts'
 import { type Training, trainDictionary } from '../training/train.ts'
 import type { BodyOpener } from './body.ts'
@@ -59,8 +60,6 @@ export interface DictionariesOptions {
 
 /** Entries read at once: some hundred KB. */
 const PAGE = 200
-/** Keys looked at in one SCAN step. */
-const SCAN_COUNT = 1_000
 
 export function createDictionaries(options: DictionariesOptions): Dictionaries {
   const { partitions, body, starters, sealing } = options
@@ -71,21 +70,10 @@ export function createDictionaries(options: DictionariesOptions): Dictionaries {
     const found = new Map<string, number>()
     for (const { keys, link } of partitions) {
       const prefix = keys.dictionary('')
-      const ids = new Set<string>()
-      let cursor = '0'
-      do {
-        const [next, page] = (await link.call(
-          'SCAN',
-          cursor,
-          'MATCH',
-          `${prefix.replaceAll(/[\\*?[\]]/g, '\\$&')}*`,
-          'COUNT',
-          SCAN_COUNT,
-        )) as [RedisReply, RedisReply[]]
-        cursor = String(next)
-        for (const key of page) ids.add(String(key).slice(prefix.length))
-      } while (cursor !== '0')
-      for (const id of ids) found.set(id, (found.get(id) ?? 0) + 1)
+      for (const key of await keysWithPrefix(link, prefix)) {
+        const id = key.slice(prefix.length)
+        found.set(id, (found.get(id) ?? 0) + 1)
+      }
     }
     return found
   }

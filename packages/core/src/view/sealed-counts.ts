@@ -11,6 +11,7 @@ import { dictionaryOf, readLearned } from '../dictionaries.ts'
 import type { PartitionKeys } from '../keys.ts'
 import type { Partition } from '../partition.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
+import { keysWithPrefix } from '../redis/scan.ts'
 import { defineScript } from '../redis/script.ts'
 import { isSealed } from '../sealing.ts'
 
@@ -47,8 +48,6 @@ export interface SealedCounts {
 const HEAD_BYTES = 64
 /** Records looked at in one script: about a millisecond. */
 const PAGE = 100
-/** Keys looked at in one SCAN step. */
-const SCAN_COUNT = 1_000
 
 const HEAD_OF = `
 local function head_of(fields)
@@ -160,18 +159,9 @@ export async function* sealedDictionaries(
   signal?: AbortSignal,
 ): AsyncGenerator<SealedDictionary> {
   const prefix = keys.dictionary('')
-  const pattern = `${prefix.replaceAll(/[\\*?[\]]/g, '\\$&')}*`
-  const ids = new Set<string>()
-  let cursor = '0'
-  do {
+  for (const name of await keysWithPrefix(link, prefix, signal)) {
     if (signal?.aborted) return
-    const page = await link.call('SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT)
-    const [next, names] = page as [RedisReply, RedisReply[]]
-    for (const name of names) ids.add(String(name).slice(prefix.length))
-    cursor = String(next)
-  } while (cursor !== '0')
-  for (const id of ids) {
-    if (signal?.aborted) return
+    const id = name.slice(prefix.length)
     const first = await link.call('GETRANGE', keys.dictionary(id), 0, HEAD_BYTES - 1)
     if (keyOf(first as Buffer) === undefined) continue
     const stored = await link.call('GET', keys.dictionary(id))

@@ -1,5 +1,5 @@
 import { section } from '../field.ts'
-import { boolean, choice, duration, integer, number, secret, text, url } from '../fields.ts'
+import { boolean, choice, duration, integer, number, secret, size, text, url } from '../fields.ts'
 
 /** Highest price that a field takes: far above every real one, in any currency. */
 const DEAREST = 1_000_000
@@ -16,7 +16,54 @@ function price(what: string) {
 /** `webhook.ai`: embeddings, summaries and prewarming. */
 export function aiSection() {
   return section('Embeddings, summaries and prewarming of contexts.', {
-    enabled: boolean({ meaning: 'Enrich contexts.', default: false }),
+    enabled: boolean({
+      meaning:
+        'Enrich contexts with summaries and embeddings. By default both are made by what is built in, without network and key.',
+      default: true,
+    }),
+    enrichment: section('When contexts are enriched, off the way of events.', {
+      quiet: duration({
+        meaning: 'A context is found by its new words when nothing has happened to it for so long.',
+        default: '2s',
+        max: '1h',
+      }),
+      max_delay: duration({
+        meaning: 'And at the latest after so long.',
+        default: '10s',
+        max: '1d',
+      }),
+      provider_quiet: duration({
+        meaning:
+          'A provider that costs something is asked for summary and embedding when nothing has happened to a context for so long.',
+        default: '60s',
+        max: '1d',
+      }),
+      provider_max_delay: duration({
+        meaning: '…and at the latest after so long.',
+        default: '10m',
+        max: '30d',
+      }),
+      provider_interval: duration({
+        meaning: 'Pause between two looks for such contexts: what is found together shares requests.',
+        default: '30s',
+        min: '100ms',
+        max: '1h',
+      }),
+      concurrency: integer({
+        meaning: 'Contexts that one curator enriches at the same time.',
+        unit: 'contexts',
+        default: 32,
+        min: 1,
+        max: 1000,
+      }),
+      max_events: integer({
+        meaning: 'Newest events of a context that are looked at.',
+        unit: 'events',
+        default: 500,
+        min: 1,
+        max: 100_000,
+      }),
+    }),
     openai_api_key: secret({
       meaning: 'Key for OpenAI, or for a service that speaks its API.',
       empty: 'unset',
@@ -149,6 +196,14 @@ export function aiSection() {
         default: null,
         env: 'AI_SUMMARIZATION_MODEL',
       }),
+      min_events: integer({
+        meaning:
+          'A model is asked when at least so many events are new; fewer are added to the summary by what is built in.',
+        unit: 'events',
+        default: 8,
+        min: 1,
+        max: 100_000,
+      }),
       max_chunk_size: integer({
         meaning: 'Longest piece that is summarised at once; four characters count as one token.',
         unit: 'tokens',
@@ -166,21 +221,42 @@ export function aiSection() {
       price_per_million_output_tokens: price('tokens that are written'),
     }),
     prewarming: section('Contexts are made hot before they are asked for.', {
+      enabled: boolean({
+        meaning:
+          'Learn from accesses which contexts are read next, and make them hot. It needs no provider and does not depend on `ai.enabled`, only on `context_lifecycle.enabled`; off = accesses are not noted either.',
+        default: true,
+      }),
       max_predictions: integer({
         meaning: 'Most contexts predicted at once.',
         default: 10,
         max: 10_000,
       }),
       confidence_threshold: number({
-        meaning: 'Least confidence for doing it.',
+        meaning: 'Least confidence for doing it: the share of such predictions that should come true.',
         default: 0.7,
         min: 0,
         max: 1,
       }),
       lookback_window: duration({
-        meaning: 'How far back accesses are looked at.',
+        meaning:
+          'How far back an access is looked at for what is read next, and for how long a prediction may come true.',
         default: '15m',
+        min: '1m',
         max: '30d',
+      }),
+      history_window: duration({
+        meaning:
+          'How long accesses are remembered to learn habits from: what follows what, what is read together, and at which time of the day.',
+        default: '14d',
+        min: '1m',
+        max: '90d',
+      }),
+      memory_limit: size({
+        meaning:
+          'The most content, unpacked, of contexts that were made hot and not read yet; a prediction that did not come true gives it back.',
+        default: '64MB',
+        min: '64KB',
+        max: '64GB',
       }),
     }),
   })

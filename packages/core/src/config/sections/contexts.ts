@@ -63,6 +63,12 @@ export function contextLifecycleSection() {
       min: '64KB',
       max: '256MB',
     }),
+    cold_read_timeout: duration({
+      meaning: 'How long whoever reads a cold context waits for an object; then its events are withheld.',
+      default: '5s',
+      min: '10ms',
+      max: '1h',
+    }),
     curator: section('The curator: the process that moves contexts between the tiers.', {
       interval: duration({ meaning: 'Pause between two sweeps.', default: '10s', min: '100ms' }),
       batch_size: integer({
