@@ -1,45 +1,16 @@
 /** Objects in cold storage: nothing refers to one that is not there, and nothing keeps one that nobody needs. */
-import { connectRedis, type RedisLink } from '@weir/core/redis/link'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { collectOld, type MemoryStore, memoryStore } from '../../../../tests/support/cold.ts'
-import { assembled, eventOf, pullRequest, recordOf } from '../../../../tests/support/contexts.ts'
+import { describe, expect, it } from 'vitest'
+import { collectOld } from '../../../../tests/support/cold.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
-import type { ColdStore } from '../cold/cold-store.ts'
-import { contextIdOf } from '../context-id.ts'
+import { type TiersWorld, useTiers } from '../../../../tests/support/tiers.ts'
 
-const redis = useRedis()
-let link: RedisLink
-let store: MemoryStore
-const SITE_7 = contextIdOf('acme', 'github', 'acme/site#7')
+const tiers = useTiers(useRedis())
+const { world, idOf } = tiers
+const SITE_7 = idOf(7)
+const append = (all: TiersWorld, delivery: string) => tiers.append(all, 7, delivery)
+const toCold = (all: TiersWorld) => tiers.toCold(all, 7)
 
-beforeEach(async () => {
-  store = memoryStore()
-  link = connectRedis({
-    url: redis.url,
-    commandTimeoutMs: 5_000,
-    connectTimeoutMs: 1_000,
-    reconnectMaxDelayMs: 100,
-    name: 'archive',
-  })
-  await link.ready()
-})
-afterEach(() => link.close())
-
-const world = (to: ColdStore = store, through = link) => assembled(through, { store: to })
-type World = ReturnType<typeof world>
-
-async function append({ contexts }: World, delivery: string): Promise<string> {
-  const { record } = recordOf({ delivery, json: pullRequest(7, 'edited', { body: delivery }) })
-  await contexts.append(eventOf(record), record)
-  return record.id
-}
-async function toCold(all: World) {
-  await all.mover.cool(SITE_7, 1)
-  await all.mover.freeze(SITE_7)
-  await collectOld(all)
-}
-
-const objects = () => [...store.objects.keys()].filter((name) => name.startsWith('contexts/'))
+const objects = () => [...tiers.store.objects.keys()].filter((name) => name.startsWith('contexts/'))
 
 describe('an object', () => {
   it('that was given up while whoever put it was held up is not switched to', async () => {
@@ -47,9 +18,9 @@ describe('an object', () => {
     const id = await append(all, 'a')
     await all.mover.cool(SITE_7, 1)
     const suspended = world({
-      ...store,
+      ...tiers.store,
       async get(name) {
-        const bytes = await store.get(name)
+        const bytes = await tiers.store.get(name)
         await collectOld(all)
         return bytes
       },
@@ -69,9 +40,9 @@ describe('an object', () => {
     await append(all, 'a')
     await all.mover.cool(SITE_7, 1)
     const dying = world({
-      ...store,
+      ...tiers.store,
       async put(name, bytes) {
-        await store.put(name, bytes)
+        await tiers.store.put(name, bytes)
         if (name.startsWith('contexts/')) throw new Error('killed')
       },
     })
@@ -80,7 +51,7 @@ describe('an object', () => {
     expect(objects()).toHaveLength(1)
     expect(await collectOld(all)).toBe(1)
     expect(objects()).toEqual([])
-    expect(await link.call('EXISTS', all.keys.puts, all.keys.garbage)).toBe(0)
+    expect(await tiers.link.call('EXISTS', all.keys.puts, all.keys.garbage)).toBe(0)
   })
 
   it('that is gone when its events are to go cold again is written anew', async () => {
@@ -88,8 +59,8 @@ describe('an object', () => {
     const id = await append(all, 'a')
     await toCold(all)
     for (const spoil of [
-      (name: string) => store.objects.delete(name),
-      (name: string) => store.objects.set(name, Buffer.from('damaged')),
+      (name: string) => tiers.store.objects.delete(name),
+      (name: string) => tiers.store.objects.set(name, Buffer.from('damaged')),
     ]) {
       await all.mover.thaw(SITE_7, 1 << 20)
       for (const name of objects()) spoil(name)
@@ -106,12 +77,12 @@ describe('an object', () => {
     await toCold(all)
     ids.push(await append(all, 'b'))
     await all.mover.cool(SITE_7, 1)
-    const before = (await link.call('DUMP', all.keys.parts(SITE_7))) as Buffer
+    const before = (await tiers.link.call('DUMP', all.keys.parts(SITE_7))) as Buffer
     await all.mover.freeze(SITE_7)
     expect(await all.archive.collect(all.place)).toBe(0)
     // It fails over to a replica that has not heard of it, but for the announcement.
-    await link.call('RESTORE', all.keys.parts(SITE_7), 0, before, 'REPLACE')
-    for (const name of objects()) await link.call('ZADD', all.keys.puts, 1, name)
+    await tiers.link.call('RESTORE', all.keys.parts(SITE_7), 0, before, 'REPLACE')
+    for (const name of objects()) await tiers.link.call('ZADD', all.keys.puts, 1, name)
     expect((await all.contexts.read(SITE_7))?.timeline.map(({ eventId }) => eventId)).toEqual(ids)
     await all.mover.freeze(SITE_7)
     await collectOld(all)
@@ -124,10 +95,10 @@ describe('an object', () => {
     await append(all, 'a')
     await toCold(all)
     const [name] = objects()
-    await link.call('SADD', all.keys.garbage, name!)
-    const refusing = world({ ...store, delete: () => Promise.reject(new Error('refused')) })
+    await tiers.link.call('SADD', all.keys.garbage, name!)
+    const refusing = world({ ...tiers.store, delete: () => Promise.reject(new Error('refused')) })
     await expect(refusing.archive.collect(all.place)).rejects.toThrow('refused')
-    expect(await link.call('SCARD', all.keys.garbage)).toBe(1)
+    expect(await tiers.link.call('SCARD', all.keys.garbage)).toBe(1)
     expect(await all.archive.collect(all.place)).toBe(1)
     expect(objects()).toEqual([])
   })
@@ -139,10 +110,10 @@ describe('a reference that is none', () => {
     const ids = [await append(all, 'a')]
     await toCold(all)
     await all.mover.thaw(SITE_7, 1 << 20)
-    const [field] = ((await link.call('HKEYS', all.keys.parts(SITE_7))) as Buffer[])
+    const [field] = ((await tiers.link.call('HKEYS', all.keys.parts(SITE_7))) as Buffer[])
       .map(String)
       .filter((name) => name.endsWith(':cold'))
-    await link.call('HSET', all.keys.parts(SITE_7), field!, '{"n":')
+    await tiers.link.call('HSET', all.keys.parts(SITE_7), field!, '{"n":')
     ids.push(await append(all, 'b'))
     for (const move of [
       () => all.mover.cool(SITE_7, 1),

@@ -1,14 +1,16 @@
 /** Contexts that are large, busy, or made anew, in every tier. */
 import { randomBytes } from 'node:crypto'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
-import { deriveEventId, locatorOf } from '@weir/core/event'
+import { deriveEventId, eventIdBytes, locatorOf } from '@weir/core/event'
 import { createUnpacker } from '@weir/core/packing'
-import { connectRedis, type RedisLink } from '@weir/core/redis/link'
+import { connectRedis, type RedisArg, type RedisLink } from '@weir/core/redis/link'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { collectOld, type MemoryStore, memoryStore } from '../../../../tests/support/cold.ts'
 import { assembled, eventOf, pullRequest, recordOf } from '../../../../tests/support/contexts.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { contextIdOf } from '../context-id.ts'
+import { identityBytes } from '../head.ts'
+import { appendEvent } from '../hot-append.ts'
 import { removeInactive } from '../removal.ts'
 
 const redis = useRedis({ appendfsync: 'no' })
@@ -58,32 +60,44 @@ const idsOf = async ({ contexts }: World) =>
 describe('a context', () => {
   it('of 50,000 events goes through every tier', async () => {
     const all = world()
-    const { record } = recordOf({
-      delivery: 'one',
-      json: pullRequest(7, 'edited', { body: 'x'.repeat(200) }),
-    })
-    const event = eventOf(record)
-    const ids = Array.from({ length: 50_000 }, (_, n) =>
-      deriveEventId(locatorOf('acme', 'github', { kind: 'delivery-id', value: `${n}` })),
+    const { contexts, keys } = all
+    const { id: first } = await append(all, 'first')
+    // What a consumer puts there, but for the ids: making it 50,000 times takes longer than all that is tested.
+    const [log, raw] = await Promise.all(
+      [keys.log(SITE_7), keys.raw(SITE_7)].map(async (key) => (await link.call('LINDEX', key, 0)) as Buffer),
     )
-    for (let from = 0; from < ids.length; from += 1_000) {
+    const ids = [
+      first,
+      ...Array.from({ length: 49_999 }, (_, n) =>
+        deriveEventId(locatorOf('acme', 'github', { kind: 'delivery-id', value: `${n}` })),
+      ),
+    ]
+    const identity = identityBytes((await link.call('GET', keys.head(SITE_7))) as Buffer)
+    for (let from = 1; from < ids.length; from += 1_000) {
       await Promise.all(
-        ids.slice(from, from + 1_000).map((id, n) => {
-          const receivedAt = 1_700_000_000_000 + from + n
-          return all.contexts.append({ ...event, id, receivedAt }, { ...record, id, receivedAt })
+        ids.slice(from, from + 1_000).map((id) => {
+          const eventId = eventIdBytes(id)
+          const [digest, rest] = [log, raw].map((element) => Buffer.concat([eventId, element!.subarray(16)]))
+          return appendEvent(link, keys, SITE_7, {
+            eventId,
+            identity,
+            digest: digest!,
+            record: rest!,
+            receivedAt: 1,
+          })
         }),
       )
     }
+    const sorted = ids.toSorted().join()
     for (const move of ROUND) {
       expect(await MOVES[move](all), move).toMatchObject({ kind: 'moved' })
-      expect(await idsOf(all), move).toEqual(ids)
+      expect((await idsOf(all))?.toSorted().join() === sorted, move).toBe(true)
       for (const at of [0, 1_999, 2_000, 49_999])
         expect((await all.contexts.record(SITE_7, ids[at]!))?.id).toBe(ids[at])
     }
     expect(await link.call('EXISTS', all.keys.warm)).toBe(0)
-    expect(await all.contexts.append({ ...event, id: ids[7]! }, { ...record, id: ids[7]! })).toMatchObject({
-      events: undefined,
-    })
+    await append(all, 'first')
+    expect((await contexts.read(SITE_7, { limit: 1 }))?.events).toBe(50_000)
   })
 
   it('with an event of 10 MB that does not pack keeps it, byte for byte', async () => {
@@ -166,5 +180,80 @@ describe('a context that is removed and made anew while somebody moves it', () =
       expect(await idsOf(all)).toEqual(fresh)
       for (const id of fresh) expect((await all.contexts.record(SITE_7, id))?.id).toBe(id)
     }
+  })
+})
+
+describe('a move whose script', () => {
+  /** A link that does this before it runs a script of that name, and may change what it is given. */
+  const before = (
+    script: string,
+    act: (args: readonly RedisArg[]) => Promise<readonly RedisArg[]>,
+  ): RedisLink => ({
+    ...link,
+    run: async (asked, keys, args) => link.run(asked, keys, asked.name === script ? await act(args) : args),
+  })
+
+  it.each([
+    ['cool', 'cool-context', []],
+    ['thaw', 'thaw-context', ['cool', 'freeze']],
+  ] as const)('%s: gets other bytes than were sent changes nothing', async (move, script, steps) => {
+    const all = world()
+    const ids = [(await append(all, 'a')).id, (await append(all, 'b')).id]
+    for (const step of steps) await MOVES[step](all)
+    const damaging = before(script, async (args) =>
+      args.map((arg) =>
+        Buffer.isBuffer(arg) && arg.length > 60 ? Buffer.concat([arg, Buffer.from('!')]) : arg,
+      ),
+    )
+    expect(await MOVES[move](world(damaging))).toEqual({ kind: 'active' })
+    expect(await idsOf(all)).toEqual(ids)
+    expect(await MOVES[move](all)).toMatchObject({ kind: 'moved' })
+    expect(await idsOf(all)).toEqual(ids)
+  })
+
+  it('finds the part before frozen by another changes nothing', async () => {
+    const all = world()
+    const ids = [(await append(all, 'a')).id]
+    await MOVES.cool(all)
+    ids.push((await append(all, 'b')).id)
+    const overtaken = before('cool-context', async (args) => {
+      await MOVES.freeze(all)
+      return args
+    })
+    expect(await MOVES.cool(world(overtaken))).toEqual({ kind: 'active' })
+    expect((await all.contexts.read(SITE_7))?.tier).toBe('hot')
+    expect(await idsOf(all)).toEqual(ids)
+  })
+
+  it('cools some of many events leaves the others to be looked at again', async () => {
+    const all = world()
+    await append(all, 'a')
+    const overtaken = before('cool-context', async (args) => {
+      await append(all, 'b')
+      return args
+    })
+    expect(await MOVES.cool(world(overtaken))).toEqual({ kind: 'moved', parts: 1 })
+    expect(await link.call('ZCARD', all.keys.hot)).toBe(1)
+    expect((await all.contexts.list({ limit: 1 })).map(({ tier }) => tier)).toEqual(['hot'])
+  })
+})
+
+describe('an object', () => {
+  it('that is not read from any more is kept until others hold its events', async () => {
+    const all = world()
+    const ids = [(await append(all, 'a')).id]
+    for (const step of ['cool', 'freeze', 'thaw'] as const) await MOVES[step](all)
+    ids.push((await append(all, 'b')).id)
+    // One segment of both, in Redis alone.
+    await MOVES.cool(all)
+    await collectOld(all)
+    const objects = () => [...store.objects.keys()].filter((name) => name.startsWith('contexts/'))
+    const [before] = objects()
+    expect(objects()).toHaveLength(1)
+    await MOVES.freeze(all)
+    await collectOld(all)
+    expect(objects()).toHaveLength(1)
+    expect(objects()).not.toEqual([before])
+    expect(await idsOf(all)).toEqual(ids)
   })
 })

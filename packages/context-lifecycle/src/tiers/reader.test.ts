@@ -1,56 +1,29 @@
 /** Contexts are read whole while somebody moves them. */
 import { type Clock, systemClock } from '@weir/core/clock'
-import { connectRedis, type RedisLink } from '@weir/core/redis/link'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { collectOld, type MemoryStore, memoryStore } from '../../../../tests/support/cold.ts'
-import { assembled, eventOf, pullRequest, recordOf } from '../../../../tests/support/contexts.ts'
+import type { RedisLink } from '@weir/core/redis/link'
+import { describe, expect, it } from 'vitest'
+import { assembled } from '../../../../tests/support/contexts.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
+import { type TiersWorld, useTiers } from '../../../../tests/support/tiers.ts'
 import type { ColdStore } from '../cold/cold-store.ts'
-import { contextIdOf } from '../context-id.ts'
 
-const redis = useRedis()
-let link: RedisLink
-let store: MemoryStore
-const SITE_7 = contextIdOf('acme', 'github', 'acme/site#7')
-
-beforeEach(async () => {
-  store = memoryStore()
-  link = connectRedis({
-    url: redis.url,
-    commandTimeoutMs: 5_000,
-    connectTimeoutMs: 1_000,
-    reconnectMaxDelayMs: 100,
-    name: 'reader',
-  })
-  await link.ready()
-})
-afterEach(() => link.close())
-
-const world = (to: ColdStore = store, through = link) => assembled(through, { store: to })
-type World = ReturnType<typeof world>
-
-async function append({ contexts }: World, delivery: string): Promise<string> {
-  const { record } = recordOf({ delivery, json: pullRequest(7, 'edited', { body: delivery }) })
-  await contexts.append(eventOf(record), record)
-  return record.id
-}
-async function toCold(all: World) {
-  await all.mover.cool(SITE_7, 1)
-  await all.mover.freeze(SITE_7)
-  await collectOld(all)
-}
+const tiers = useTiers(useRedis())
+const { world, idOf } = tiers
+const SITE_7 = idOf(7)
+const append = (all: TiersWorld, delivery: string) => tiers.append(all, 7, delivery)
+const toCold = (all: TiersWorld) => tiers.toCold(all, 7)
 
 /** A store that does this once, before it is first asked for an object. */
 function overtaken(by: () => Promise<unknown>): ColdStore {
   let done = false
   return {
-    ...store,
+    ...tiers.store,
     async get(name) {
       if (!done) {
         done = true
         await by()
       }
-      return store.get(name)
+      return tiers.store.get(name)
     },
   }
 }
@@ -63,16 +36,16 @@ describe('a context that is read', () => {
       ids.push(...(await Promise.all(Array.from({ length: 400 }, (_, n) => append(all, `${from + n}`)))))
     let came = 0
     const busy: RedisLink = {
-      ...link,
+      ...tiers.link,
       async call(command, ...args) {
         if (command === 'LRANGE') await append(all, `late ${came++}`)
-        return link.call(command, ...args)
+        return tiers.link.call(command, ...args)
       },
     }
-    const context = await world(store, busy).contexts.read(SITE_7)
+    const context = await world(tiers.store, busy).contexts.read(SITE_7)
     expect(came).toBeGreaterThan(1)
     expect(context?.timeline.map(({ eventId }) => eventId)).toEqual(expect.arrayContaining(ids))
-    const newest = await world(store, busy).contexts.read(SITE_7, { limit: 1_500 })
+    const newest = await world(tiers.store, busy).contexts.read(SITE_7, { limit: 1_500 })
     expect(newest?.timeline).toHaveLength(1_500)
   })
 
@@ -91,8 +64,8 @@ describe('a context that is read', () => {
     expect((await world(overtaken(supersede)).contexts.record(SITE_7, first))?.id).toBe(first)
     // Nor is it stuck for who moves it.
     expect(await world(overtaken(supersede)).mover.thaw(SITE_7, 1 << 20)).toEqual({ kind: 'active' })
-    expect(store.objects.size).toBe(
-      1 + [...store.objects.keys()].filter((name) => !name.startsWith('contexts')).length,
+    expect(tiers.store.objects.size).toBe(
+      1 + [...tiers.store.objects.keys()].filter((name) => !name.startsWith('contexts')).length,
     )
   })
 })
@@ -105,8 +78,8 @@ describe('cold storage that does not answer', () => {
     await append(all, 'new')
     const waits: number[] = []
     const clock: Clock = { ...systemClock, wait: async (ms) => void waits.push(ms) }
-    const silent: ColdStore = { ...store, get: () => new Promise(() => undefined) }
-    const context = await assembled(link, { store: silent, clock }).contexts.read(SITE_7)
+    const silent: ColdStore = { ...tiers.store, get: () => new Promise(() => undefined) }
+    const context = await assembled(tiers.link, { store: silent, clock }).contexts.read(SITE_7)
     expect(waits).toEqual([5_000])
     expect(context).toMatchObject({ tier: 'hot', withheld: { events: 1, why: { code: 'COLD_UNAVAILABLE' } } })
     expect(context?.timeline).toHaveLength(1)
