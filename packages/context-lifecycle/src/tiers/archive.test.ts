@@ -30,6 +30,7 @@ describe('an object', () => {
     expect((await all.contexts.read(SITE_7))?.tier).toBe('warm')
     expect((await all.contexts.record(SITE_7, id))?.id).toBe(id)
     expect(await all.mover.freeze(SITE_7)).toEqual({ kind: 'moved', parts: 1 })
+    expect(await tiers.link.call('EXISTS', all.keys.puts)).toBe(0)
     await collectOld(all)
     expect((await all.contexts.record(SITE_7, id))?.id).toBe(id)
     expect(objects()).toHaveLength(1)
