@@ -105,6 +105,20 @@ describe('an object', () => {
   })
 })
 
+describe('an object in the place of another', () => {
+  it('is not taken for it, however sound it is', async () => {
+    const all = world()
+    await append(all, 'mine')
+    await tiers.append(all, 8, 'of another')
+    for (const number of [7, 8]) await tiers.toCold(all, number)
+    const nameOf = (number: number) => objects().find((name) => name.includes(idOf(number)))!
+    tiers.store.objects.set(nameOf(7), tiers.store.objects.get(nameOf(8))!)
+    const context = await all.contexts.read(SITE_7)
+    expect(context).toMatchObject({ timeline: [], withheld: { events: 1, why: { code: 'RECORD_CORRUPT' } } })
+    expect(await all.mover.thaw(SITE_7, 1)).toMatchObject({ kind: 'stuck' })
+  })
+})
+
 describe('a reference that is none', () => {
   it('leaves every event where it is', async () => {
     const all = world()
