@@ -30,6 +30,7 @@ describe('an object', () => {
     expect((await all.contexts.read(SITE_7))?.tier).toBe('warm')
     expect((await all.contexts.record(SITE_7, id))?.id).toBe(id)
     expect(await all.mover.freeze(SITE_7)).toEqual({ kind: 'moved', parts: 1 })
+    expect(await tiers.link.call('EXISTS', all.keys.puts)).toBe(0)
     await collectOld(all)
     expect((await all.contexts.record(SITE_7, id))?.id).toBe(id)
     expect(objects()).toHaveLength(1)
@@ -101,6 +102,20 @@ describe('an object', () => {
     expect(await tiers.link.call('SCARD', all.keys.garbage)).toBe(1)
     expect(await all.archive.collect(all.place)).toBe(1)
     expect(objects()).toEqual([])
+  })
+})
+
+describe('an object in the place of another', () => {
+  it('is not taken for it, however sound it is', async () => {
+    const all = world()
+    await append(all, 'mine')
+    await tiers.append(all, 8, 'of another')
+    for (const number of [7, 8]) await tiers.toCold(all, number)
+    const nameOf = (number: number) => objects().find((name) => name.includes(idOf(number)))!
+    tiers.store.objects.set(nameOf(7), tiers.store.objects.get(nameOf(8))!)
+    const context = await all.contexts.read(SITE_7)
+    expect(context).toMatchObject({ timeline: [], withheld: { events: 1, why: { code: 'RECORD_CORRUPT' } } })
+    expect(await all.mover.thaw(SITE_7, 1)).toMatchObject({ kind: 'stuck' })
   })
 })
 

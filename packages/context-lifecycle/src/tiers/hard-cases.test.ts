@@ -6,7 +6,13 @@ import { createUnpacker } from '@weir/core/packing'
 import { connectRedis, type RedisArg, type RedisLink } from '@weir/core/redis/link'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { collectOld, type MemoryStore, memoryStore } from '../../../../tests/support/cold.ts'
-import { assembled, eventOf, pullRequest, recordOf } from '../../../../tests/support/contexts.ts'
+import {
+  assembled,
+  eventOf,
+  pullRequest,
+  recordOf,
+  type TestContextsOptions,
+} from '../../../../tests/support/contexts.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { contextIdOf } from '../context-id.ts'
 import { identityBytes } from '../head.ts'
@@ -38,7 +44,9 @@ beforeEach(async () => {
 })
 afterEach(() => Promise.all(links.splice(0).map((each) => each.close())))
 
-const world = (through = link) => assembled(through, { store })
+const world = (through = link, more: TestContextsOptions = {}) => assembled(through, { store, ...more })
+/** Every event is a segment by itself. */
+const APART = { segmentBytes: 1 }
 type World = ReturnType<typeof world>
 
 const MOVES = {
@@ -54,8 +62,18 @@ async function append({ contexts }: World, delivery: string, more = {}) {
   await contexts.append(eventOf(record), record)
   return { id: record.id, body }
 }
+const objects = () => [...store.objects.keys()].filter((name) => name.startsWith('contexts/'))
 const idsOf = async ({ contexts }: World) =>
   (await contexts.read(SITE_7))?.timeline.map(({ eventId }) => eventId)
+
+/** A link that does this before it runs a script of that name, and may change what it is given. */
+const before = (
+  script: string,
+  act: (args: readonly RedisArg[]) => Promise<readonly RedisArg[]>,
+): RedisLink => ({
+  ...link,
+  run: async (asked, keys, args) => link.run(asked, keys, asked.name === script ? await act(args) : args),
+})
 
 describe('a context', () => {
   it('of 50,000 events goes through every tier', async () => {
@@ -184,15 +202,6 @@ describe('a context that is removed and made anew while somebody moves it', () =
 })
 
 describe('a move whose script', () => {
-  /** A link that does this before it runs a script of that name, and may change what it is given. */
-  const before = (
-    script: string,
-    act: (args: readonly RedisArg[]) => Promise<readonly RedisArg[]>,
-  ): RedisLink => ({
-    ...link,
-    run: async (asked, keys, args) => link.run(asked, keys, asked.name === script ? await act(args) : args),
-  })
-
   it.each([
     ['cool', 'cool-context', []],
     ['thaw', 'thaw-context', ['cool', 'freeze']],
@@ -238,6 +247,105 @@ describe('a move whose script', () => {
   })
 })
 
+describe('a move that another one has overtaken', () => {
+  it('cool: takes no event that came since', async () => {
+    const all = world()
+    const ids = [(await append(all, 'a')).id, (await append(all, 'b')).id]
+    const overtaken = before('cool-context', async (args) => {
+      await MOVES.cool(all)
+      ids.push((await append(all, 'c')).id)
+      return args
+    })
+    expect(await MOVES.cool(world(overtaken))).toEqual({ kind: 'active' })
+    expect(await idsOf(all)).toEqual(ids)
+  })
+
+  it('heat: puts nothing behind what is newer', async () => {
+    const all = world(link, APART)
+    const ids = [(await append(all, 'a')).id]
+    await MOVES.cool(all)
+    const overtaken = before('heat-context', async (args) => {
+      if (ids.length === 1) {
+        ids.push((await append(all, 'b')).id)
+        await MOVES.cool(all)
+      }
+      return args
+    })
+    expect(await MOVES.heat(world(overtaken, APART))).toEqual({ kind: 'active' })
+    for (const id of ids) expect((await all.contexts.record(SITE_7, id))?.id).toBe(id)
+    expect(await idsOf(all)).toEqual(ids)
+  })
+
+  it('freeze: leaves the object of the other one, and no object that nothing refers to', async () => {
+    const all = world()
+    const ids = [(await append(all, 'a')).id]
+    await MOVES.cool(all)
+    const overtaken = before('freeze-context', async (args) => {
+      await MOVES.freeze(all)
+      await MOVES.thaw(all)
+      return args
+    })
+    expect(await MOVES.freeze(world(overtaken))).toEqual({ kind: 'active' })
+    await collectOld(all)
+    expect(objects()).toHaveLength(1)
+    await MOVES.freeze(all)
+    expect(await idsOf(all)).toEqual(ids)
+  })
+
+  it('freeze: by somebody who reads it leaves it warm', async () => {
+    const all = world()
+    await append(all, 'a')
+    await MOVES.cool(all)
+    const active = String(await link.call('ZSCORE', all.keys.active, SITE_7))
+    const overtaken = before('freeze-context', async (args) => {
+      // Later than it was, by any clock.
+      await link.call('ZINCRBY', all.keys.active, 1, SITE_7)
+      return args
+    })
+    expect(await world(overtaken).mover.freeze(SITE_7, active)).toEqual({ kind: 'active' })
+    expect((await all.contexts.read(SITE_7))?.tier).toBe('warm')
+  })
+})
+
+describe('a context of several parts', () => {
+  it('of which one is made hot, or cold, is looked at again for the other', async () => {
+    const all = world(link, APART)
+    const ids = [(await append(all, 'a')).id, (await append(all, 'b')).id]
+    await MOVES.cool(all)
+    const warm = () => link.call('ZCARD', all.keys.warm)
+    expect(await all.mover.heat(SITE_7, 1)).toEqual({ kind: 'moved', parts: 1 })
+    expect(await warm()).toBe(1)
+    await MOVES.cool(all)
+    let puts = 0
+    const failing = world(link, {
+      ...APART,
+      store: {
+        ...store,
+        async put(name, bytes) {
+          if (name.startsWith('contexts/') && ++puts > 1) throw new Error('killed')
+          await store.put(name, bytes)
+        },
+      },
+    })
+    await expect(MOVES.freeze(failing)).rejects.toThrow('killed')
+    expect(await warm()).toBe(1)
+    expect(await MOVES.freeze(all)).toEqual({ kind: 'moved', parts: 1 })
+    expect(await warm()).toBe(0)
+    expect(await idsOf(all)).toEqual(ids)
+  })
+
+  it('keeps the object of one that is hot while another one goes cold again', async () => {
+    const all = world(link, APART)
+    const ids = [(await append(all, 'a')).id, (await append(all, 'b')).id]
+    for (const step of ['cool', 'freeze', 'thaw'] as const) await MOVES[step](all)
+    await all.mover.heat(SITE_7, 1)
+    expect(await MOVES.freeze(all)).toEqual({ kind: 'moved', parts: 1 })
+    await collectOld(all)
+    expect(objects()).toHaveLength(2)
+    expect(await idsOf(all)).toEqual(ids)
+  })
+})
+
 describe('an object', () => {
   it('that is not read from any more is kept until others hold its events', async () => {
     const all = world()
@@ -247,7 +355,6 @@ describe('an object', () => {
     // One segment of both, in Redis alone.
     await MOVES.cool(all)
     await collectOld(all)
-    const objects = () => [...store.objects.keys()].filter((name) => name.startsWith('contexts/'))
     const [before] = objects()
     expect(objects()).toHaveLength(1)
     await MOVES.freeze(all)
