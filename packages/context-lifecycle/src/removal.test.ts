@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { memoryStore } from '../../../tests/support/cold.ts'
 import { assembled, eventOf, pullRequest, recordOf } from '../../../tests/support/contexts.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
-import { contextIdOf } from './context-id.ts'
+import { contextIdBytes, contextIdOf } from './context-id.ts'
 import { contextKeys } from './context-keys.ts'
 import type { ContextPlace } from './context-place.ts'
 import type { Contexts } from './contexts.ts'
@@ -135,6 +135,30 @@ describe('contexts to which nothing has happened for so long', () => {
     }
     expect(await remove({}, [{ link: overtaken, keys }])).toMatchObject({ contexts: 0 })
     expect((await contexts.read(idOf(1)))?.timeline).toHaveLength(2)
+  })
+
+  it('stay when somebody reads them while they are being removed', async () => {
+    await append(1, 'a')
+    await lieStill(1, 40)
+    const overtaken: RedisLink = {
+      ...link,
+      async run(script, names, args) {
+        if (script.name === 'remove-context') await contexts.read(idOf(1), { access: true })
+        return link.run(script, names, args)
+      },
+    }
+    expect(await remove({}, [{ link: overtaken, keys }])).toMatchObject({ contexts: 0 })
+    expect(await left()).toEqual(['acme/site#1'])
+  })
+
+  it('leave what the index says of others', async () => {
+    const event = await append(1, 'a')
+    await append(2, 'b')
+    const index = keys.events(eventIdBytes(event))
+    await link.call('HSET', index, eventIdBytes(event).subarray(0, 8), contextIdBytes(idOf(2)))
+    await lieStill(1, 40)
+    await remove()
+    expect(await contexts.contextOf(event)).toBe(idOf(2))
   })
 
   it('begin anew with the next event of their subject', async () => {

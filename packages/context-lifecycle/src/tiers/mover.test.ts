@@ -374,6 +374,19 @@ describe('an encrypted context', () => {
     expect(await tierOf(all)).toBe('warm')
   })
 
+  it('does not open what was put there of another context', async () => {
+    const keyring = keyrings.open()
+    await keyring.prepare('acme')
+    const all = world({ keyring })
+    await append(all, new Map(), 1, { keyring })
+    const { record } = recordOf({ delivery: 'other', json: pullRequest(8, 'opened'), keyring })
+    const { context } = await all.contexts.append(eventOf(record, keyring), record)
+    for (const id of [SITE_7, context]) await all.mover.cool(id, 1)
+    const other = await link.call('HGET', all.keys.parts(context), '0:1:warm')
+    await link.call('HSET', all.keys.parts(SITE_7), '0:1:warm', other as Buffer)
+    expect(await all.contexts.read(SITE_7)).toMatchObject({ timeline: [], withheld: { events: 1 } })
+  })
+
   it('stays encrypted where encryption was switched off since', async () => {
     const keyring = keyrings.open()
     await keyring.prepare('acme')

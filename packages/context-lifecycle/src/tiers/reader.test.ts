@@ -49,6 +49,31 @@ describe('a context that is read', () => {
     expect(newest?.timeline).toHaveLength(1_500)
   })
 
+  it('while its events move has them in their places', async () => {
+    const all = world()
+    const ids = await Promise.all(Array.from({ length: 3 }, (_, n) => append(all, `old ${n}`)))
+    await all.mover.cool(SITE_7, 1)
+    ids.push(...(await Promise.all(Array.from({ length: 1_050 }, (_, n) => append(all, `${n}`)))))
+    const moved = (command: string, move: () => Promise<unknown>) => {
+      let done = false
+      const link: RedisLink = {
+        ...tiers.link,
+        async call(asked, ...args) {
+          if (asked === command && !done) {
+            done = true
+            await move()
+          }
+          return tiers.link.call(asked, ...args)
+        },
+      }
+      return world(tiers.store, link).contexts
+    }
+    const read = await moved('LRANGE', () => all.mover.heat(SITE_7, 1 << 20)).read(SITE_7)
+    expect(read?.timeline.map(({ eventId }) => eventId).toSorted()).toEqual(ids.toSorted())
+    const record = await moved('LINDEX', () => all.mover.cool(SITE_7, 1)).record(SITE_7, ids[700]!)
+    expect(record?.id).toBe(ids[700])
+  })
+
   it('while its object is superseded and deleted is read from the one that holds its events now', async () => {
     const all = world()
     const first = await append(all, 'a')

@@ -213,6 +213,19 @@ describe('a Redis that has lost everything', () => {
     for (let n = 1; n <= 6; n++) expect((await all.contexts.read(idOf(n)))?.timeline).toHaveLength(1)
   })
 
+  it('is restored once by two at once', async () => {
+    const all = world()
+    const ids = [(await append(all, 1, 'a')).id, (await append(all, 1, 'b')).id]
+    await toCold(all, 1)
+    await link.call('FLUSHALL')
+    const sums = await Promise.all([restore(all), restore(world())])
+    expect(sums.map(({ contexts, there }) => contexts + there)).toEqual([1, 1])
+    expect(sums.reduce((sum, { contexts }) => sum + contexts, 0)).toBe(1)
+    expect((await all.contexts.read(idOf(1)))?.timeline.map(({ eventId }) => eventId).sort()).toEqual(
+      ids.sort(),
+    )
+  })
+
   it('is only looked at in a dry run, and one tenant can be asked for', async () => {
     const all = world()
     await append(all, 1, 'a')
@@ -279,6 +292,21 @@ describe('cold storage with', () => {
     const later = world()
     expect(await restore(later)).toMatchObject({ contexts: 1, dictionaries: 1, unreadable: 0, problems: [] })
     expect((await later.contexts.read(idOf(1)))?.timeline).toHaveLength(1)
+  })
+
+  it('an object of another context under its name: tells it, and takes nothing of it', async () => {
+    const all = world()
+    for (const n of [1, 2]) {
+      await append(all, n, `${n}`)
+      await toCold(all, n)
+    }
+    const names = await objectNames()
+    const nameOf = (number: number) => names.find((name) => name.includes(idOf(number)))!
+    await store.put(nameOf(1), (await store.get(nameOf(2)))!)
+    await link.call('FLUSHALL')
+    const report = await restore(all)
+    expect(report).toMatchObject({ contexts: 1, problems: [{ what: nameOf(1) }] })
+    expect(await all.contexts.read(idOf(1))).toBeUndefined()
   })
 
   it('an object whose name says that it holds nothing: passes over it', async () => {

@@ -172,6 +172,37 @@ describe('a context', () => {
     expect(await all.contexts.read(idOf(1))).toMatchObject({ tier: 'hot', events: 2 })
   })
 
+  it('of which an event is damaged goes on as it is', async () => {
+    const { all, append, lieStill, sweep, told } = worldOf()
+    await append(1, 'a')
+    await link.call('LSET', all.keys.log(idOf(1)), 0, '1234567890123456[not JSON')
+    await lieStill(1, 31 * MINUTE)
+    await sweep.run()
+    expect(told).toEqual([['cool', 'moved', idOf(1)]])
+  })
+
+  it('that gets an event while it is given one more period stays from that event on', async () => {
+    const { all, append, lieStill, sweep, told } = worldOf(
+      { hotImportance: 0 },
+      {
+        mover: ({ cool }) => ({
+          cool: async (...args) => {
+            const outcome = await cool(...args)
+            await append(1, 'b')
+            return outcome
+          },
+        }),
+      },
+    )
+    await append(1, 'a')
+    await lieStill(1, 31 * MINUTE)
+    await sweep.run()
+    expect(told).toEqual([['cool', 'active', idOf(1)]])
+    expect(await link.call('ZSCORE', all.keys.hot, idOf(1))).toEqual(
+      await link.call('ZSCORE', all.keys.active, idOf(1)),
+    )
+  })
+
   it('that becomes hot while nothing of it is found there is looked at again later', async () => {
     const { all, append, sweep, told } = worldOf(
       {},
