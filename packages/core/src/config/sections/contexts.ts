@@ -81,7 +81,7 @@ export function contextLifecycleSection() {
       concurrency: integer({
         meaning: 'Contexts moved at the same time.',
         unit: 'contexts',
-        default: 8,
+        default: 3,
         min: 1,
         max: 1_000,
       }),
