@@ -2,7 +2,7 @@
  * How long an accepted event takes until it is settled, at a constant rate offered by the clock: the real gateway, the
  * real consumer, Redis with its append-only file, and the sender, all on this machine.
  *
- *     pnpm bench:latency [--rate 1000] [--seconds 60] [--fsync always,everysec] [--find-max] [--quick]
+ *     [CONTEXTS_ENABLED=false] pnpm bench:latency [--rate 1000] [--seconds 60] [--fsync always,everysec] [--find-max] [--quick]
  *
  * Times count from the moment at which a delivery was due, not from when it was sent. `--find-max` raises the rate by a
  * quarter until p99 from due to handled passes 1 s or the sender cannot keep up, then looks between the last two.

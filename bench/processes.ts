@@ -92,6 +92,8 @@ async function worldWith(redis: RedisServer, directory: string): Promise<World> 
     })
   const env = {
     PATH: process.env.PATH ?? '',
+    // Contexts are a part of what is measured, unless they are switched off.
+    CONTEXTS_ENABLED: process.env.CONTEXTS_ENABLED ?? 'true',
     REDIS_URL: redis.url,
     WEIR_DATA_DIR: join(directory, 'data'),
     GITHUB_WEBHOOK_SECRET: SECRET,
