@@ -186,6 +186,7 @@ type Ask = <T>(path: string) => Promise<T>
 /** Prints summaries and answers to a few questions, once the curator has made them, and says which are wrong. */
 async function found(ask: Ask, contexts: readonly SummaryDocument[]): Promise<string[]> {
   const deadline = systemClock.monotonic() + SETTLE_TIMEOUT_MS
+  // It is 503 until the cards are loaded: then there is no answer yet.
   const search = (q: string) =>
     ask<SearchDocument>(`/contexts/search?limit=3&q=${encodeURIComponent(q)}`).catch(() => undefined)
   const summedUp = async () => {

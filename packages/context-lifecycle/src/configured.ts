@@ -88,6 +88,7 @@ export function configuredContexts(config: Config, deps: ConfiguredContextsDeps)
     store,
     async close() {
       await Promise.all(own.map((link) => link.close()))
+      // Whoever asked for it was told why it could not be opened; there is nothing to close then.
       const opened = await opening?.catch(() => undefined)
       opened?.close()
     },
