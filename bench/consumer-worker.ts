@@ -104,6 +104,7 @@ async function weir(run: Handler['run'], remembers: 'remembers' | 'forgets' = 'f
       trimIntervalMs: 1000,
       commandTimeoutMs: 5000,
       maxBodyBytes: 1 << 26,
+      maxAppends: 100,
     },
     workers: createWorkers(100),
     adapters: ADAPTERS,

@@ -65,6 +65,8 @@ export interface ConsumerSettings {
   readonly commandTimeoutMs: number
   /** Largest body after decompression, bytes. */
   readonly maxBodyBytes: number
+  /** Events at most that are being put into their contexts, or wait for a worker after that. */
+  readonly maxAppends: number
 }
 
 export interface ConsumerDeps {
@@ -256,6 +258,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     },
     redact: deps.redact,
     remember: deps.remember,
+    maxAhead: settings.maxAppends,
     onRun(item, seconds, outcome) {
       const { tool } = item.record
       metrics.processing.observe(tool, seconds, outcome.kind)

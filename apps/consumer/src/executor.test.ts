@@ -94,6 +94,7 @@ function world(
     },
     needsRetryMs: 10_000,
     redisAgain: (signal) => clock.wait(200, signal),
+    maxAhead: 100,
     redact: (text) => text.replaceAll('hunter2', '[redacted]'),
     onRun: () => undefined,
     ...overrides,
@@ -597,5 +598,153 @@ describe('shutDown', () => {
     expect(runs).toBe(0)
     expect(w.held.queued).toBe(1)
     expect(w.told).toEqual(['release'])
+  })
+})
+
+describe('on its way through its context', () => {
+  /** Contexts that take an event when the test says so. */
+  function slowContexts() {
+    const waiting: { readonly id: string; take(): void; fail(error: unknown): void }[] = []
+    const remember = (event: HandlerEvent) =>
+      new Promise<void>((resolve, reject) => waiting.push({ id: event.id, take: resolve, fail: reject }))
+    return { waiting, remember }
+  }
+
+  it('an event has no worker; its handler starts when there is one, the first first', async () => {
+    const { waiting, remember } = slowContexts()
+    const handled: string[] = []
+    const ends: (() => void)[] = []
+    const run: Run = (event) => {
+      handled.push(event.id)
+      return new Promise((resolve) => ends.push(resolve))
+    }
+    const w = world(run, { remember })
+    const ids = [1, 2, 3, 4, 5].map(() => w.add().record.id)
+    expect(waiting.map(({ id }) => id)).toEqual(ids)
+    for (const { take } of waiting) take()
+    await w.idle()
+    expect(handled).toEqual(ids.slice(0, 2))
+    ends[0]?.()
+    await w.idle()
+    expect(handled).toEqual(ids.slice(0, 3))
+    for (const end of ends) end()
+    await w.idle()
+    for (const end of ends) end()
+    await w.idle()
+    expect(w.outcomes.map(({ kind }) => kind)).toEqual(Array(5).fill('settled'))
+  })
+
+  it('are so many at most, those included that wait for a worker', async () => {
+    const { waiting, remember } = slowContexts()
+    const ends: (() => void)[] = []
+    const w = world(() => new Promise((resolve) => ends.push(resolve)), { remember, maxAhead: 3 })
+    for (let n = 0; n < 8; n++) w.add()
+    expect(waiting).toHaveLength(3)
+    for (const { take } of waiting.splice(0)) take()
+    await w.idle()
+    // Two run, one waits for a worker; the one more that came had the second worker for as long as it was decoded.
+    expect([ends.length, waiting.length]).toEqual([2, 1])
+    for (const end of ends.splice(0)) end()
+    await w.idle()
+    expect([ends.length, waiting.length]).toEqual([1, 3])
+  })
+
+  it('a breaker that opens meanwhile holds it back, and no attempt is used', async () => {
+    const { waiting, remember } = slowContexts()
+    let open = false
+    let handled = 0
+    const w = world(() => void handled++, {
+      remember,
+      gate: () => (open ? { kind: 'wait', waitMs: 5_000 } : undefined),
+    })
+    w.add()
+    open = true
+    waiting[0]?.take()
+    await w.idle()
+    expect(handled).toBe(0)
+    expect(w.outcomes).toMatchObject([{ kind: 'park', reason: 'breaker', delayMs: 5_000, attempts: 0 }])
+  })
+
+  it('the probe of a half-open breaker stays the probe', async () => {
+    const { waiting, remember } = slowContexts()
+    let asked = 0
+    const w = world(() => undefined, {
+      remember,
+      gate: () => (asked++ === 0 ? { kind: 'probe' } : undefined),
+    })
+    w.add()
+    await w.idle()
+    waiting[0]?.take()
+    await w.idle()
+    expect(w.told).toEqual(['success of probe'])
+    expect(asked).toBe(1)
+  })
+
+  it('taken over by another consumer meanwhile: its handler does not run', async () => {
+    const { waiting, remember } = slowContexts()
+    let handled = 0
+    const w = world(() => void handled++, { remember })
+    const item = w.add()
+    item.abort?.(new OwnershipLost('taken over'))
+    waiting[0]?.take()
+    await w.idle()
+    expect([handled, w.outcomes, w.held.size, w.told]).toEqual([0, [], 0, []])
+  })
+
+  it('long ago confirmed when it comes to its turn: it is asked for again', async () => {
+    const { waiting, remember } = slowContexts()
+    const confirmed: string[] = []
+    let handled = 0
+    const w = world(() => void handled++, {
+      remember,
+      confirm: async (item) => {
+        confirmed.push(item.streamId)
+        return false
+      },
+    })
+    const item = w.add()
+    w.clock.advance(30_001)
+    waiting[0]?.take()
+    await w.idle()
+    expect([confirmed, handled, w.held.size]).toEqual([[item.streamId], 0, 0])
+  })
+
+  it('has its time for handlers from when they start', async () => {
+    const { waiting, remember } = slowContexts()
+    const w = world(() => new Promise(() => undefined), { remember })
+    w.add()
+    await w.pass(HANDLER_TIMEOUT_MS)
+    waiting[0]?.take()
+    await w.idle()
+    await w.pass(HANDLER_TIMEOUT_MS - 100)
+    expect(w.outcomes).toEqual([])
+    await w.pass(200)
+    expect(w.outcomes).toMatchObject([{ kind: 'park', reason: 'retry', attempts: 1 }])
+  })
+
+  it('does not keep others from theirs when Redis does not take it', async () => {
+    const { waiting, remember } = slowContexts()
+    const w = world(() => undefined, { remember })
+    const first = w.add()
+    waiting[0]?.fail(new Fault('REDIS_UNAVAILABLE', 'away'))
+    await w.idle()
+    const others = [w.add(), w.add(), w.add()]
+    for (const { take } of waiting.slice(1)) take()
+    await w.idle()
+    expect(w.outcomes.map(({ item }) => item)).toEqual(others)
+    await w.pass(200)
+    waiting[4]?.take()
+    await w.idle()
+    expect(w.outcomes.at(-1)).toMatchObject({ kind: 'settled', item: first })
+  })
+
+  it('when the consumer stops, it goes back without using an attempt', async () => {
+    const { waiting, remember } = slowContexts()
+    const w = world(() => undefined, { remember })
+    w.add()
+    w.executor.shutDown(new ConsumerStopping('stopping'))
+    waiting[0]?.take()
+    await w.idle()
+    expect(w.outcomes).toMatchObject([{ kind: 'park', reason: 'retry', delayMs: 0, attempts: 0 }])
   })
 })

@@ -15,20 +15,20 @@
  *   anything else, or out of time   → parked with backoff; after max_retries → dead
  */
 import type { Clock } from '@weir/core/clock'
-import { Fault, type FaultCode, isFault, messageOf } from '@weir/core/faults'
-import { type HandlerEvent, PermanentError } from '@weir/core/handlers/handler'
+import { Fault, isFault, messageOf } from '@weir/core/faults'
+import type { HandlerEvent } from '@weir/core/handlers/handler'
 import type { EventRecord } from '@weir/core/record'
 import type { Logger } from 'pino'
-import { type Backoff, retryDelay } from './backoff.ts'
 import type { Breakers } from './breakers.ts'
-import { type Decoder, MalformedEvent } from './decode.ts'
+import type { Decoder } from './decode.ts'
 import type { Held, HeldItem } from './held.ts'
-import { ConsumerStopping, OwnershipLost, Run } from './run.ts'
+import { Run } from './run.ts'
 import type { Outcome } from './settler.ts'
 import { type FanOut, requestIdOf, runHandlers } from './stages.ts'
+import { createVerdicts, LOUD, NOT_WANTED, SUCCESS, type Verdict, type VerdictOptions } from './verdicts.ts'
 import type { Workers } from './workers.ts'
 
-export interface ExecutorOptions {
+export interface ExecutorOptions extends VerdictOptions {
   readonly held: Held
   readonly settle: (item: HeldItem, outcome: Outcome) => void
   readonly decoder: Decoder
@@ -40,10 +40,6 @@ export interface ExecutorOptions {
   readonly workers: Workers
   /** ms */
   readonly handlerTimeoutMs: number
-  /** Failed attempts after which an event is dead: max_retries + 1. */
-  readonly maxAttempts: number
-  readonly backoff: Backoff
-  readonly random: () => number
   /** Monotonic age of the last confirmation after which ownership is asked for again, ms. */
   readonly confirmAfterMs: number
   /** Is the item still ours? Renews it when it is. */
@@ -53,14 +49,12 @@ export interface ExecutorOptions {
   readonly wasSettled: (item: HeldItem) => Promise<boolean>
   /** Fetches the key and the dictionary that a record needs; rejects with the Fault that says which is missing. */
   readonly fetchNeeds: (record: EventRecord) => Promise<unknown>
-  /** Delay until what is missing is looked for again, ms. */
-  readonly needsRetryMs: number
   /** Resolves when Redis, which did not answer, is worth asking again; at once when the signal aborts. */
   readonly redisAgain: (signal: AbortSignal) => Promise<void>
-  /** Takes secrets out of a message. */
-  readonly redact: (text: string) => string
   /** Puts an event into its context, before its handlers run; undefined = there are no contexts. */
   readonly remember?: ((event: HandlerEvent, record: EventRecord) => Promise<unknown>) | undefined
+  /** Events at most that are being put into their contexts, or wait for a worker after that. */
+  readonly maxAhead: number
   readonly onRun: (item: HeldItem, seconds: number, outcome: Outcome) => void
 }
 
@@ -85,88 +79,14 @@ const TELL_AGAIN_MS = 10_000
 /** Events started before the event loop gets a turn, so that answers, time-outs and signals are not kept waiting. */
 const TURN = 100
 
-/** How an attempt ended, and what that says of the tool's handlers to its breaker. */
-interface Verdict {
-  /** undefined = nothing is ours to settle. */
-  readonly outcome: Outcome | undefined
-  readonly failure: unknown
-  readonly judged: 'success' | 'failure' | 'nothing'
-}
-
-/** What an event waits for that cannot be read yet. */
-const WAITS: Partial<Record<FaultCode, 'key' | 'newer'>> = {
-  KEY_MISSING: 'key',
-  KEYRING_UNAVAILABLE: 'key',
-  KEYRING_CORRUPT: 'key',
-  RECORD_NEWER: 'newer',
-}
-/** Somebody has to do something about these. */
-const LOUD: ReadonlySet<string> = new Set(['dictionary', 'key', 'newer'])
-
-const SETTLED: Outcome = { kind: 'settled' }
-const SUCCESS: Verdict = { outcome: SETTLED, failure: undefined, judged: 'success' }
-const NOT_WANTED: Verdict = { outcome: SETTLED, failure: undefined, judged: 'nothing' }
-
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { held, settle, decoder, fanOut, breakers, workers, clock, log, backoff, remember } = options
-  /** Those that wait for something: a handler, a dictionary, a key. */
+  const { held, settle, decoder, fanOut, breakers, workers, clock, log, remember } = options
+  /** Those with a worker that wait for something: a handler, a dictionary, a key. */
   const runs = new Set<Run>()
+  /** Those without one: being put into their contexts, or waiting for a worker after that. */
+  const ahead = new Set<Run>()
   const down = new AbortController()
-  /** What people are told of an error: handlers' errors often quote a request, with its token. */
-  const told = (error: unknown): string => options.redact(messageOf(error))
-
-  /** The outcome of an event that did not come as far as its handlers. */
-  const unreadable = (item: HeldItem, error: unknown): Outcome => {
-    const attempts = item.attempts + 1
-    const message = told(error)
-    if (isFault(error, 'RECORD_CORRUPT')) return { kind: 'dead', reason: 'corrupt', attempts, error: message }
-    if (isFault(error, 'KEY_DESTROYED'))
-      return { kind: 'dead', reason: 'key-destroyed', attempts, error: message }
-    if (error instanceof MalformedEvent)
-      return { kind: 'dead', reason: 'malformed', attempts, error: message }
-    if (error instanceof PermanentError)
-      return { kind: 'dead', reason: 'permanent', attempts, error: message }
-    if (isFault(error)) {
-      const delayMs = options.needsRetryMs
-      const reason = WAITS[error.code] ?? 'dictionary'
-      return { kind: 'park', reason, delayMs, attempts: item.attempts, error: message }
-    }
-    return tryAgain(item, 'handler', message)
-  }
-
-  const failed = (item: HeldItem, error: unknown): Verdict => {
-    const message = told(error)
-    if (error instanceof OwnershipLost) return { outcome: undefined, failure: error, judged: 'nothing' }
-    if (error instanceof ConsumerStopping) {
-      const outcome = {
-        kind: 'park',
-        reason: 'retry',
-        delayMs: 0,
-        attempts: item.attempts,
-        error: '',
-      } as const
-      return { outcome, failure: error, judged: 'nothing' }
-    }
-    if (error instanceof PermanentError) {
-      const outcome = {
-        kind: 'dead',
-        reason: 'permanent',
-        attempts: item.attempts + 1,
-        error: message,
-      } as const
-      return { outcome, failure: error, judged: 'nothing' }
-    }
-    const reason = isFault(error, 'HANDLER_TIMEOUT') ? 'timeout' : 'handler'
-    return { outcome: tryAgain(item, reason, message), failure: error, judged: 'failure' }
-  }
-
-  const tryAgain = (item: HeldItem, reason: 'handler' | 'timeout', error: string): Outcome => {
-    const attempts = item.attempts + 1
-    if (attempts >= options.maxAttempts) return { kind: 'dead', reason, attempts, error }
-    const delayMs = retryDelay(backoff, attempts, options.random)
-    return { kind: 'park', reason: 'retry', delayMs, attempts, error }
-  }
-
+  const verdicts = createVerdicts(options)
   /** What the breaker learns: an event that says nothing of the handlers leaves the probe to another one. */
   const tell = (tool: string, judged: Verdict['judged'], probe: boolean): Promise<void> | undefined => {
     const told =
@@ -178,30 +98,49 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   /** Starts one item, for which a worker was taken. */
   const begin = (item: HeldItem): void => {
-    const now = clock.monotonic()
-    if (now - item.confirmedAt > options.confirmAfterMs) {
-      whatever(item, confirm(item))
+    passing(item, options.mayBeSettled(item), (probe) => execute(item, probe))
+  }
+
+  /**
+   * Goes on when the item is ours and its breaker lets it pass, and, where that is in question, when it was not settled under
+   * another entry: mostly at once.
+   */
+  const passing = (item: HeldItem, inQuestion: boolean, next: (probe: boolean) => void): void => {
+    if (clock.monotonic() - item.confirmedAt > options.confirmAfterMs) {
+      whatever(item, confirm(item, inQuestion, next))
       return
     }
     const gate = breakers.gate(item.record.tool)
-    if (gate === undefined && !options.mayBeSettled(item)) execute(item, false, now)
-    else whatever(item, ask(item, gate))
+    if (gate === undefined && !inQuestion) next(false)
+    else whatever(item, ask(item, gate, inQuestion, next))
   }
 
   /** Work that may fail at any point before the item's outcome is known. */
   const whatever = (item: HeldItem, work: Promise<void>): void => {
-    work.catch((error: unknown) => putBack(item, error))
+    work.catch(async (error: unknown) => {
+      await putBack(item, error)
+      freed()
+    })
   }
 
   /** Asks whether the item is still ours. */
-  const confirm = async (item: HeldItem): Promise<void> => {
-    if (await options.confirm(item)) return ask(item, breakers.gate(item.record.tool))
+  const confirm = async (
+    item: HeldItem,
+    inQuestion: boolean,
+    next: (probe: boolean) => void,
+  ): Promise<void> => {
+    if (await options.confirm(item)) return ask(item, breakers.gate(item.record.tool), inQuestion, next)
     held.remove(item)
     freed()
   }
 
   /** Asks what else has to be known before it may run. */
-  const ask = async (item: HeldItem, gate: ReturnType<Breakers['gate']>): Promise<void> => {
+  const ask = async (
+    item: HeldItem,
+    gate: ReturnType<Breakers['gate']>,
+    inQuestion: boolean,
+    next: (probe: boolean) => void,
+  ): Promise<void> => {
     const { tool } = item.record
     let probe = false
     if (gate !== undefined) {
@@ -213,7 +152,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       }
       probe = decision.kind === 'probe'
     }
-    if (options.mayBeSettled(item) && (await options.wasSettled(item))) {
+    if (inQuestion && (await options.wasSettled(item))) {
       await tell(tool, 'nothing', probe)
       settle(item, { kind: 'superseded' })
       return freed()
@@ -223,63 +162,102 @@ export function createExecutor(options: ExecutorOptions): Executor {
       held.requeue(item)
       return freed()
     }
-    execute(item, probe, clock.monotonic())
+    next(probe)
   }
 
-  const execute = (item: HeldItem, probe: boolean, started: number): void => {
-    const run = new Run(item, probe, started + options.handlerTimeoutMs)
-    const conclude = (verdict: Verdict) => finish(run, verdict, started)
+  const execute = (item: HeldItem, probe: boolean): void => {
+    const run = new Run(item, probe, clock.monotonic())
     let event: HandlerEvent
     try {
       event = decoder.decode(item.record, item.attempts + 1)
     } catch (error) {
-      if (isFault(error, 'DICTIONARY_MISSING') || isFault(error, 'KEY_MISSING')) decodeLater(run, conclude)
-      else conclude({ outcome: unreadable(item, error), failure: error, judged: 'nothing' })
+      if (isFault(error, 'DICTIONARY_MISSING') || isFault(error, 'KEY_MISSING')) decodeLater(run)
+      else finish(run, verdicts.unreadable(item, error))
       return
     }
-    remembered(run, event, conclude)
-  }
-
-  /**
-   * Stage 2: the event comes into its context, and then to its handlers. While Redis does not take it, it is put back: it keeps
-   * its attempts, and its breaker learns nothing.
-   */
-  const remembered = (run: Run, event: HandlerEvent, conclude: (verdict: Verdict) => void): void => {
-    if (remember === undefined) {
-      attempt(run, event, conclude)
-      return
-    }
-    const { item } = run
-    enroll(run)
-    const work = remember(event, item.record).then(
-      () => attempt(run, event, conclude),
-      async (error: unknown) => {
-        const away = isFault(error, 'REDIS_UNAVAILABLE') || isFault(error, 'REDIS_OUT_OF_MEMORY')
-        if (!away) return conclude({ outcome: unreadable(item, error), failure: error, judged: 'nothing' })
-        leave(run)
-        await tell(item.record.tool, 'nothing', run.probe)
-        throw error
-      },
-    )
-    whatever(item, work)
+    intoContext(run, event)
   }
 
   /** Decodes an event once its key and dictionary are fetched. */
-  const decodeLater = (run: Run, conclude: (verdict: Verdict) => void): void => {
+  const decodeLater = (run: Run): void => {
     const { item } = run
     enroll(run)
     const work = options
       .fetchNeeds(item.record)
       .then(() => decoder.decode(item.record, item.attempts + 1))
       .then(
-        (event) => remembered(run, event, conclude),
-        (error: unknown) => conclude({ outcome: unreadable(item, error), failure: error, judged: 'nothing' }),
+        (event) => {
+          leave(run)
+          intoContext(run, event)
+        },
+        (error: unknown) => finish(run, verdicts.unreadable(item, error)),
       )
     whatever(item, work)
   }
 
-  const attempt = (run: Run, event: HandlerEvent, conclude: (verdict: Verdict) => void): void => {
+  /**
+   * Stage 2: the event comes into its context, and then to its handlers. Meanwhile its worker is another's: Redis answers when its disk
+   * has the append, in 5 ms, so that ten workers that waited for it had no room for more than 2,000 events a second.
+   */
+  const intoContext = (run: Run, event: HandlerEvent): void => {
     run.event = event
+    if (remember === undefined) {
+      attempt(run, event)
+      return
+    }
+    const { item } = run
+    ahead.add(run)
+    item.abort = (reason) => run.expire(reason)
+    remember(event, item.record).then(
+      () => {
+        const readyAt = clock.monotonic()
+        whenWorker(() => {
+          ahead.delete(run)
+          run.started += clock.monotonic() - readyAt
+          goOn(run, event)
+          pump()
+        })
+      },
+      (error: unknown) => notRemembered(run, error),
+    )
+    freed()
+  }
+
+  /** An event that is in its context has its worker: it may have waited for it, while its breaker opened or others took it over. */
+  const goOn = (run: Run, event: HandlerEvent): void => {
+    if (run.probe) {
+      attempt(run, event)
+      return
+    }
+    passing(run.item, false, (probe) => {
+      run.probe = probe
+      attempt(run, event)
+    })
+  }
+
+  /** While Redis does not take it, it is put back: it keeps its attempts, and its breaker learns nothing. */
+  const notRemembered = async (run: Run, error: unknown): Promise<void> => {
+    const { item } = run
+    if (isFault(error, 'REDIS_UNAVAILABLE') || isFault(error, 'REDIS_OUT_OF_MEMORY')) {
+      await tell(item.record.tool, 'nothing', run.probe)
+      await putBack(item, error)
+      ahead.delete(run)
+      pump()
+      return
+    }
+    whenWorker(() => {
+      ahead.delete(run)
+      finish(run, verdicts.unreadable(item, error))
+    })
+  }
+
+  const whenWorker = (start: () => void): void => {
+    if (workers.take()) start()
+    else workers.onFree(() => whenWorker(start))
+  }
+
+  /** Stage 3. */
+  const attempt = (run: Run, event: HandlerEvent): void => {
     const handlers = fanOut.handlersFor(event)
     let verdict = NOT_WANTED
     if (handlers.length > 0) {
@@ -288,44 +266,46 @@ export function createExecutor(options: ExecutorOptions): Executor {
         const work = runHandlers(handlers, event, run, log)
         if (work !== undefined) {
           enroll(run)
-          run.follow(work, (ending) => conclude(ending.ok ? SUCCESS : failed(run.item, ending.error)))
+          run.follow(work, (ending) =>
+            finish(run, ending.ok ? SUCCESS : verdicts.failed(run.item, ending.error)),
+          )
           return
         }
         verdict = SUCCESS
       } catch (error) {
-        verdict = failed(run.item, error)
+        verdict = verdicts.failed(run.item, error)
       }
     }
-    conclude(verdict)
+    finish(run, verdict)
   }
 
   /** From now on the run has a deadline, and can be aborted. */
   const enroll = (run: Run): void => {
+    run.deadline = clock.monotonic() + options.handlerTimeoutMs
     runs.add(run)
     run.item.abort = (reason) => run.expire(reason)
   }
 
   const leave = (run: Run): void => {
-    if (run.item.abort === undefined) return
     runs.delete(run)
     run.item.abort = undefined
   }
 
-  const finish = (run: Run, verdict: Verdict, started: number): void => {
+  const finish = (run: Run, verdict: Verdict): void => {
     const { item, probe } = run
-    leave(run)
+    if (item.abort !== undefined) leave(run)
     const told = tell(item.record.tool, verdict.judged, probe)
-    if (told === undefined) hand(run, verdict, started)
-    else void told.then(() => hand(run, verdict, started))
+    if (told === undefined) hand(run, verdict)
+    else void told.then(() => hand(run, verdict))
   }
 
   /** Hands the outcome on, and gives the worker back. */
-  const hand = (run: Run, { outcome, failure }: Verdict, started: number): void => {
+  const hand = (run: Run, { outcome, failure }: Verdict): void => {
     const { item } = run
     if (outcome === undefined) {
       held.remove(item)
     } else {
-      const seconds = (clock.monotonic() - started) / 1000
+      const seconds = (clock.monotonic() - run.started) / 1000
       if (outcome.kind !== 'settled') note(run, outcome, failure, seconds)
       options.onRun(item, seconds, outcome)
       settle(item, outcome)
@@ -348,7 +328,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
         outcome: outcome.kind,
         reason,
         seconds,
-        err: told(failure),
+        err: verdicts.told(failure),
       },
       outcome.kind === 'dead' ? 'event dead-lettered' : 'event will be retried',
     )
@@ -363,7 +343,6 @@ export function createExecutor(options: ExecutorOptions): Executor {
     log[level]({ event_id: item.record.id, err: messageOf(error) }, 'event put back')
     await options.redisAgain(down.signal)
     held.requeue(item)
-    freed()
   }
 
   let toldOfPutBack = Number.NEGATIVE_INFINITY
@@ -390,7 +369,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     if (pumping || waiting) return
     pumping = true
     try {
-      for (; held.queued > 0 && !down.signal.aborted; started++) {
+      for (; held.queued > 0 && ahead.size < options.maxAhead && !down.signal.aborted; started++) {
         if (started >= TURN) {
           waiting = true
           setImmediate(pumpNextTurn)
@@ -421,7 +400,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   return {
     pump,
     get running() {
-      return runs.size
+      return runs.size + ahead.size
     },
     checkTimeouts() {
       const now = clock.monotonic()
@@ -442,7 +421,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     },
     shutDown(reason) {
       down.abort(reason)
-      for (const run of runs) run.expire(reason)
+      for (const run of [...runs, ...ahead]) run.expire(reason)
     },
   }
 }

@@ -136,6 +136,7 @@ export function createHeld(limit: number | (() => number), onQueued: () => void)
     requeue(item) {
       if (item.state !== 'running') return
       item.state = 'queued'
+      item.abort = undefined
       queue.push(item)
     },
     reserve(max) {

@@ -122,6 +122,7 @@ async function main(): Promise<void> {
           trimIntervalMs: stream.trim_interval,
           commandTimeoutMs: redis.command_timeout,
           maxBodyBytes: security.max_payload_size * 8,
+          maxAppends: config.webhook.context_lifecycle.max_appends,
         },
         settledElsewhere: context.settledElsewhere,
         process: context.process,

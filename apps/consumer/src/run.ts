@@ -22,19 +22,21 @@ const DONE: Ending = { ok: true }
 export class Run implements Attempt {
   readonly item: HeldItem
   /** It is the one that a half-open breaker tries. */
-  readonly probe: boolean
-  /** Monotonic ms. */
-  deadline: number
+  probe: boolean
+  /** Monotonic ms; later by what it waited without doing anything. */
+  started: number
+  /** Monotonic ms; counts once something is waited for. */
+  deadline = Number.POSITIVE_INFINITY
   expired: Error | undefined
   /** Once it was decoded. */
   event: HandlerEvent | undefined
   #controller: AbortController | undefined
   #end: ((ending: Ending) => void) | undefined
 
-  constructor(item: HeldItem, probe: boolean, deadline: number) {
+  constructor(item: HeldItem, probe: boolean, started: number) {
     this.item = item
     this.probe = probe
-    this.deadline = deadline
+    this.started = started
   }
   over(): boolean {
     return this.expired !== undefined

@@ -72,6 +72,7 @@ const quickSettings: TestSettings = {
   trimIntervalMs: 50,
   commandTimeoutMs: 1_000,
   maxBodyBytes: 1 << 20,
+  maxAppends: 100,
 }
 
 export const quickWindow: DedupeWindow = { duration: 60_000, maxSize: 1 }

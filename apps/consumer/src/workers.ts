@@ -16,6 +16,8 @@ export interface Workers {
 export function createWorkers(count: number): Workers {
   let busy = 0
   const waiting: (() => void)[] = []
+  /** A listener may give its worker back at once: the loop that called it goes on then, not one inside another. */
+  let calling = false
   return {
     take() {
       if (busy === count) return false
@@ -24,7 +26,13 @@ export function createWorkers(count: number): Workers {
     },
     release() {
       busy--
-      while (busy < count && waiting.length > 0) waiting.shift()!()
+      if (calling) return
+      calling = true
+      try {
+        while (busy < count && waiting.length > 0) waiting.shift()!()
+      } finally {
+        calling = false
+      }
     },
     onFree(listener) {
       waiting.push(listener)

@@ -17,7 +17,7 @@ import type { Reference } from './digest.ts'
 import { digestOf } from './digest-of.ts'
 import { decodeLogElement, decodeRawElement, encodeLogElement, encodeRawElement } from './elements.ts'
 import { clearIdentity, decodeHead, encodeIdentity, type Head, ID_BYTES } from './head.ts'
-import { type AccessNotes, appendEvent, touchContext } from './hot-append.ts'
+import { type AccessNotes, createAppends, touchContext } from './hot-append.ts'
 import { namedBy } from './links.ts'
 import { openedFor } from './opening.ts'
 import type { Summary } from './search/card.ts'
@@ -102,6 +102,7 @@ const PAGE = 1_000
 export function createContexts(options: ContextsOptions): Contexts {
   const { places, placeOf, keyring, encrypts, reader, accessNotes } = options
   const opener = keyring ?? NO_KEYRING
+  const appends = createAppends()
 
   async function headOf(id: ContextId): Promise<Head | undefined> {
     const { link, keys } = placeOf(id)
@@ -131,8 +132,7 @@ export function createContexts(options: ContextsOptions): Contexts {
       if (sealing?.ready(tenant) === false) await sealing.prepare(tenant)
       const { type, name, receivedAt, payload } = event
       const digest = digestOf({ tool, type, name, receivedAt, payload, subject })
-      const { link, keys } = placeOf(id)
-      const events = await appendEvent(link, keys, id, {
+      const events = await appends.append(placeOf(id), id, {
         eventId: eventIdBytes(eventId),
         identity: encodeIdentity(id, { tenant, tool, kind: subject.kind, subject: subject.key }, sealing),
         digest: encodeLogElement(id, record, digest, sealing),

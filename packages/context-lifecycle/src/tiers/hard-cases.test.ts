@@ -16,7 +16,7 @@ import {
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { contextIdOf } from '../context-id.ts'
 import { identityBytes } from '../head.ts'
-import { appendEvent } from '../hot-append.ts'
+import { createAppends } from '../hot-append.ts'
 import { removeInactive } from '../removal.ts'
 
 const redis = useRedis({ appendfsync: 'no' })
@@ -91,12 +91,14 @@ describe('a context', () => {
       ),
     ]
     const identity = identityBytes((await link.call('GET', keys.head(SITE_7))) as Buffer)
+    const appends = createAppends()
+    const place = { link, keys }
     for (let from = 1; from < ids.length; from += 1_000) {
       await Promise.all(
         ids.slice(from, from + 1_000).map((id) => {
           const eventId = eventIdBytes(id)
           const [digest, rest] = [log, raw].map((element) => Buffer.concat([eventId, element!.subarray(16)]))
-          return appendEvent(link, keys, SITE_7, {
+          return appends.append(place, SITE_7, {
             eventId,
             identity,
             digest: digest!,

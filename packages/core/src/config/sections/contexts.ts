@@ -10,6 +10,14 @@ export function contextLifecycleSection() {
       default: true,
       env: 'CONTEXTS_ENABLED',
     }),
+    max_appends: integer({
+      meaning:
+        'Events of a partition at most that are being put into their contexts, or wait for a worker after that.',
+      unit: 'events',
+      default: 100,
+      min: 1,
+      max: 10_000,
+    }),
     hot_duration: duration({
       meaning: 'How long a context stays hot after its last event or access.',
       default: '30m',
