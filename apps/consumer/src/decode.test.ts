@@ -143,6 +143,21 @@ describe('what a handler may want', () => {
     expect(unpacked).toBe(3)
   })
 
+  it('is made again for who asks after its release, whatever it was made of', () => {
+    const body = '{"action":"opened","issue":{"number":7},"repository":{"full_name":"a/b"}}'
+    const form = `payload=${encodeURIComponent(body)}`
+    const events: TestEvent[] = [
+      { body: form, headers: [['content-type', 'application/x-www-form-urlencoded']] },
+      { body: gzipSync(body), headers: [json, ['content-encoding', 'gzip']] },
+      { body },
+    ]
+    for (const event of events.map((each) => decode(each))) {
+      const before = [event.payload, Buffer.from(event.body), event.name, event.subject]
+      event.release()
+      expect([event.payload, event.body, event.name, event.subject]).toEqual(before)
+    }
+  })
+
   it('is not overwritten by the next event', () => {
     const first = decode({ body: bodyOf(1) })
     const { body, payload } = first

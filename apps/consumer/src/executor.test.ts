@@ -738,6 +738,24 @@ describe('on its way through its context', () => {
     expect(w.outcomes.at(-1)).toMatchObject({ kind: 'settled', item: first })
   })
 
+  it('lets go of its payload when its attempt is over', async () => {
+    const { waiting, remember } = slowContexts()
+    const payloads: unknown[] = []
+    let kept: HandlerEvent | undefined
+    const w = world(
+      (event) => {
+        kept = event
+        payloads.push(event.payload)
+      },
+      { remember },
+    )
+    w.add()
+    waiting[0]?.take()
+    await w.idle()
+    expect(kept?.payload).toEqual(payloads[0])
+    expect(kept?.payload).not.toBe(payloads[0])
+  })
+
   it('when the consumer stops, it goes back without using an attempt', async () => {
     const { waiting, remember } = slowContexts()
     const w = world(() => undefined, { remember })

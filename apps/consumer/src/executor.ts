@@ -20,7 +20,7 @@ import type { HandlerEvent } from '@weir/core/handlers/handler'
 import type { EventRecord } from '@weir/core/record'
 import type { Logger } from 'pino'
 import type { Breakers } from './breakers.ts'
-import type { Decoder } from './decode.ts'
+import type { DecodedEvent, Decoder } from './decode.ts'
 import type { Held, HeldItem } from './held.ts'
 import { Run } from './run.ts'
 import type { Outcome } from './settler.ts'
@@ -167,7 +167,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   const execute = (item: HeldItem, probe: boolean): void => {
     const run = new Run(item, probe, clock.monotonic())
-    let event: HandlerEvent
+    let event: DecodedEvent
     try {
       event = decoder.decode(item.record, item.attempts + 1)
     } catch (error) {
@@ -199,7 +199,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
    * Stage 2: the event comes into its context, and then to its handlers. Meanwhile its worker is another's: Redis answers when its disk
    * has the append, in 5 ms, so that ten workers that waited for it had no room for more than 2,000 events a second.
    */
-  const intoContext = (run: Run, event: HandlerEvent): void => {
+  const intoContext = (run: Run, event: DecodedEvent): void => {
     run.event = event
     if (remember === undefined) {
       attempt(run, event)
@@ -224,7 +224,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   }
 
   /** An event that is in its context has its worker: it may have waited for it, while its breaker opened or others took it over. */
-  const goOn = (run: Run, event: HandlerEvent): void => {
+  const goOn = (run: Run, event: DecodedEvent): void => {
     if (run.probe) {
       attempt(run, event)
       return
@@ -257,7 +257,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   }
 
   /** Stage 3. */
-  const attempt = (run: Run, event: HandlerEvent): void => {
+  const attempt = (run: Run, event: DecodedEvent): void => {
     const handlers = fanOut.handlersFor(event)
     let verdict = NOT_WANTED
     if (handlers.length > 0) {
@@ -310,6 +310,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       options.onRun(item, seconds, outcome)
       settle(item, outcome)
     }
+    run.event?.release()
     freed()
   }
 

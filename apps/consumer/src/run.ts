@@ -1,5 +1,5 @@
 /** One attempt at an event while it runs: its deadline, its abort signal, and the reasons for which it is cut short. */
-import type { HandlerEvent } from '@weir/core/handlers/handler'
+import type { DecodedEvent } from './decode.ts'
 import type { HeldItem } from './held.ts'
 import type { Attempt } from './stages.ts'
 
@@ -29,7 +29,7 @@ export class Run implements Attempt {
   deadline = Number.POSITIVE_INFINITY
   expired: Error | undefined
   /** Once it was decoded. */
-  event: HandlerEvent | undefined
+  event: DecodedEvent | undefined
   #controller: AbortController | undefined
   #end: ((ending: Ending) => void) | undefined
 
