@@ -85,7 +85,7 @@ async function loadTest(options: LoadOptions): Promise<number> {
   )
   const began = systemClock.monotonic()
   const sent = await sendAll({
-    url,
+    url: () => url,
     rate,
     count,
     maxConnections: options.maxConnections,

@@ -9,6 +9,8 @@ import { messageOf } from '@weir/core/faults'
 import type { Delivery } from './deliveries.ts'
 
 export interface Answered {
+  /** Which delivery, from 0. */
+  readonly n: number
   /** HTTP status; 0 = there was no answer. */
   readonly status: number
   /** Of what was accepted or seen before. */
@@ -22,7 +24,8 @@ export interface Answered {
 }
 
 export interface SendPlan {
-  readonly url: string
+  /** Where the nth goes; all with the same protocol. */
+  readonly url: (n: number) => string
   /** Deliveries a second. */
   readonly rate: number
   readonly count: number
@@ -42,7 +45,7 @@ const MAX_ANSWER_BYTES = 64 * 1024
 /** Resolves with how many were sent, when all are answered. */
 export async function sendAll(plan: SendPlan): Promise<number> {
   const { clock, rate, count, signal } = plan
-  const secure = plan.url.startsWith('https:')
+  const secure = plan.url(0).startsWith('https:')
   const agent = new (secure ? TlsAgent : Agent)({
     keepAlive: true,
     maxSockets: plan.maxConnections,
@@ -73,13 +76,13 @@ async function post(
   n: number,
   dueAt: number,
 ): Promise<void> {
-  const { clock, url } = plan
+  const { clock } = plan
   const { headers, body } = plan.delivery(n)
   const lateMs = clock.monotonic() - dueAt
   try {
     const { status, text } = await new Promise<{ status: number; text: string }>((resolve, reject) => {
       const length = { 'content-length': body.length }
-      const asked = ask(url, {
+      const asked = ask(plan.url(n), {
         method: 'POST',
         agent,
         headers: { ...headers, ...length },
@@ -98,10 +101,10 @@ async function post(
       })
       asked.end(body)
     })
-    plan.onAnswer({ status, ...wordsOf(text), ms: clock.monotonic() - dueAt, lateMs })
+    plan.onAnswer({ n, status, ...wordsOf(text), ms: clock.monotonic() - dueAt, lateMs })
   } catch (error) {
     const detail = messageOf(error)
-    plan.onAnswer({ status: 0, eventId: undefined, detail, ms: clock.monotonic() - dueAt, lateMs })
+    plan.onAnswer({ n, status: 0, eventId: undefined, detail, ms: clock.monotonic() - dueAt, lateMs })
   }
 }
 
