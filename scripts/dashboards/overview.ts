@@ -220,6 +220,15 @@ const rows: Rows = {
       alerts: ['EventsLost'],
     }),
     figure({
+      title: 'Losses noticed, 30 days',
+      help: 'Times that a gateway saw Redis come back without events. They are offered again; the ledger says what is missing.',
+      unit: 'short',
+      decimals: 0,
+      queries: { losses: 'sum(increase(webhook_loss_detected_total[30d]))' },
+      limit: 1,
+      alerts: ['EventsLost'],
+    }),
+    figure({
       title: 'Certificate that ends first',
       help: 'Time until it expires. Under 14 days: renew it.',
       unit: 's',
@@ -234,7 +243,6 @@ const rows: Rows = {
       unit: 'none',
       queries: { '{{job}} {{instance}}': 'up{job=~"(weir|webhook).*"}' },
       states: YES_NO,
-      width: 12,
       alerts: ['TargetDown', 'TelemetryAbsent'],
     }),
   ],

@@ -131,6 +131,29 @@ const rows: Rows = {
       limit: 0.1,
     }),
   ],
+  Spool: [
+    graph({
+      title: 'Events written to the spool',
+      help: 'By reason. redis_down and redis_unknown: Redis or the way to it. redis_out_of_memory: maxmemory. overload: Redis is too slow.',
+      unit: 'cps',
+      queries: { '{{reason}}': 'sum by (reason) (rate(webhook_spooled_total[$__rate_interval]))' },
+      alerts: ['SpoolInUse'],
+    }),
+    graph({
+      title: 'Events drained from the spool',
+      help: 'known and settled_before: they had reached Redis after all. corrupt: the disk; the log of the gateway names the file.',
+      unit: 'cps',
+      queries: { '{{outcome}}': 'sum by (outcome) (rate(webhook_spool_drained_total[$__rate_interval]))' },
+      alerts: ['SpoolOld'],
+    }),
+    graph({
+      title: 'Bytes of the spool',
+      help: 'Of each gateway. At webhook.ingest.spool.max_bytes (1 GiB) it takes no more.',
+      unit: 'bytes',
+      queries: { '{{instance}}': 'webhook_spool_bytes' },
+      alerts: ['SpoolNotAccepting'],
+    }),
+  ],
   Consumers: [
     graph({
       title: 'Entries held, handlers running',
@@ -232,9 +255,33 @@ const rows: Rows = {
     }),
     graph({
       title: 'Fill of the newest bloom filter',
-      help: 'At 1 the next one begins. Memory of all of them: webhook_long_memory_bytes.',
+      help: 'At 1 the next one begins.',
       unit: 'percentunit',
       queries: { '{{instance}}': 'webhook_long_memory_fill_ratio' },
+    }),
+    figure({
+      title: 'Ids remembered',
+      help: 'Settled ids in the filters of a gateway. They are forgotten after the horizon (webhook.deduplication.horizon).',
+      unit: 'short',
+      queries: { ids: 'max(webhook_long_memory_ids)' },
+    }),
+    figure({
+      title: 'Horizon',
+      help: 'How long ids are remembered. GitHub sends again for three days: not below that.',
+      unit: 's',
+      queries: { horizon: 'min(webhook_long_memory_horizon_seconds)' },
+    }),
+    figure({
+      title: 'Bloom filters',
+      help: 'How many there are; each look-up asks all of them.',
+      unit: 'short',
+      queries: { filters: 'max(webhook_long_memory_filters)' },
+    }),
+    figure({
+      title: 'Their memory',
+      help: 'In each gateway. Too much: a shorter horizon, or a smaller webhook.deduplication.bloom_filter_size.',
+      unit: 'bytes',
+      queries: { bytes: 'max(webhook_long_memory_bytes)' },
     }),
   ],
 }
