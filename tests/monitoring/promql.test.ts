@@ -1,6 +1,13 @@
 /** What dashboards and alerts ask for is what the programs export: names, and the labels on them. */
 import { describe, expect, it } from 'vitest'
-import { alerts, documentedMetrics, expressions, recordedSeries, seriesOf } from '../support/monitoring.ts'
+import {
+  alerts,
+  documentedMetrics,
+  expressions,
+  OF_PROCESSES,
+  recordedSeries,
+  seriesOf,
+} from '../support/monitoring.ts'
 import { parsePromql, withoutVariables } from '../support/promql.ts'
 
 /**
@@ -26,12 +33,6 @@ const OF_PROMETHEUS: ReadonlyMap<string, readonly string[]> = new Map([
 ])
 /** Every scraped series has these. */
 const OF_EVERY_SCRAPE = ['job', 'instance']
-/** What the gateway exports about its process; alerting.test.ts sees that it does. */
-const OF_PROCESSES: ReadonlyMap<string, readonly string[]> = new Map([
-  ['process_cpu_seconds_total', []],
-  ['process_resident_memory_bytes', []],
-  ['nodejs_eventloop_lag_p99_seconds', []],
-])
 
 const documented = new Map([...documentedMetrics().values()].flatMap((section) => [...section]))
 const known: ReadonlyMap<string, readonly string[]> = new Map([

@@ -53,6 +53,13 @@ export interface DashboardJson {
   readonly panels: readonly PanelJson[]
 }
 
+/** What the gateway exports about its process, besides docs/metrics.md: labels by name. alerting.test.ts sees that it does. */
+export const OF_PROCESSES: ReadonlyMap<string, readonly string[]> = new Map([
+  ['process_cpu_seconds_total', []],
+  ['process_resident_memory_bytes', []],
+  ['nodejs_eventloop_lag_p99_seconds', []],
+])
+
 export const readText = (path: string): string => readFileSync(join(root, path), 'utf8')
 
 /** Rule groups by file name. */
