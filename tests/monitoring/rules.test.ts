@@ -152,6 +152,21 @@ describe.each(prometheusFiles)('%s', (file) => {
   })
 })
 
+describe('a machine without these programs', () => {
+  it('skips what needs them and says what to install', () => {
+    expect(monitoringPrograms('/nowhere', false)).toEqual({
+      kind: 'missing',
+      why: expect.stringMatching(
+        /^no promtool, amtool, prometheus, alertmanager on PATH \(.*apt-get install/,
+      ),
+    })
+  })
+
+  it('fails in CI', () => {
+    expect(() => monitoringPrograms('/nowhere', true)).toThrow(/CI tests with the real Prometheus/)
+  })
+})
+
 const found = monitoringPrograms()
 const why = found.kind === 'missing' ? ` (skipped: ${found.why})` : ''
 

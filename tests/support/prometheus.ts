@@ -19,10 +19,13 @@ export type MonitoringPrograms =
   | { readonly kind: 'found'; readonly programs: Programs }
   | { readonly kind: 'missing'; readonly why: string }
 
-/** Throws where one is missing and CI is set. */
-export function monitoringPrograms(env: NodeJS.ProcessEnv = process.env): MonitoringPrograms {
-  // Installing is left to people: these packages start services.
-  const machine = { ...thisMachine(), uid: undefined }
+/** @param path where to look, as PATH. Throws where one is missing and `ci` is true. */
+export function monitoringPrograms(
+  path = thisMachine().path,
+  ci = process.env.CI !== undefined,
+): MonitoringPrograms {
+  // Without a user id nothing is installed: that is left to people, as these packages start services.
+  const machine = { ...thisMachine(), path, uid: undefined }
   const found = Object.entries(PROGRAMS).map(
     ([use, names]) => [use, findOrInstall(names, '', machine)] as const,
   )
@@ -32,7 +35,7 @@ export function monitoringPrograms(env: NodeJS.ProcessEnv = process.env): Monito
     return { kind: 'found', programs: Object.fromEntries(paths) as Programs }
   }
   const why = `no ${missing.join(', ')} on PATH (Debian, Ubuntu: apt-get install prometheus prometheus-alertmanager)`
-  if (env.CI) throw new Error(`CI tests with the real Prometheus and Alertmanager: ${why}`)
+  if (ci) throw new Error(`CI tests with the real Prometheus and Alertmanager: ${why}`)
   return { kind: 'missing', why }
 }
 
