@@ -6,7 +6,7 @@ import { BACKLOG_EVENTS, badShare, budgetOf, LATENCY_SECONDS, OBJECTIVES, type O
 const { availability, errors, latency } = OBJECTIVES
 const SLO_HELP = 'Over 30 days, from the recording rules in alerts/slo.yml; Prometheus has to keep that long.'
 
-const budgetLeft = (objective: Objective) => `1 - (${badShare(objective)}) / ${budgetOf(objective)}`
+const budgetLeft = (objective: Objective) => `1 - ${badShare(objective)} / ${budgetOf(objective)}`
 
 const rows: Rows = {
   'Objectives, over 30 days': [
@@ -15,7 +15,7 @@ const rows: Rows = {
       help: `Share of the requests that could be taken and were. ${SLO_HELP} Below it, look at the answers with 5xx and at the spools.`,
       unit: 'percentunit',
       decimals: 3,
-      queries: { availability: `1 - (${badShare(availability)})` },
+      queries: { availability: `1 - ${badShare(availability)}` },
       limit: availability.target,
       good: 'high',
       alerts: ['AvailabilityBudgetBurnFast', 'AvailabilityBudgetBurnSlow'],
@@ -34,7 +34,7 @@ const rows: Rows = {
       help: `Share of the events settled within a second of being accepted: p99 < 1 s. ${SLO_HELP} Below it, see webhook-performance.`,
       unit: 'percentunit',
       decimals: 2,
-      queries: { latency: `1 - (${badShare(latency)})` },
+      queries: { latency: `1 - ${badShare(latency)}` },
       limit: latency.target,
       good: 'high',
       alerts: ['LatencyBudgetBurnFast', 'LatencyBudgetBurnSlow'],

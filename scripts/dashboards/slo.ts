@@ -27,8 +27,7 @@ export function budgetOf({ target }: Objective): number {
   return Number((1 - target).toFixed(6))
 }
 
-/** Share of bad events over the last 30 days, out of the recorded rates. */
+/** Share of bad events over the last 30 days, as recorded. */
 export function badShare({ slo }: Objective): string {
-  const over = (name: string) => `sum_over_time(weir:slo_${name}_events:rate5m{slo="${slo}"}[30d])`
-  return `${over('bad')} / ${over('all')}`
+  return `weir:slo_error_ratio:30d{slo="${slo}"}`
 }

@@ -70,7 +70,7 @@ export function ruleFiles(): ReadonlyMap<string, readonly RuleGroup[]> {
   )
 }
 
-export function rules(): (Alert | Recording)[] {
+function rules(): (Alert | Recording)[] {
   return [...ruleFiles().values()].flatMap((groups) => groups.flatMap((group) => group.rules))
 }
 
@@ -78,7 +78,7 @@ export function alerts(): Alert[] {
   return rules().filter((rule) => 'alert' in rule)
 }
 
-export function recordings(): Recording[] {
+function recordings(): Recording[] {
   return rules().filter((rule) => 'record' in rule)
 }
 
