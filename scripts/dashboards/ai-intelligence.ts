@@ -164,7 +164,7 @@ const rows: Rows = {
   Prewarming: [
     figure({
       title: 'Hit rate, last 24 h',
-      help: 'Of the contexts made hot before they were asked for: those that were read. Low: raise ai.prewarming.confidence_threshold.',
+      help: 'Of the contexts made hot before they were asked for: those that were read. Low: raise webhook.ai.prewarming.confidence_threshold.',
       unit: 'percentunit',
       queries: {
         hits: 'sum(increase(webhook_context_prewarm_hits_total[24h])) / (sum(increase(webhook_context_prewarm_hits_total[24h])) + sum(increase(webhook_context_prewarm_misses_total[24h])))',

@@ -80,9 +80,9 @@ describe('the check itself', () => {
   })
 
   it('sees a legend that would stay empty', () => {
-    expect(strangers('sum by (tool) (webhook_events_failed_total)', ['reason'])).toEqual([
-      'legend {{reason}}',
-    ])
+    for (const sum of ['sum by (tool)', 'sum'])
+      expect(strangers(`${sum} (webhook_events_failed_total)`, ['reason'])).toEqual(['legend {{reason}}'])
+    expect(strangers('webhook_events_failed_total', ['reason'])).toEqual([])
   })
 
   it('sees what is no PromQL', () => {

@@ -15,8 +15,9 @@ export interface Selector {
   readonly matchers: readonly string[]
 }
 
+/** An aggregation. */
 export interface Grouping {
-  /** Labels of a `by`. */
+  /** Labels of its `by`; none where it has none: nothing is left of them then. */
   readonly labels: readonly string[]
   /** Metrics under it. */
   readonly metrics: readonly string[]
@@ -46,12 +47,13 @@ export function parsePromql(expr: string): Asked {
   for (const node of nodesOf(topNode)) {
     if (node.type.isError) throw new Error(`no PromQL at "${expr.slice(node.from, node.from + 20)}": ${expr}`)
     if (node.name === 'VectorSelector') selectors.push(selectorOf(node, expr))
-    if (node.name === 'AggregateModifier' && node.getChild('By')) {
-      const aggregate = node.parent as SyntaxNode
-      const metrics = nodesOf(aggregate)
+    if (node.name === 'AggregateExpr') {
+      const modifier = node.getChild('AggregateModifier')
+      if (modifier?.getChild('Without')) throw new Error(`"without" is not understood here: ${expr}`)
+      const metrics = nodesOf(node)
         .filter(({ name }) => name === 'VectorSelector')
         .map((each) => selectorOf(each, expr).metric)
-      groupings.push({ labels: textsIn(node, 'LabelName', expr), metrics })
+      groupings.push({ labels: modifier ? textsIn(modifier, 'LabelName', expr) : [], metrics })
     }
   }
   return { selectors, groupings }
