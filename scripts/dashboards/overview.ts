@@ -243,7 +243,7 @@ const rows: Rows = {
       unit: 'none',
       queries: { '{{job}} {{instance}}': 'up{job=~"(weir|webhook).*"}' },
       states: YES_NO,
-      alerts: ['TargetDown', 'TelemetryAbsent'],
+      alerts: ['JobDown', 'TargetDown', 'TelemetryAbsent'],
     }),
   ],
   Tenants: [

@@ -25,7 +25,7 @@ describe('what they name', () => {
     let named = 0
     for (const [where, text] of texts) {
       for (const [, first = '', second = '', rest = ''] of text.matchAll(
-        /webhook-cli ([a-z-]+)(?:\s+([a-z-]+))?((?:\s+--[a-z-]+(?:\s[^\s`-]+)?)*)/g,
+        /webhook-cli ([a-z][a-z-]*)(?:\s+([a-z][a-z-]*))?((?:\s+--[a-z-]+(?:\s[^\s`-]+)?)*)/g,
       )) {
         named += 1
         const command = commands.has(`${first} ${second}`) ? `${first} ${second}` : first
