@@ -45,19 +45,7 @@ export function dashboard({ uid, title, help, rows, tenant }: DashboardSpec): Da
     .timezone('browser')
     .tooltip(DashboardCursorSync.Crosshair)
     .withVariable(new DatasourceVariableBuilder('datasource').label('Prometheus').type('prometheus'))
-    .withVariable(
-      new QueryVariableBuilder('tool')
-        .label('Tool')
-        .description('Only these tools, where what is shown is told by tool')
-        .datasource(DATASOURCE)
-        .query('label_values(webhook_events_received_total, tool)')
-        .refresh(VariableRefresh.OnTimeRangeChanged)
-        .sort(VariableSort.AlphabeticalAsc)
-        .multi(true)
-        .includeAll(true)
-        .allValue('.*')
-        .current({ selected: true, text: ['All'], value: ['$__all'] }),
-    )
+  if (tellsByTool(rows)) built.withVariable(toolChoice())
   if (tenant) {
     built.withVariable(
       new TextBoxVariableBuilder('tenant')
@@ -86,6 +74,27 @@ export function dashboard({ uid, title, help, rows, tenant }: DashboardSpec): Da
     for (const panel of panels) built.withPanel(panel)
   }
   return finished(built.build())
+}
+
+/** Whether any panel looks at the choice of tools: one that does nothing would mislead. */
+function tellsByTool(rows: Rows): boolean {
+  return Object.values(rows).some((panels) =>
+    panels.some((panel) => JSON.stringify(panel.build().targets ?? []).includes('$tool')),
+  )
+}
+
+function toolChoice(): QueryVariableBuilder {
+  return new QueryVariableBuilder('tool')
+    .label('Tool')
+    .description('Only these tools, where what is shown is told by tool')
+    .datasource(DATASOURCE)
+    .query('label_values(webhook_events_received_total, tool)')
+    .refresh(VariableRefresh.OnTimeRangeChanged)
+    .sort(VariableSort.AlphabeticalAsc)
+    .multi(true)
+    .includeAll(true)
+    .allValue('.*')
+    .current({ selected: true, text: ['All'], value: ['$__all'] })
 }
 
 /**
