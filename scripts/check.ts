@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { configurationPage } from '@weir/core/config/page'
 import { messageOf } from '@weir/core/faults'
+import { dashboardFiles } from './dashboards.ts'
 import { metricsPage } from './docs-metrics.ts'
 import { checkImports } from './imports.ts'
 
@@ -62,11 +63,12 @@ function runImportCheck(): CheckResult {
   }
 }
 
-/** The pages that are made from the program, each with the script that writes it. */
+/** The pages and dashboards that are made from the program, each with the script that writes it. */
 async function runDocumentCheck(): Promise<CheckResult> {
   const pages = [
     { page: 'docs/configuration.md', script: 'scripts/docs-config.ts', text: configurationPage() },
     { page: 'docs/metrics.md', script: 'scripts/docs-metrics.ts', text: await metricsPage() },
+    ...[...dashboardFiles()].map(([page, text]) => ({ page, script: 'scripts/dashboards.ts', text })),
   ]
   const stale = pages.filter(({ page, text }) => readFileSync(join(root, page), 'utf8') !== text)
   const advice = stale.map(

@@ -132,6 +132,15 @@ describe('without Redis', () => {
       { 'ingest.spool.enabled': false },
     ))
 
+  it('without a spool no metric says that it would not take events', () =>
+    gateway(
+      async ({ port }) => {
+        const metrics = async () => (await send(port, '/metrics', { method: 'GET' })).text
+        expect(await metrics()).toMatch(/^webhook_spool_accepting Nan$/m)
+      },
+      { 'ingest.spool.enabled': false },
+    ))
+
   it('senders that try again by themselves get 503 where the spool is for the others', () =>
     gateway(
       async ({ port }) => {

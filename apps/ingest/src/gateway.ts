@@ -362,10 +362,11 @@ function showGauges({ lanes, spool, taking, clock, metrics }: Shown): void {
   metrics.gauge('webhook_long_memory_fill_ratio', () =>
     Math.max(...all.map(({ recall }) => recall.filters.fill)),
   )
+  // Without a spool there is no "would not take it": an alert on 0 is not for those who switched it off.
+  metrics.gauge('webhook_spool_accepting', () => (taking ? (spool?.accepting ? 1 : 0) : Number.NaN))
   if (spool === undefined) return
   metrics.gauge('webhook_spool_records', () => spool.records)
   metrics.gauge('webhook_spool_bytes', () => spool.bytes)
-  metrics.gauge('webhook_spool_accepting', () => (taking && spool.accepting ? 1 : 0))
   metrics.gauge('webhook_spool_oldest_age_seconds', () =>
     spool.oldestAt === undefined ? 0 : Math.max(0, clock.now() - spool.oldestAt) / 1000,
   )

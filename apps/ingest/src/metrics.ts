@@ -163,7 +163,10 @@ export const GATEWAY_METRICS = {
     type: 'gauge',
     help: 'Age of the oldest event in the spool; 0 when empty',
   },
-  webhook_spool_accepting: { type: 'gauge', help: 'Whether the spool would take an event now: 1 or 0' },
+  webhook_spool_accepting: {
+    type: 'gauge',
+    help: 'Whether the spool would take an event now: 1 or 0; NaN where it is switched off',
+  },
   webhook_loss_detected_total: {
     type: 'counter',
     help: 'Times that Redis came back without events it had acknowledged',
