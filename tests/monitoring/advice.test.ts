@@ -11,7 +11,14 @@ const texts = new Map<string, string>([
         [`${file}: ${title}`, `${description}\n${options?.content ?? ''}`] as const,
     ),
   ),
-  ['docs/monitoring.md', readText('docs/monitoring.md')],
+  ...[
+    'docs/monitoring.md',
+    'docs/runbooks/webhook-ops.md',
+    'docs/DEPLOYMENT.md',
+    'docs/disaster-recovery.md',
+    'docs/capacity.md',
+    'docs/upgrading.md',
+  ].map((page) => [page, readText(page)] as const),
 ])
 
 const cli = readText('docs/cli.md')
