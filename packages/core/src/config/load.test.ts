@@ -227,7 +227,6 @@ describe("the guide's config.yaml with its environment", () => {
       'webhook.redis.pool_size',
       'webhook.redis.max_conn_age',
       'observability.tracing',
-      'observability.metrics.push_gateway',
     ]) {
       expect(notices.filter((notice) => notice.startsWith(`${path}: accepted`))).toHaveLength(1)
     }
