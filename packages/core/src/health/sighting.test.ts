@@ -3,12 +3,20 @@ import { createSighting } from './sighting.ts'
 
 function sightingAt() {
   const clock = { ms: 1_000 }
-  return { clock, sighting: createSighting({ monotonic: () => clock.ms }) }
+  const sighting = createSighting({ monotonic: () => clock.ms })
+  sighting.breaker('closed')
+  return { clock, sighting }
 }
 
 describe('what was last seen of something outside', () => {
   it('is unknown before it was used', () => {
     expect(sightingAt().sighting.check()).toEqual({ state: 'unknown', age_ms: null, breaker: 'closed' })
+  })
+
+  it('has no breaker where there is none', () => {
+    const sighting = createSighting({ monotonic: () => 0 })
+    sighting.worked()
+    expect(sighting.check()).toEqual({ state: 'ok', age_ms: 0 })
   })
 
   it('is as it did when it was last used, and grows old', () => {

@@ -10,7 +10,7 @@ export interface Sighting {
   worked(): void
   /** It was used, and failed. @param why a word or a sentence without anything secret */
   failed(why: string): void
-  /** The breaker before it has changed. */
+  /** How the breaker before it stands, where there is one. */
   breaker(state: 'closed' | 'open' | 'half-open'): void
   check(): Check
 }
@@ -18,7 +18,7 @@ export interface Sighting {
 export function createSighting(clock: Pick<Clock, 'monotonic'>): Sighting {
   let seenAt: number | undefined
   let failure: string | undefined
-  let breaker: 'closed' | 'open' | 'half-open' = 'closed'
+  let breaker: 'closed' | 'open' | 'half-open' | undefined
   const see = (why: string | undefined): void => {
     seenAt = clock.monotonic()
     failure = why
@@ -39,7 +39,12 @@ export function createSighting(clock: Pick<Clock, 'monotonic'>): Sighting {
             : age_ms === null
               ? 'unknown'
               : 'ok'
-      return { state, age_ms, ...(failure !== undefined && { detail: failure }), breaker }
+      return {
+        state,
+        age_ms,
+        ...(failure !== undefined && { detail: failure }),
+        ...(breaker !== undefined && { breaker }),
+      }
     },
   }
 }

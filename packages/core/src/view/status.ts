@@ -186,6 +186,27 @@ export async function readStreams(partitions: readonly Partition[]): Promise<Str
   )
 }
 
+/** How full a server is. */
+export interface ServerFacts {
+  /** host:port of the master that answered. */
+  readonly server: string
+  /** null where Redis' user may not ask. */
+  readonly usedMemoryBytes: number | null
+  /** 0 = no limit. */
+  readonly maxMemoryBytes: number | null
+}
+
+/** Each server once, however many partitions it holds. */
+export async function readServers(partitions: readonly Partition[]): Promise<ServerFacts[]> {
+  const links = new Map(partitions.map(({ link }) => [link.peer, link]))
+  return Promise.all(
+    [...links].map(async ([server, link]): Promise<ServerFacts> => {
+      const { used_memory_bytes: usedMemoryBytes, max_memory_bytes: maxMemoryBytes } = await readServer(link)
+      return { server, usedMemoryBytes, maxMemoryBytes }
+    }),
+  )
+}
+
 export async function readServer(link: RedisLink): Promise<StatusDocument['redis']> {
   const text = await ifAllowed(link.call('INFO'))
   const info = new Map(
