@@ -7,11 +7,13 @@ import { ADAPTERS } from '@weir/core/adapters/table'
 import { systemClock } from '@weir/core/clock'
 import { secretsIn } from '@weir/core/config/describe'
 import { loadConfig } from '@weir/core/config/load'
-import { dedupeWindows, keysOf, longMemory, redisSettings } from '@weir/core/config/parts'
+import { certificateFiles, dedupeWindows, keysOf, longMemory, redisSettings } from '@weir/core/config/parts'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
 import type { HandlerEvent } from '@weir/core/handlers/handler'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
+import { configuredPusher } from '@weir/core/metrics/configured'
+import { addProcessMetrics } from '@weir/core/metrics/process-metrics'
 import { startOpsServer } from '@weir/core/ops-server'
 import type { EventRecord } from '@weir/core/record'
 import { connectRedis } from '@weir/core/redis/link'
@@ -21,6 +23,7 @@ import { sealedWith } from '@weir/security/envelope'
 import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { pino } from 'pino'
+import { Registry } from 'prom-client'
 import { createConsumer } from './consumer.ts'
 import { type ConsumerPlace, createConsumers } from './consumers.ts'
 import { createHealth } from './health.ts'
@@ -86,6 +89,8 @@ async function main(): Promise<void> {
     : undefined
   const redact = createRedactor({ secrets: secretsIn(config), fields: security.redact_fields })
   const metrics = createConsumerMetrics()
+  // By itself: what the operations API adds up over all consumers is the work, not the memory of a process.
+  const own = new Registry()
   const workers = createWorkers(c.num_workers)
   const dictionaries = createDictionarySet(loadBundledDictionaries())
   const remember =
@@ -151,6 +156,12 @@ async function main(): Promise<void> {
     clock: systemClock,
     log,
   })
+  const processMetrics = addProcessMetrics(own, {
+    component: 'consumer',
+    connected: () => consumers.state().redis,
+    certificates: certificateFiles(config),
+  })
+  const registry = Registry.merge([metrics.registry, own])
   await keyring?.start()
   await vetting.first()
   const started = systemClock.monotonic()
@@ -166,7 +177,7 @@ async function main(): Promise<void> {
               partitions: () => places,
               tools: [...ADAPTERS.keys()],
             }),
-            registry: metrics.registry,
+            registry: config.observability.metrics.enabled ? registry : undefined,
             uptimeSeconds: () => (systemClock.monotonic() - started) / 1000,
             metricsToken: config.observability.metrics.open ? undefined : (token ?? ''),
           },
@@ -174,7 +185,18 @@ async function main(): Promise<void> {
           c.ops_port,
           'webhook.consumer.ops_port',
         )
+  const pusher = configuredPusher(config, {
+    component: 'consumer',
+    host: hostname(),
+    port: ops?.port ?? null,
+    alone: process.pid,
+    registry,
+    process: processMetrics,
+    clock: systemClock,
+    log,
+  })
   await consumers.start()
+  pusher?.start()
   log.info({ port: ops?.port ?? null, consumer: name, workers: c.num_workers }, 'listening')
 
   const stop = async (signal: string) => {
@@ -184,6 +206,7 @@ async function main(): Promise<void> {
     await consumers.stop()
     await remembering?.close()
     await keyring?.stop()
+    await pusher?.stop()
     await ops?.close()
     log.info('stopped')
     process.exit(0)

@@ -223,11 +223,7 @@ describe("the guide's config.yaml with its environment", () => {
       },
       logging: { level: 'info', format: 'json' },
     })
-    for (const path of [
-      'webhook.redis.pool_size',
-      'webhook.redis.max_conn_age',
-      'observability.tracing',
-    ]) {
+    for (const path of ['webhook.redis.pool_size', 'webhook.redis.max_conn_age', 'observability.tracing']) {
       expect(notices.filter((notice) => notice.startsWith(`${path}: accepted`))).toHaveLength(1)
     }
     expect(notices.join('\n')).toContain('only the first of 3 addresses is used')

@@ -47,7 +47,10 @@ describe('the lag', () => {
   })
   it('is degraded above a thousand', () => {
     expect(lagCheck(waiting(1_000)).state).toBe('ok')
-    expect(lagCheck(waiting(1_001))).toMatchObject({ state: 'degraded', detail: 'more than 1000 events wait' })
+    expect(lagCheck(waiting(1_001))).toMatchObject({
+      state: 'degraded',
+      detail: 'more than 1000 events wait',
+    })
   })
   it('is unknown, not 0, where Redis cannot tell', () => {
     expect(lagCheck(waiting(null))).toMatchObject({ state: 'unknown', messages: null, unread: null })

@@ -28,7 +28,10 @@ describe('the oldest parked event', () => {
     const at = await now()
     const count = MOST_PARKED_LOOKS * 2
     const park = async (from: number, to: number, ageOf: (index: number) => number) => {
-      const pairs = Array.from({ length: to - from }, (_, i) => [from + i, `${at - ageOf(from + i)}-${from + i}`])
+      const pairs = Array.from({ length: to - from }, (_, i) => [
+        from + i,
+        `${at - ageOf(from + i)}-${from + i}`,
+      ])
       await link.call('ZADD', keys.parkedDue, ...pairs.flat())
     }
     for (let from = 0; from < count; from += 1_000) await park(from, from + 1_000, () => 1_000)
