@@ -203,6 +203,7 @@ async function main(): Promise<void> {
     if (stopping) return
     stopping = true
     log.info({ signal }, 'stopping')
+    processMetrics.stopping()
     await consumers.stop()
     await remembering?.close()
     await keyring?.stop()

@@ -240,6 +240,7 @@ async function main(): Promise<void> {
     if (stopping) return
     stopping = true
     log.info({ signal }, 'stopping')
+    processMetrics.stopping()
     await Promise.all([curator.stop(), jobs.stop()])
     enrichment?.stop()
     queue.disconnect()

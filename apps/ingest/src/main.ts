@@ -132,6 +132,7 @@ async function main(): Promise<void> {
     signals++
     if (signals > 1) return
     log.info({ event: 'stopping', signal }, 'stopping')
+    processMetrics.stopping()
     await gateway.stop()
     await pusher?.stop()
     log.info({ event: 'stopped' }, 'stopped')

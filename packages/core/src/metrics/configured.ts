@@ -11,7 +11,7 @@ export interface ConfiguredPusherDeps {
   /** That it listens on, or null; then `alone` tells it from others on the same host. */
   readonly port: number | null
   readonly alone: number
-  readonly registry: Registry
+  readonly registry: Pick<Registry, 'metrics' | 'contentType'>
   readonly process: ProcessMetrics
   readonly clock: Clock
   readonly log: {

@@ -28,6 +28,19 @@ describe('what every process measures of itself', () => {
     expect(later).toContain('\nwebhook_metrics_pushes_total{result="failed"} 1\n')
   })
 
+  it('does not take its own end for an outage of Redis', async () => {
+    const registry = new Registry()
+    let connected = true
+    const { stopping } = addProcessMetrics(registry, {
+      component: 'curator',
+      connected: () => connected,
+      certificates: [],
+    })
+    stopping()
+    connected = false
+    expect(await registry.metrics()).toContain('\nwebhook_redis_connected 1\n')
+  })
+
   it('shows no path', async () => {
     const registry = new Registry()
     const { caFile } = certificates.current.client

@@ -14,6 +14,8 @@ export interface ProcessMetricsOptions {
 }
 
 export interface ProcessMetrics {
+  /** From now on Redis is as it is now: connections that end because the process does are no outage, and the last push stays. */
+  stopping(): void
   /** A push of the metrics has ended. */
   pushed(result: 'ok' | 'failed'): void
 }
@@ -30,12 +32,13 @@ export function addProcessMetrics(registry: Registry, options: ProcessMetricsOpt
     labelNames: ['version', 'component'],
     registers,
   }).set({ version: VERSION, component: options.component }, 1)
+  let { connected } = options
   new Gauge({
     name: 'webhook_redis_connected',
     help: "1 when all of this process's connections to Redis stand, else 0",
     registers,
     collect() {
-      this.set(options.connected() ? 1 : 0)
+      this.set(connected() ? 1 : 0)
     },
   })
   const certificates = createCertificates(options.certificates)
@@ -54,5 +57,11 @@ export function addProcessMetrics(registry: Registry, options: ProcessMetricsOpt
     labelNames: ['result'],
     registers,
   })
-  return { pushed: (result) => pushes.inc({ result }) }
+  return {
+    stopping() {
+      const stands = connected()
+      connected = () => stands
+    },
+    pushed: (result) => pushes.inc({ result }),
+  }
 }
