@@ -14,7 +14,7 @@ import { certificateFiles } from '@weir/core/config/parts'
 import { Fault, isFault, messageOf } from '@weir/core/faults'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
 import { configuredPusher } from '@weir/core/metrics/configured'
-import { addProcessMetrics } from '@weir/core/metrics/process-metrics'
+import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
 import type { Pusher } from '@weir/core/metrics/pusher'
 import { connectPartition, type Partition } from '@weir/core/partition'
 import { openPipelineView } from '@weir/core/pipeline-view'
@@ -27,7 +27,6 @@ import { sealedWith } from '@weir/security/envelope'
 import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { pino } from 'pino'
-import { Registry } from 'prom-client'
 import { createHealth } from './health.ts'
 import { createMetricsCollector } from './metrics.ts'
 import { createOpsServer } from './server.ts'
@@ -135,13 +134,14 @@ async function main(): Promise<void> {
     random: Math.random,
     tell: auditLog(log),
   })
-  const own = new Registry()
-  const processMetrics = addProcessMetrics(own, {
+  const processMetrics = createProcessMetrics({
     component: 'console',
     connected: () => partitions.every(({ link }) => link.connected),
     certificates: certificateFiles(config),
   })
-  const metrics = config.observability.metrics.enabled ? createMetricsCollector(view, own) : undefined
+  const metrics = config.observability.metrics.enabled
+    ? createMetricsCollector(view, processMetrics.registry)
+    : undefined
   const server = await createOpsServer({
     view,
     metrics,

@@ -13,7 +13,7 @@ import { isFault } from '@weir/core/faults'
 import type { HandlerEvent } from '@weir/core/handlers/handler'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
 import { configuredPusher } from '@weir/core/metrics/configured'
-import { addProcessMetrics } from '@weir/core/metrics/process-metrics'
+import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
 import { startOpsServer } from '@weir/core/ops-server'
 import type { EventRecord } from '@weir/core/record'
 import { connectRedis } from '@weir/core/redis/link'
@@ -89,8 +89,6 @@ async function main(): Promise<void> {
     : undefined
   const redact = createRedactor({ secrets: secretsIn(config), fields: security.redact_fields })
   const metrics = createConsumerMetrics()
-  // By itself: what the operations API adds up over all consumers is the work, not the memory of a process.
-  const own = new Registry()
   const workers = createWorkers(c.num_workers)
   const dictionaries = createDictionarySet(loadBundledDictionaries())
   const remember =
@@ -156,12 +154,13 @@ async function main(): Promise<void> {
     clock: systemClock,
     log,
   })
-  const processMetrics = addProcessMetrics(own, {
+  // By themselves: what the operations API adds up over all consumers is their work, not their memory.
+  const processMetrics = createProcessMetrics({
     component: 'consumer',
     connected: () => consumers.state().redis,
     certificates: certificateFiles(config),
   })
-  const registry = Registry.merge([metrics.registry, own])
+  const registry = Registry.merge([metrics.registry, processMetrics.registry])
   await keyring?.start()
   await vetting.first()
   const started = systemClock.monotonic()

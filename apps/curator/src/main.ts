@@ -18,7 +18,7 @@ import { createSighting } from '@weir/core/health/sighting'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
 import { NO_KEYRING } from '@weir/core/keyring/keyring'
 import { configuredPusher } from '@weir/core/metrics/configured'
-import { addProcessMetrics } from '@weir/core/metrics/process-metrics'
+import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
 import { startOpsServer } from '@weir/core/ops-server'
 import { connectQueue, connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
@@ -187,7 +187,8 @@ async function main(): Promise<void> {
     cold_storage: coldHealth.check(),
     ai: aiHealth.check(enrichment),
   })
-  const processMetrics = addProcessMetrics(metrics.registry, {
+  const processMetrics = createProcessMetrics({
+    registry: metrics.registry,
     component: 'curator',
     connected: () => state().redis,
     certificates: certificateFiles(config),

@@ -10,7 +10,7 @@ import { createDictionarySet, loadBundledDictionaries } from '@weir/core/diction
 import { isFault } from '@weir/core/faults'
 import { gatewayEncryption, keyringNotes } from '@weir/core/keyring/configured'
 import { configuredPusher } from '@weir/core/metrics/configured'
-import { addProcessMetrics } from '@weir/core/metrics/process-metrics'
+import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
 import type { Pusher } from '@weir/core/metrics/pusher'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
@@ -39,7 +39,8 @@ async function main(): Promise<void> {
     log,
   })
   const metrics = createMetrics()
-  const processMetrics = addProcessMetrics(metrics.registry, {
+  const processMetrics = createProcessMetrics({
+    registry: metrics.registry,
     component: 'gateway',
     connected: () => gateway.connected,
     certificates: certificateFiles(config),

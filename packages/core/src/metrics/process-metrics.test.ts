@@ -1,15 +1,13 @@
-import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { useCertificates } from '../../../../tests/support/tls.ts'
-import { addProcessMetrics, VERSION } from './process-metrics.ts'
+import { createProcessMetrics, VERSION } from './process-metrics.ts'
 
 const certificates = useCertificates()
 
 describe('what every process measures of itself', () => {
   it('is its version and part, its Redis, its certificates, its pushes, and what Node and the system say', async () => {
-    const registry = new Registry()
     let connected = true
-    const { pushed } = addProcessMetrics(registry, {
+    const { registry, pushed } = createProcessMetrics({
       component: 'consumer',
       connected: () => connected,
       certificates: [{ name: 'redis.ca', path: certificates.current.client.caFile }],
@@ -29,9 +27,8 @@ describe('what every process measures of itself', () => {
   })
 
   it('does not take its own end for an outage of Redis', async () => {
-    const registry = new Registry()
     let connected = true
-    const { stopping } = addProcessMetrics(registry, {
+    const { registry, stopping } = createProcessMetrics({
       component: 'curator',
       connected: () => connected,
       certificates: [],
@@ -42,9 +39,8 @@ describe('what every process measures of itself', () => {
   })
 
   it('shows no path', async () => {
-    const registry = new Registry()
     const { caFile } = certificates.current.client
-    addProcessMetrics(registry, {
+    const { registry } = createProcessMetrics({
       component: 'gateway',
       connected: () => true,
       certificates: [{ name: 'redis.ca', path: caFile }],

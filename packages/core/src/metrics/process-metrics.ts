@@ -1,5 +1,5 @@
 /** What every process measures of itself, beside the metrics of its own work. */
-import { Counter, collectDefaultMetrics, Gauge, type Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import manifest from '../../package.json' with { type: 'json' }
 import { type CertificateFile, createCertificates } from './certificates.ts'
 
@@ -11,9 +11,12 @@ export interface ProcessMetricsOptions {
   /** Whether all its connections to Redis stand. */
   connected(): boolean
   readonly certificates: readonly CertificateFile[]
+  /** Where they are registered beside others; default: in a registry of their own. */
+  readonly registry?: Registry
 }
 
 export interface ProcessMetrics {
+  readonly registry: Registry
   /** From now on Redis is as it is now: connections that end because the process does are no outage, and the last push stays. */
   stopping(): void
   /** A push of the metrics has ended. */
@@ -22,8 +25,9 @@ export interface ProcessMetrics {
 
 export const VERSION: string = manifest.version
 
-/** Adds them to a registry. Those of Node and of the operating system (`nodejs_…`, `process_…`) are prom-client's own. */
-export function addProcessMetrics(registry: Registry, options: ProcessMetricsOptions): ProcessMetrics {
+/** Those of Node and of the operating system (`nodejs_…`, `process_…`) are prom-client's own. */
+export function createProcessMetrics(options: ProcessMetricsOptions): ProcessMetrics {
+  const { registry = new Registry() } = options
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
   new Gauge({
@@ -58,6 +62,7 @@ export function addProcessMetrics(registry: Registry, options: ProcessMetricsOpt
     registers,
   })
   return {
+    registry,
     stopping() {
       const stands = connected()
       connected = () => stands
