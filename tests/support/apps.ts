@@ -27,6 +27,8 @@ export interface AppsOptions {
   readonly env: Readonly<Record<string, string>>
   /** Of `observability`. */
   readonly observability?: object
+  /** Of `webhook.ai`. */
+  readonly ai?: object
   /** Default: all. */
   readonly components?: readonly Component[]
 }
@@ -41,7 +43,7 @@ export const APPS_TOKEN = 'a-token-for-operators'
 
 /** Starts them one after the other (they are cheaper so on a small machine); resolves when all listen. */
 export async function startApps(processes: TestProcesses, options: AppsOptions): Promise<Apps> {
-  const { directory, env, observability = {}, components = COMPONENTS } = options
+  const { directory, env, observability = {}, ai = {}, components = COMPONENTS } = options
   const file = join(directory, 'config.yaml')
   writeFileSync(
     file,
@@ -51,6 +53,7 @@ export async function startApps(processes: TestProcesses, options: AppsOptions):
         ops: { host: '127.0.0.1' },
         consumer: { ops_port: 0 },
         context_lifecycle: { curator: { ops_port: 0, interval: '200ms' } },
+        ai,
       },
       observability,
     }),
