@@ -294,8 +294,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     deps.auditor.note({ action: 'gateway.stop', target: deps.name, outcome: 'done' })
     await deps.auditor.close()
     await keyring?.stop()
-    await Promise.all([...drains.values()].map((drain) => drain.stop()))
-    await reporter.stop()
+    await Promise.all([reporter.stop(), ...[...drains.values()].map((drain) => drain.stop())])
     await lanes.stop()
     await spool?.close()
   }

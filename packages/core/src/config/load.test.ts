@@ -153,6 +153,7 @@ describe("the guide's config.yaml with its environment", () => {
       compression_level: 6,
       access_threshold: 10,
       segment_size: 4_000_000,
+      max_appends: 100,
       promote_size: 8_000_000,
       cold_read_timeout: 5_000,
       curator: {

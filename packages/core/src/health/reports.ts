@@ -26,7 +26,7 @@ const REPORT_INTERVAL_MS = 5_000
 /** Pause before it looks again whether Redis is there, ms. */
 const RECONNECTING_MS = 200
 /** A process whose report is older is not there any more, ms. */
-export const REPORT_ALIVE_MS = 30_000
+const REPORT_ALIVE_MS = 30_000
 /** Reports are removed when they are older, ms. */
 const REPORT_KEPT_MS = 600_000
 
