@@ -5,6 +5,8 @@ import { LEDGER_GAUGES } from '../apps/console/src/metrics.ts'
 import { createConsumerMetrics } from '../apps/consumer/src/metrics.ts'
 import { createCuratorMetrics } from '../apps/curator/src/metrics.ts'
 import { GATEWAY_METRICS } from '../apps/ingest/src/metrics.ts'
+import { createAiMetrics } from '../packages/ai/src/metrics.ts'
+import { createColdMetrics } from '../packages/context-lifecycle/src/cold/metrics.ts'
 
 interface Row {
   readonly name: string
@@ -64,6 +66,14 @@ function processRows(): Promise<Row[]> {
   return registeredRows(
     createProcessMetrics({ component: 'gateway', connected: () => true, certificates: [] }),
   )
+}
+
+function outsideRows(): Promise<Row[]> {
+  const { registry } = createCuratorMetrics()
+  registry.clear()
+  createColdMetrics(registry)
+  createAiMetrics(registry)
+  return registeredRows({ registry })
 }
 
 /** The whole page. */
@@ -133,6 +143,12 @@ ${table(await registeredRows(createConsumerMetrics()))}
 On each curator's own port (\`context_lifecycle.curator.ops_port\`).
 
 ${table(await registeredRows(createCuratorMetrics()))}
+
+## Cold storage and AI
+
+By whoever uses them: the curator, and the operations API for contexts that are read and searches that are embedded. Add them up.
+
+${table(await outsideRows())}
 
 ## Operations API
 

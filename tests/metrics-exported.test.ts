@@ -34,9 +34,9 @@ const textOf = async (apps: Apps, component: Component) =>
 const SECTIONS: Readonly<Record<Component, readonly string[]>> = {
   gateway: ['Every process', 'Gateway'],
   consumer: ['Every process', 'Consumer'],
-  curator: ['Every process', 'Curator'],
+  curator: ['Every process', 'Curator', 'Cold storage and AI'],
   // With the sums of the consumers that have reported.
-  console: ['Every process', 'Operations API', 'Consumer'],
+  console: ['Every process', 'Operations API', 'Cold storage and AI', 'Consumer'],
 }
 
 describe('the metrics of real processes', () => {

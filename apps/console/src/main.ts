@@ -2,8 +2,10 @@
 import { hostname } from 'node:os'
 import { configuredEnrichment } from '@weir/ai/configured'
 import { createAiHealth } from '@weir/ai/health'
+import { createAiMetrics } from '@weir/ai/metrics'
 import { queryEmbedder } from '@weir/ai/query-embedder'
 import { createColdHealth } from '@weir/context-lifecycle/cold/health'
+import { createColdMetrics } from '@weir/context-lifecycle/cold/metrics'
 import { configuredContexts } from '@weir/context-lifecycle/configured'
 import { createContextSearch } from '@weir/context-lifecycle/search/search'
 import { auditLog, configuredAuditor } from '@weir/core/audit/configured'
@@ -89,6 +91,14 @@ async function main(): Promise<void> {
     ...pipelineViewOptions(config, partitions, systemClock, keyring),
     plan: () => (redis.cluster_enabled ? plans?.plan : SINGLE_PLAN),
   })
+  const processMetrics = createProcessMetrics({
+    component: 'console',
+    connected: () => partitions.every(({ link }) => link.connected),
+    certificates: certificateFiles(config),
+  })
+  // Searches cost money too, and whoever reads a context that is cold waits for cold storage.
+  const coldMetrics = createColdMetrics(processMetrics.registry)
+  const aiMetrics = createAiMetrics(processMetrics.registry)
   const { context_lifecycle: tiers } = config.webhook
   const coldHealth = createColdHealth(systemClock, tiers.s3.bucket === null ? 'directory' : 's3')
   const aiHealth = createAiHealth(systemClock)
@@ -100,7 +110,16 @@ async function main(): Promise<void> {
         clock: systemClock,
         name: `weir-console-contexts:${process.pid}`,
         link: { onError: errors.tell },
-        cold: coldHealth,
+        cold: {
+          observe(seen) {
+            coldMetrics.observe(seen)
+            coldHealth.observe(seen)
+          },
+          onChange(state) {
+            coldMetrics.onChange(state)
+            coldHealth.onChange(state)
+          },
+        },
       })
     : undefined
   const redact = createRedactor({ secrets: secretsIn(config), fields: config.webhook.security.redact_fields })
@@ -111,7 +130,10 @@ async function main(): Promise<void> {
     redact,
     clock: systemClock,
     random: Math.random,
-    observe: aiHealth.observe,
+    observe(seen) {
+      aiMetrics(seen)
+      aiHealth.observe(seen)
+    },
   })
   const search =
     remembered &&
@@ -133,11 +155,6 @@ async function main(): Promise<void> {
     clock: systemClock,
     random: Math.random,
     tell: auditLog(log),
-  })
-  const processMetrics = createProcessMetrics({
-    component: 'console',
-    connected: () => partitions.every(({ link }) => link.connected),
-    certificates: certificateFiles(config),
   })
   const metrics = config.observability.metrics.enabled
     ? createMetricsCollector(view, processMetrics.registry)
@@ -201,7 +218,7 @@ async function main(): Promise<void> {
       component: 'console',
       host: hostname(),
       port: listening,
-      alone: process.pid,
+      pid: process.pid,
       registry: metrics.own,
       process: processMetrics,
       clock: systemClock,

@@ -188,7 +188,7 @@ async function main(): Promise<void> {
     component: 'consumer',
     host: hostname(),
     port: ops?.port ?? null,
-    alone: process.pid,
+    pid: process.pid,
     registry,
     process: processMetrics,
     clock: systemClock,

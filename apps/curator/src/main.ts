@@ -2,7 +2,9 @@
 import { hostname, setPriority } from 'node:os'
 import { configuredEnrichment } from '@weir/ai/configured'
 import { createAiHealth } from '@weir/ai/health'
+import { createAiMetrics } from '@weir/ai/metrics'
 import { createColdHealth } from '@weir/context-lifecycle/cold/health'
+import { createColdMetrics } from '@weir/context-lifecycle/cold/metrics'
 import { configuredContexts } from '@weir/context-lifecycle/configured'
 import { configuredPrewarmer } from '@weir/context-lifecycle/prewarm/configured'
 import { createCardMaker } from '@weir/context-lifecycle/search/make-card'
@@ -61,6 +63,8 @@ async function main(): Promise<void> {
     onError: createErrorTeller(log).tell,
   })?.keyring
   const metrics = createCuratorMetrics()
+  const coldMetrics = createColdMetrics(metrics.registry)
+  const aiMetrics = createAiMetrics(metrics.registry)
   const coldHealth = createColdHealth(systemClock, tiers.s3.bucket === null ? 'directory' : 's3')
   const aiHealth = createAiHealth(systemClock)
   const sweepHealth = createSighting(systemClock)
@@ -73,11 +77,11 @@ async function main(): Promise<void> {
     clock: systemClock,
     cold: {
       observe(seen) {
-        metrics.observed(seen)
+        coldMetrics.observe(seen)
         coldHealth.observe(seen)
       },
       onChange(state) {
-        metrics.breaker(state)
+        coldMetrics.onChange(state)
         coldHealth.onChange(state)
         log.warn({ event: 'cold_breaker', state }, 'the breaker before cold storage changed')
       },
@@ -135,7 +139,7 @@ async function main(): Promise<void> {
     clock: systemClock,
     random: Math.random,
     observe(seen) {
-      metrics.enrichment(seen)
+      aiMetrics(seen)
       aiHealth.observe(seen)
       if (seen.kind === 'breaker')
         log.warn({ event: 'ai_breaker', ...seen.view }, 'the breaker before the provider changed')
@@ -224,7 +228,7 @@ async function main(): Promise<void> {
     component: 'curator',
     host: hostname(),
     port: server?.port ?? null,
-    alone: process.pid,
+    pid: process.pid,
     registry: metrics.registry,
     process: processMetrics,
     clock: systemClock,

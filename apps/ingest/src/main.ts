@@ -147,7 +147,7 @@ async function main(): Promise<void> {
     component: 'gateway',
     host: hostname(),
     port,
-    alone: process.pid,
+    pid: process.pid,
     registry: metrics.registry,
     process: processMetrics,
     clock: systemClock,

@@ -15,7 +15,7 @@ export interface OpsServerDeps {
   /** What /health/webhook answers. */
   readonly health: () => Promise<HealthDocument>
   /** What /metrics answers; undefined = nothing is measured (observability.metrics.enabled). */
-  readonly registry: Pick<Registry, 'metrics' | 'contentType'> | undefined
+  readonly registry: Registry | undefined
   readonly uptimeSeconds: () => number
   /** What /metrics, /stats and /health/webhook ask for; undefined = nothing, '' = nobody may see them. */
   readonly metricsToken: string | undefined

@@ -8,9 +8,9 @@ import { createPusher, type Pusher } from './pusher.ts'
 export interface ConfiguredPusherDeps {
   readonly component: Component
   readonly host: string
-  /** That it listens on, or null; then `alone` tells it from others on the same host. */
+  /** That it listens on; null = on none, and `pid` tells it from others on the same host. */
   readonly port: number | null
-  readonly alone: number
+  readonly pid: number
   readonly registry: Pick<Registry, 'metrics' | 'contentType'>
   readonly process: ProcessMetrics
   readonly clock: Clock
@@ -24,12 +24,12 @@ export interface ConfiguredPusherDeps {
 export function configuredPusher(config: Config, deps: ConfiguredPusherDeps): Pusher | undefined {
   const { enabled, push_gateway: url, push_interval: intervalMs } = config.observability.metrics
   if (!enabled || url === null) return undefined
-  const { component, host, port, alone, registry, clock, log } = deps
+  const { component, host, port, pid, registry, clock, log } = deps
   const event = 'metrics_push'
   return createPusher({
     url,
     job: `webhook-${component}`,
-    instance: `${host}:${port ?? `pid-${alone}`}`,
+    instance: `${host}:${port ?? `pid-${pid}`}`,
     registry,
     intervalMs,
     send: fetch,
