@@ -110,7 +110,7 @@ The operations API adds up what all consumers counted, so that one scrape is eno
 With \`observability.metrics.push_gateway\` (\`PROMETHEUS_PUSHGATEWAY\`) every process also pushes what it measures, every
 \`push_interval\` and once more when it stops, for networks in which nobody can scrape. The group is \`job="webhook-<component>"\`
 (gateway, consumer, curator, console), \`instance="<host>:<port>"\` (\`<host>:pid-<n>\` where it listens nowhere). The console pushes what it measures itself, not the sums
-of the consumers, who push their own. A push that fails disturbs nothing: it is told once, counted in \`webhook_metrics_pushes_total\`, and tried again. A user and
+of the consumers, who push their own. A push that fails disturbs nothing: it is told once, counted in \`webhook_metrics_pushes_total\`, and tried again; the last one takes 2 s at most. A user and
 a password in the address are sent as such (Basic). Prometheus scrapes the Pushgateway with \`honor_labels: true\`.
 
 A Pushgateway keeps a group until it is deleted; \`push_time_seconds\` tells how old it is. A process that starts again under the same

@@ -133,6 +133,7 @@ describe('the pusher', () => {
     for (const close of closing.splice(0)) close()
     const away = pusherTo(`http://${host}`)
     away.pusher.start()
+    await expect.poll(() => away.results).toHaveLength(1)
     await away.pusher.stop()
     expect(away.told).toEqual([expect.stringContaining('ECONNREFUSED')])
     const broken = pusherTo(`http://${host}`, {
@@ -142,6 +143,7 @@ describe('the pusher', () => {
       },
     })
     broken.pusher.start()
+    await expect.poll(() => broken.results).toHaveLength(1)
     await broken.pusher.stop()
     expect(broken.told).toEqual(['no numbers'])
     expect(broken.results).toEqual(['failed', 'failed'])
@@ -151,9 +153,28 @@ describe('the pusher', () => {
     const { taken, host } = await gateway(401)
     const { pusher, told } = pusherTo(`http://me:p%40ss@${host}`)
     pusher.start()
+    await expect.poll(() => taken).toHaveLength(1)
     await pusher.stop()
     expect(taken[0]?.authorization).toBe(`Basic ${Buffer.from('me:p@ss').toString('base64')}`)
     expect(told.join()).not.toContain('p@ss')
+  })
+
+  it('does not wait at its end for a push that nobody answers', async () => {
+    const bodies: unknown[] = []
+    const { pusher, results, told } = pusherTo('http://push.example', {
+      send(_url, { body, signal }) {
+        bodies.push(body)
+        if (bodies.length > 1) return Promise.resolve(new Response(''))
+        return new Promise((_resolve, reject) =>
+          signal?.addEventListener('abort', () => reject(signal.reason), { once: true }),
+        )
+      },
+    })
+    pusher.start()
+    await expect.poll(() => bodies).toHaveLength(1)
+    await pusher.stop()
+    expect(bodies).toHaveLength(2)
+    expect({ results, told }).toEqual({ results: ['ok'], told: [] })
   })
 
   it('that was never started pushes nothing', async () => {

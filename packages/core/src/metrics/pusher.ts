@@ -9,8 +9,10 @@ import type { Registry } from 'prom-client'
 import type { Clock } from '../clock.ts'
 import { messageOf } from '../faults.ts'
 
-/** Most that a push may take, ms. At the end a process waits for the last one so long at most. */
+/** Most that a push may take, ms. */
 const PUSH_TIMEOUT_MS = 5_000
+/** Most that the last one may take, ms: so long a process may need to end, besides what it has to finish. */
+const LAST_PUSH_TIMEOUT_MS = 2_000
 
 export interface PushTarget {
   /** Of the Pushgateway; its path is kept, credentials in it are sent as such. */
@@ -36,7 +38,7 @@ export interface PusherOptions extends PushTarget {
 
 export interface Pusher {
   start(): void
-  /** Ends with a last push. Never rejects; harmless when repeated or never started. */
+  /** Breaks off the push under way and ends with a last one. Never rejects; harmless when repeated or never started. */
   stop(): Promise<void>
 }
 
@@ -48,19 +50,22 @@ export function createPusher(options: PusherOptions): Pusher {
   let ended: Promise<void> | undefined
   let trouble: string | undefined
 
-  async function push(): Promise<void> {
+  async function push(timeoutMs: number, broken?: AbortSignal): Promise<void> {
+    const timeout = AbortSignal.timeout(timeoutMs)
     let reason: string | undefined
     try {
       const response = await send(url, {
         method: 'PUT',
         headers: { ...headers, 'content-type': registry.contentType },
         body: await registry.metrics(),
-        signal: AbortSignal.timeout(PUSH_TIMEOUT_MS),
+        signal: broken === undefined ? timeout : AbortSignal.any([timeout, broken]),
       })
       const said = (await response.text()).trim()
       if (!response.ok) reason = `status ${response.status}${said === '' ? '' : `: ${said.slice(0, 200)}`}`
     } catch (error) {
-      reason = reasonOf(error)
+      // The last push says what this one would have said.
+      if (broken?.aborted) return
+      reason = timeout.aborted ? `no answer in ${timeoutMs} ms` : reasonOf(error)
     }
     options.pushed(reason === undefined ? 'ok' : 'failed')
     if (reason === undefined && trouble !== undefined) options.onBack()
@@ -70,7 +75,7 @@ export function createPusher(options: PusherOptions): Pusher {
 
   async function run(): Promise<void> {
     while (!stopped.signal.aborted) {
-      await push()
+      await push(PUSH_TIMEOUT_MS, stopped.signal)
       await clock.wait(options.intervalMs, stopped.signal)
     }
   }
@@ -79,7 +84,7 @@ export function createPusher(options: PusherOptions): Pusher {
     stopped.abort()
     if (running === undefined) return
     await running
-    await push()
+    await push(LAST_PUSH_TIMEOUT_MS)
   }
 
   return {
@@ -108,7 +113,6 @@ function requestOf({ url: text, job, instance }: PushTarget): {
 
 /** `fetch` hides why it failed in the cause. */
 function reasonOf(error: unknown): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return `no answer in ${PUSH_TIMEOUT_MS} ms`
   const cause = error instanceof Error ? error.cause : undefined
   return messageOf(cause ?? error) || messageOf(error)
 }
