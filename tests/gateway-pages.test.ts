@@ -54,9 +54,20 @@ describe('the pages of the gateway', () => {
       const stats = (await get(port, '/stats')).json
       expect(stats).toMatchObject({ status: 'ok', spool: { records: 0 }, witness: { held: 1 } })
       const health = (await get(port, '/health/webhook')).json
-      expect(health).toMatchObject({
-        redis: 'ok',
-        stream: { group: true, lost: false, ledger: { accepted: 1, unaccounted: 0 } },
+      expect(health).toEqual({
+        status: 'ok',
+        checks: {
+          redis: { state: 'ok', age_ms: 0, redis_state: 'up' },
+          spool: { state: 'ok', age_ms: 0, accepting: true, records: 0, bytes: 0, oldest_age_ms: 0 },
+          lag: expect.objectContaining({ state: 'ok', messages: 1, unread: 1, pending: 0, parked: 0 }),
+          ledger: expect.objectContaining({
+            state: 'ok',
+            verdict: 'balanced',
+            accepted: 1,
+            unaccounted: 0,
+            group: true,
+          }),
+        },
       })
     }))
 

@@ -1,15 +1,23 @@
 /** The operations API's process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
 import { hostname } from 'node:os'
 import { configuredEnrichment } from '@weir/ai/configured'
+import { createAiHealth } from '@weir/ai/health'
+import { createAiMetrics } from '@weir/ai/metrics'
 import { queryEmbedder } from '@weir/ai/query-embedder'
+import { createColdHealth } from '@weir/context-lifecycle/cold/health'
+import { createColdMetrics } from '@weir/context-lifecycle/cold/metrics'
 import { configuredContexts } from '@weir/context-lifecycle/configured'
 import { createContextSearch } from '@weir/context-lifecycle/search/search'
 import { auditLog, configuredAuditor } from '@weir/core/audit/configured'
 import { systemClock } from '@weir/core/clock'
 import { secretsIn } from '@weir/core/config/describe'
 import { loadConfig } from '@weir/core/config/load'
+import { certificateFiles } from '@weir/core/config/parts'
 import { Fault, isFault, messageOf } from '@weir/core/faults'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
+import { configuredPusher } from '@weir/core/metrics/configured'
+import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
+import type { Pusher } from '@weir/core/metrics/pusher'
 import { connectPartition, type Partition } from '@weir/core/partition'
 import { openPipelineView } from '@weir/core/pipeline-view'
 import { SINGLE_PLAN } from '@weir/core/plan'
@@ -21,6 +29,8 @@ import { sealedWith } from '@weir/security/envelope'
 import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { pino } from 'pino'
+import { createHealth } from './health.ts'
+import { createMetricsCollector } from './metrics.ts'
 import { createOpsServer } from './server.ts'
 
 /** How long the first connection may take before questions are answered with 503, ms. */
@@ -81,6 +91,17 @@ async function main(): Promise<void> {
     ...pipelineViewOptions(config, partitions, systemClock, keyring),
     plan: () => (redis.cluster_enabled ? plans?.plan : SINGLE_PLAN),
   })
+  const processMetrics = createProcessMetrics({
+    component: 'console',
+    connected: () => partitions.every(({ link }) => link.connected),
+    certificates: certificateFiles(config),
+  })
+  // Searches cost money too, and whoever reads a context that is cold waits for cold storage.
+  const coldMetrics = createColdMetrics(processMetrics.registry)
+  const aiMetrics = createAiMetrics(processMetrics.registry)
+  const { context_lifecycle: tiers } = config.webhook
+  const coldHealth = createColdHealth(systemClock, tiers.s3.bucket === null ? 'directory' : 's3')
+  const aiHealth = createAiHealth(systemClock)
   const remembered = config.webhook.context_lifecycle.enabled
     ? configuredContexts(config, {
         home: home.link,
@@ -89,6 +110,16 @@ async function main(): Promise<void> {
         clock: systemClock,
         name: `weir-console-contexts:${process.pid}`,
         link: { onError: errors.tell },
+        cold: {
+          observe(seen) {
+            coldMetrics.observe(seen)
+            coldHealth.observe(seen)
+          },
+          onChange(state) {
+            coldMetrics.onChange(state)
+            coldHealth.onChange(state)
+          },
+        },
       })
     : undefined
   const redact = createRedactor({ secrets: secretsIn(config), fields: config.webhook.security.redact_fields })
@@ -99,7 +130,10 @@ async function main(): Promise<void> {
     redact,
     clock: systemClock,
     random: Math.random,
-    observe: () => undefined,
+    observe(seen) {
+      aiMetrics(seen)
+      aiHealth.observe(seen)
+    },
   })
   const search =
     remembered &&
@@ -122,8 +156,20 @@ async function main(): Promise<void> {
     random: Math.random,
     tell: auditLog(log),
   })
+  const metrics = config.observability.metrics.enabled
+    ? createMetricsCollector(view, processMetrics.registry)
+    : undefined
   const server = await createOpsServer({
     view,
+    metrics,
+    health: createHealth({
+      view,
+      curated: tiers.enabled,
+      own: () => ({
+        cold_storage: remembered === undefined ? { state: 'off', age_ms: null } : coldHealth.check(),
+        ai: aiHealth.check(enrichment),
+      }),
+    }),
     contexts: remembered?.contexts,
     search,
     token,
@@ -133,11 +179,14 @@ async function main(): Promise<void> {
     log,
   })
 
+  let pusher: Pusher | undefined
   const stop = async (signal: string) => {
     if (stopping) return
     stopping = true
     log.info({ signal }, 'stopping')
+    processMetrics.stopping()
     await server.close()
+    await pusher?.stop()
     await search?.stop()
     enrichment?.stop()
     await plans?.stop()
@@ -162,7 +211,21 @@ async function main(): Promise<void> {
   void search?.start()
   await server.listen({ host, port, listenTextResolver: (address) => `bound to ${address}` })
   const [address] = server.addresses()
-  log.info({ host, port: typeof address === 'object' ? address.port : port }, 'listening')
+  const listening = typeof address === 'object' ? address.port : port
+  pusher =
+    metrics &&
+    configuredPusher(config, {
+      component: 'console',
+      host: hostname(),
+      port: listening,
+      pid: process.pid,
+      registry: metrics.own,
+      process: processMetrics,
+      clock: systemClock,
+      log,
+    })
+  pusher?.start()
+  log.info({ host, port: listening }, 'listening')
 }
 
 main().catch((error: unknown) => {

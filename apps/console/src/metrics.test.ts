@@ -5,7 +5,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { type TestPipeline, usePipeline } from '../../../tests/support/pipeline.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
-import { LEDGER_GAUGES } from './metrics.ts'
+import { createMetricsCollector, LEDGER_GAUGES } from './metrics.ts'
 import { useApi } from './server.test-support.ts'
 
 const redis = useRedis({ appendfsync: 'no' })
@@ -122,7 +122,78 @@ describe('GET /metrics', () => {
     })
     expect(samples.get('webhook_oldest_unread_seconds')).toBeGreaterThanOrEqual(0)
     expect(samples.get('webhook_oldest_pending_seconds')).toBeGreaterThanOrEqual(0)
+    const server = `server="127.0.0.1:${new URL(redis.url).port}"`
+    expect(samples.get(`webhook_redis_used_memory_bytes{${server}}`)).toBeGreaterThan(100_000)
+    expect(samples.get(`webhook_redis_max_memory_bytes{${server}}`)).toBe(0)
     for (const name of Object.keys(LEDGER_GAUGES)) expect(answer.text).toContain(`# TYPE ${name} gauge`)
+  })
+
+  it('tells how old the oldest parked event and the oldest dead letter are, and 0 where there is none', async () => {
+    const { get, pipeline } = await open()
+    const ages = async () => {
+      const samples = parseMetrics((await get('/metrics')).text)
+      return ['parked', 'dead_letter'].map((what) => samples.get(`webhook_oldest_${what}_seconds`))
+    }
+    expect(await ages()).toEqual([0, 0])
+    const { link, keys } = pipeline
+    const at = await pipeline.now()
+    await link.call('ZADD', keys.parkedDue, at + 60_000, `${at - 90_000}-0`)
+    await link.call('XADD', keys.deadLetters, `${at - 30_000}-0`, 'id', 'x')
+    const [parked, dead] = await ages()
+    expect(parked).toBeGreaterThanOrEqual(90)
+    expect(parked).toBeLessThan(150)
+    expect(dead).toBeGreaterThanOrEqual(30)
+    expect(dead).toBeLessThan(90)
+  })
+
+  it('answers without Redis: that nobody knows the lag, never that it is 0; sums do not fall', async () => {
+    const { get, pipeline } = await open()
+    const { link, keys } = pipeline
+    await pipeline.accept()
+    const report = { at: await pipeline.now(), held: 0, running: 0, metrics: await snapshot(7, 3) }
+    await link.call('HSET', keys.consumers, 'one', JSON.stringify(report))
+    expect(parseMetrics((await get('/metrics')).text).get('webhook_consumer_lag_known')).toBe(1)
+    await redis.server.kill('SIGKILL')
+    await expect.poll(() => link.connected).toBe(false)
+    const answer = await get('/metrics')
+    expect(answer.status).toBe(200)
+    expect(Object.fromEntries(parseMetrics(answer.text))).toEqual({
+      webhook_consumer_lag_known: 0,
+      'webhook_events_settled_total{tool="github"}': 7,
+      'webhook_event_processing_duration_seconds_bucket{le="1"}': 0,
+      'webhook_event_processing_duration_seconds_bucket{le="5"}': 0,
+      'webhook_event_processing_duration_seconds_bucket{le="+Inf"}': 1,
+      webhook_event_processing_duration_seconds_sum: 7,
+      webhook_event_processing_duration_seconds_count: 1,
+    })
+    await redis.server.restart()
+    await expect.poll(() => link.connected).toBe(true)
+    await expect
+      .poll(async () => parseMetrics((await get('/metrics')).text).get('webhook_consumer_lag_messages'))
+      .toBe(1)
+  })
+
+  it('is not there where nothing is measured', async () => {
+    const { get } = await serve((await openPipeline()).view, { measures: false })
+    expect((await get('/metrics')).json()).toMatchObject({ code: 'ROUTE_UNKNOWN' })
+    expect((await get('/stats')).status).toBe(200)
+  })
+
+  it('adds what the process measures of itself; what it pushes is without the sums of consumers', async () => {
+    const pipeline = await openPipeline()
+    const { link, keys } = pipeline
+    const own = new Registry()
+    new Gauge({ name: 'process_own', help: 'own', registers: [own] }).set(5)
+    const report = { at: await pipeline.now(), held: 0, running: 0, metrics: await snapshot(7, 3) }
+    await link.call('HSET', keys.consumers, 'one', JSON.stringify(report))
+    const collector = createMetricsCollector(pipeline.view, own)
+    const all = parseMetrics((await collector.collect()).text)
+    const pushed = parseMetrics(await collector.own.metrics())
+    expect(all.get('process_own')).toBe(5)
+    expect(all.has('webhook_consumer_held')).toBe(true)
+    expect(pushed.get('process_own')).toBe(5)
+    expect(pushed.get('webhook_consumer_lag_messages')).toBe(0)
+    expect(pushed.has('webhook_consumer_held')).toBe(false)
   })
 
   it("says how far Redis' clock was set back", async () => {

@@ -2,10 +2,11 @@
  * Prometheus text for the whole pipeline: what the living consumers measured, added up, and gauges out of the ledger,
  * which are right also when no consumer runs.
  */
+import { isFault } from '@weir/core/faults'
 import type { PipelineView } from '@weir/core/pipeline-view'
 import { BREAKER_GAUGE } from '@weir/core/stream/breaker'
 import type { BreakerDocument } from '@weir/core/view/documents'
-import type { LedgerFacts } from '@weir/core/view/status'
+import type { LedgerFacts, ServerFacts } from '@weir/core/view/status'
 import {
   AggregatorRegistry,
   Gauge,
@@ -27,12 +28,18 @@ export const LEDGER_GAUGES = {
   webhook_dead_letters: 'Events in the dead letters',
   webhook_oldest_unread_seconds: 'Age of the oldest event that no consumer has read',
   webhook_oldest_pending_seconds: 'Age of the oldest event that is delivered and not settled',
+  webhook_oldest_parked_seconds:
+    'Age of the oldest event that waits for a retry or for an open breaker, since it was accepted; of more than 10,000 those due first and last are looked at',
+  webhook_oldest_dead_letter_seconds: 'Since the oldest dead letter died',
   webhook_unaccounted_events:
     'Accepted events that are in no place; anything but 0 is an alarm; absent while unknown',
   webhook_spooled_events: 'Events in the spools of the gateways, as they last reported',
   webhook_loss_witness: '1 when Redis lost events that it had acknowledged, else 0',
   webhook_redis_clock_behind_seconds:
     "How far Redis' clock is behind the newest id of its stream: 0, or it was set back and ids tell no time until it has caught up",
+  webhook_redis_used_memory_bytes:
+    'Memory that a Redis server uses, as it says; absent where its user may not ask',
+  webhook_redis_max_memory_bytes: 'Memory that a Redis server may use (maxmemory); 0 = no limit',
   webhook_circuit_breaker_state: 'Breaker of a tool: 0 closed, 1 open, 2 half-open',
 } as const
 
@@ -46,7 +53,10 @@ export interface MetricsText {
 }
 
 export interface MetricsCollector {
+  /** Of the whole pipeline. Without Redis: that nobody knows, and what the consumers had counted until then. */
   collect(): Promise<MetricsText>
+  /** What this process alone can tell; consumers push what they counted themselves. */
+  readonly own: Pick<Registry, 'metrics' | 'contentType'>
 }
 
 /** Consumers that are gone whose last reports are kept one by one, in case they come back. */
@@ -57,7 +67,10 @@ const KEPT_GONE = 100
  * second time each time that a consumer leaves. So what a consumer had counted when it was last seen stays in the
  * sums (its gauges do not) as long as this process runs.
  */
-export function createMetricsCollector(view: PipelineView): MetricsCollector {
+export function createMetricsCollector(
+  view: PipelineView,
+  process: Pick<Registry, 'metrics'> = new Registry(),
+): MetricsCollector {
   /** The last report of every consumer seen, the longest gone first. */
   const seen = new Map<string, Snapshot>()
   /** The sums of those that are not kept one by one any more. */
@@ -65,10 +78,10 @@ export function createMetricsCollector(view: PipelineView): MetricsCollector {
   let running: Promise<unknown> = Promise.resolve()
 
   const collectNow = async (): Promise<MetricsText> => {
-    const [ledger, breakers, reports] = await Promise.all([view.ledger(), view.breakers(), view.reports()])
+    const [known, reports] = await Promise.all([unlessAway(readFacts(view)), unlessAway(view.reports())])
     const live = new Set<string>()
     const skipped: string[] = []
-    for (const { name, metrics } of reports) {
+    for (const { name, metrics } of reports ?? []) {
       if (!isSnapshot(metrics)) {
         skipped.push(name)
         continue
@@ -83,17 +96,22 @@ export function createMetricsCollector(view: PipelineView): MetricsCollector {
     const gone = [...seen]
       .filter(([name]) => !live.has(name))
       .map(([name, metrics]) => ({ name, sums: sumsOf(metrics) }))
-    for (const { name, sums } of gone.splice(0, Math.max(0, gone.length - KEPT_GONE))) {
+    // Without Redis all seem gone; folding them in would count them twice when they are back.
+    const folding = reports === undefined ? 0 : Math.max(0, gone.length - KEPT_GONE)
+    for (const { name, sums } of gone.splice(0, folding)) {
       folded = await AggregatorRegistry.aggregate([folded, sums]).getMetricsAsJSON()
       seen.delete(name)
     }
     const present = [...seen].filter(([name]) => live.has(name)).map(([, metrics]) => metrics)
     const consumers = AggregatorRegistry.aggregate([...present, ...gone.map(({ sums }) => sums), folded])
-    const own = ledgerRegistry(ledger, breakers)
-    const text = `${await own.metrics()}${await consumers.metrics()}`.replaceAll(/\n{2,}/g, '\n')
-    return { contentType: own.contentType, text, skipped }
+    const text = await textOf(ledgerRegistry(known), consumers, process)
+    return { contentType: Registry.PROMETHEUS_CONTENT_TYPE, text, skipped }
   }
   return {
+    own: {
+      contentType: Registry.PROMETHEUS_CONTENT_TYPE,
+      metrics: async () => textOf(ledgerRegistry(await unlessAway(readFacts(view))), process),
+    },
     collect() {
       // One after the other: two at once would fold the same report twice.
       const collected = running.then(collectNow)
@@ -109,45 +127,96 @@ function sumsOf(metrics: Snapshot): Snapshot {
   return metrics.filter(({ type }) => sums.has(type))
 }
 
-function ledgerRegistry(
-  { audit, lag, oldest, clockBehindMs, partitions }: LedgerFacts,
-  breakers: readonly BreakerDocument[],
-): Registry {
+/** What Redis says when it is asked. */
+interface Facts {
+  readonly ledger: LedgerFacts
+  readonly oldest: { readonly parkedMs: number; readonly deadLetterMs: number }
+  readonly servers: readonly ServerFacts[]
+  readonly breakers: readonly BreakerDocument[]
+}
+
+async function readFacts(view: PipelineView): Promise<Facts> {
+  const [ledger, oldest, servers, breakers] = await Promise.all([
+    view.ledger(),
+    view.oldest(),
+    view.servers(),
+    view.breakers(),
+  ])
+  return { ledger, oldest, servers, breakers }
+}
+
+/** undefined while Redis does not answer: then a scrape must say so, and not fail, or nobody could tell it from a dead process. */
+async function unlessAway<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked
+  } catch (error) {
+    if (isFault(error, 'REDIS_UNAVAILABLE')) return undefined
+    throw error
+  }
+}
+
+async function textOf(...registries: readonly Pick<Registry, 'metrics'>[]): Promise<string> {
+  const texts = await Promise.all(registries.map((registry) => registry.metrics()))
+  return texts.join('').replaceAll(/\n{2,}/g, '\n')
+}
+
+/** @param facts undefined = Redis does not answer */
+function ledgerRegistry(facts: Facts | undefined): Registry {
   const registry = new Registry()
   const set = (name: GaugeName, value: number | null) => {
     if (value === null) return
     new Gauge({ name, help: LEDGER_GAUGES[name], registers: [registry] }).set(value)
   }
+  const labelled = (
+    name: GaugeName,
+    label: string,
+    values: readonly (readonly [string, number | null])[],
+  ) => {
+    const gauge = new Gauge({
+      name,
+      help: LEDGER_GAUGES[name],
+      labelNames: [label],
+      registers: [registry],
+    })
+    for (const [of, value] of values) if (value !== null) gauge.set({ [label]: of }, value)
+  }
+  set('webhook_consumer_lag_known', facts === undefined || facts.ledger.lag.messages === null ? 0 : 1)
+  if (facts === undefined) return registry
+  const { audit, lag, oldest, clockBehindMs, partitions } = facts.ledger
   const { ledger } = audit
   set('webhook_consumer_lag_messages', lag.messages)
-  set('webhook_consumer_lag_known', lag.messages === null ? 0 : 1)
   set('webhook_unread_messages', lag.unread)
   set('webhook_pending_messages', lag.pending)
   set('webhook_parked_messages', lag.parked)
   set('webhook_dead_letters', ledger.dead)
   set('webhook_oldest_unread_seconds', oldest.unread_ms / 1000)
   set('webhook_oldest_pending_seconds', oldest.pending_ms / 1000)
+  set('webhook_oldest_parked_seconds', facts.oldest.parkedMs / 1000)
+  set('webhook_oldest_dead_letter_seconds', facts.oldest.deadLetterMs / 1000)
   set('webhook_unaccounted_events', ledger.unaccounted)
   set('webhook_spooled_events', ledger.spooled)
   set('webhook_loss_witness', audit.losses.length > 0 ? 1 : 0)
   set('webhook_redis_clock_behind_seconds', clockBehindMs / 1000)
-  const byPartition = new Gauge({
-    name: 'webhook_partition_lag_messages',
-    help: LEDGER_GAUGES.webhook_partition_lag_messages,
-    labelNames: ['partition'],
-    registers: [registry],
-  })
-  for (const { partition, lag: waiting } of partitions) {
-    if (waiting !== null) byPartition.set({ partition }, waiting)
-  }
-  const name: GaugeName = 'webhook_circuit_breaker_state'
-  const breaker = new Gauge({
-    name,
-    help: LEDGER_GAUGES[name],
-    labelNames: ['tool_id'],
-    registers: [registry],
-  })
-  for (const { tool, state } of breakers) breaker.set({ tool_id: tool }, BREAKER_GAUGE[state])
+  labelled(
+    'webhook_partition_lag_messages',
+    'partition',
+    partitions.map(({ partition, lag: waiting }) => [String(partition), waiting]),
+  )
+  labelled(
+    'webhook_redis_used_memory_bytes',
+    'server',
+    facts.servers.map(({ server, usedMemoryBytes }) => [server, usedMemoryBytes]),
+  )
+  labelled(
+    'webhook_redis_max_memory_bytes',
+    'server',
+    facts.servers.map(({ server, maxMemoryBytes }) => [server, maxMemoryBytes]),
+  )
+  labelled(
+    'webhook_circuit_breaker_state',
+    'tool_id',
+    facts.breakers.map(({ tool, state }) => [tool, BREAKER_GAUGE[state]]),
+  )
   return registry
 }
 

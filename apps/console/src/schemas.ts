@@ -1,6 +1,7 @@
 /** JSON Schemas of the answers (OpenAPI 3.1): what is not named here does not leave, what is required must be there. */
 import { CONTEXT_ID_PATTERN } from '@weir/context-lifecycle/context-id'
 import { EVENT_ID_PATTERN, NAME_PATTERN } from '@weir/core/event'
+import { CHECK_STATES, HEALTH_STATES } from '@weir/core/health/document'
 
 type Schema = Readonly<Record<string, unknown>>
 
@@ -287,6 +288,75 @@ export const readySchema = object({
 })
 
 export const healthSchema = object({ status: word('ok') })
+
+/** A check with facts of its own; those may be missing where the check is unknown. */
+function check(description: string, facts: Readonly<Record<string, Schema>> = {}): Schema {
+  return {
+    type: 'object',
+    additionalProperties: false,
+    required: ['state', 'age_ms'],
+    description,
+    properties: {
+      state: word(...CHECK_STATES),
+      age_ms: nullable(count, 'How old the observation is; 0 = just now, null = there was none.'),
+      detail: described(text, 'Why it is not ok.'),
+      ...facts,
+    },
+  }
+}
+const breakerFact = word('closed', 'open', 'half-open')
+const seenBy = nullable(text, 'The process that saw it; null = nobody did.')
+
+export const pipelineHealthSchema = object({
+  status: described(
+    word(...HEALTH_STATES),
+    'failing: a vital part fails (redis, ledger, consumers). degraded: any part fails or is degraded, or nobody knows of a vital one.',
+  ),
+  checks: object({
+    redis: check('Does Redis answer?'),
+    lag: check('What waits; degraded above 1000 events.', {
+      messages: unknownCount,
+      unread: unknownCount,
+      pending: count,
+      parked: count,
+      oldest_unread_ms: count,
+      oldest_pending_ms: count,
+      clock_behind_ms: count,
+    }),
+    ledger: check('Is every accepted event somewhere?', {
+      verdict: word('balanced', 'unbalanced', 'loss', 'unknown'),
+      unaccounted: { type: ['integer', 'null'] },
+      accepted: count,
+      settled: count,
+      dead: count,
+      group: described(flag, 'Does the consumer group exist?'),
+    }),
+    breakers: check('Do the handlers of all tools work?', { open: list(text), half_open: list(text) }),
+    consumers: check('Who processes events.', { alive: count, held: count, running: count }),
+    gateways: check('Who takes events in.', { alive: count }),
+    curators: check('Who moves contexts between the tiers.', {
+      alive: count,
+      last_sweep_ms: nullable(count),
+    }),
+    spool: check('The worst of the spools of all gateways.', {
+      accepting: described(flag, 'Would each of them take an event now?'),
+      gateways: count,
+      records: count,
+      bytes: count,
+      oldest_age_ms: count,
+    }),
+    cold_storage: check('As it was when it was last used.', {
+      breaker: breakerFact,
+      kind: described(text, 's3, directory'),
+      seen_by: seenBy,
+    }),
+    ai: check('The providers of embeddings and summaries, as they were when one was last asked.', {
+      breaker: breakerFact,
+      providers: list(text),
+      seen_by: seenBy,
+    }),
+  }),
+})
 
 export const replaySchema = object({ outcome: word('replayed', 'superseded') })
 

@@ -6,6 +6,8 @@ import { systemClock } from '@weir/core/clock'
 import type { PipelineView } from '@weir/core/pipeline-view'
 import { pino } from 'pino'
 import { afterEach, expect } from 'vitest'
+import { createHealth, type OwnChecks } from './health.ts'
+import { createMetricsCollector } from './metrics.ts'
 import { PROBLEMS, type ProblemCode } from './problems.ts'
 import { createOpsServer } from './server.ts'
 
@@ -27,6 +29,12 @@ export interface Api {
   ask(path: string, init?: RequestInit): Promise<Answer>
 }
 
+/** This process has not used anything outside. */
+const NOTHING_SEEN: OwnChecks = {
+  cold_storage: { state: 'unknown', age_ms: null, breaker: 'closed', kind: 'directory' },
+  ai: { state: 'ok', age_ms: 0, providers: ['local'] },
+}
+
 const NO_SEARCH: Pick<ContextSearch, 'search'> = {
   search: () => Promise.reject(new Error('nothing is searched in this test')),
 }
@@ -39,19 +47,25 @@ export function useApi(): (
     readonly audit?: Auditor
     readonly contexts?: Contexts
     readonly search?: Pick<ContextSearch, 'search'>
+    readonly measures?: boolean
+    readonly own?: OwnChecks
   },
 ) => Promise<Api> {
   const closing: (() => Promise<unknown>)[] = []
   afterEach(async () => {
     await Promise.all(closing.splice(0).map((close) => close()))
   })
-  return async (view, { metricsOpen = false, audit, contexts, search = NO_SEARCH } = {}) => {
+  return async (view, options = {}) => {
+    const { metricsOpen = false, audit, contexts, search = NO_SEARCH } = options
+    const { measures = true, own = NOTHING_SEEN } = options
     const log = pino({ level: 'silent' })
     const server = await createOpsServer({
       view,
       contexts,
       search,
       token: TOKEN,
+      metrics: measures ? createMetricsCollector(view) : undefined,
+      health: createHealth({ view, own: () => own, curated: true }),
       metricsOpen,
       ...(audit === undefined ? {} : { audit }),
       clock: systemClock,

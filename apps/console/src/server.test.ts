@@ -25,6 +25,7 @@ const PROTECTED = [
   '/breakers',
   '/dlq',
   '/metrics',
+  '/health/webhook',
   '/openapi.json',
   '/events/x',
   '/events/x/raw',
@@ -67,9 +68,10 @@ describe('access', () => {
     expect((await ask(path)).status).toBe(200)
   })
 
-  it('/metrics and /stats are open when the configuration says so, and nothing else', async () => {
+  it('/metrics, /stats and /health/webhook are open when the configuration says so, and nothing else', async () => {
     const { ask } = await open({ metricsOpen: true })
     expect((await ask('/metrics')).status).toBe(200)
+    expect((await ask('/health/webhook')).status).toBe(200)
     expect((await ask('/stats')).status).toBe(200)
     expectProblem(await ask('/ledger'), 'TOKEN_REQUIRED')
   })
@@ -388,15 +390,7 @@ describe('without Redis', () => {
     const { id } = await pipeline.accept()
     await redis.server.kill('SIGKILL')
     await expect.poll(() => pipeline.link.connected).toBe(false)
-    for (const path of [
-      '/ledger',
-      '/stats',
-      '/breakers',
-      '/dlq',
-      '/metrics',
-      `/events/${id}`,
-      `/events/${id}/raw`,
-    ]) {
+    for (const path of ['/ledger', '/stats', '/breakers', '/dlq', `/events/${id}`, `/events/${id}/raw`]) {
       const answer = await get(path)
       expectProblem(answer, 'REDIS_UNAVAILABLE')
       expect(answer.headers.get('retry-after')).toBe('1')

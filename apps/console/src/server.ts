@@ -9,6 +9,7 @@ import type { ContextSearch } from '@weir/context-lifecycle/search/search'
 import { type Auditor, NO_AUDIT } from '@weir/core/audit/auditor'
 import type { Clock } from '@weir/core/clock'
 import { isFault, messageOf } from '@weir/core/faults'
+import type { HealthDocument } from '@weir/core/health/document'
 import type { PipelineView } from '@weir/core/pipeline-view'
 import {
   type FastifyBaseLogger,
@@ -19,6 +20,7 @@ import {
 } from 'fastify'
 import { createAccessNotes } from './access-notes.ts'
 import { bearerCheck } from './bearer.ts'
+import type { MetricsCollector } from './metrics.ts'
 import { openapiOptions } from './openapi.ts'
 import { codeOfFault, type ProblemDocument, problemDocument, Refusal } from './problems.ts'
 import { contextRoutes } from './routes/contexts.ts'
@@ -42,7 +44,11 @@ export interface OpsServerOptions {
   readonly search: Pick<ContextSearch, 'search'> | undefined
   /** The operators' token; must not be empty. */
   readonly token: string
-  /** Serve /metrics and /stats without the token. */
+  /** What /metrics answers; undefined = there is none. */
+  readonly metrics: MetricsCollector | undefined
+  /** What /health/webhook answers. */
+  readonly health: () => Promise<HealthDocument>
+  /** Serve /metrics, /stats and /health/webhook without the token. */
   readonly metricsOpen: boolean
   /** Told of what operators change, and of requests without the token; default: nobody is. */
   readonly audit?: Auditor
@@ -62,7 +68,7 @@ const RETRY_AFTER_S = 1
  * harmless when repeated).
  */
 export async function createOpsServer(options: OpsServerOptions): Promise<FastifyInstance> {
-  const { view, contexts, search, token, metricsOpen, audit = NO_AUDIT, clock, log } = options
+  const { view, contexts, search, token, metrics, metricsOpen, audit = NO_AUDIT, clock, log } = options
   const shows = bearerCheck(token)
   const notes = createAccessNotes(audit, clock)
   const app: FastifyInstance = fastify({
@@ -116,9 +122,9 @@ export async function createOpsServer(options: OpsServerOptions): Promise<Fastif
   await app.register(async (routes) => {
     eventRoutes(routes, createEventLookup(view, contexts))
     if (contexts !== undefined && search !== undefined) contextRoutes(routes, contexts, search, clock)
-    overviewRoutes(routes, view, { metricsOpen })
+    overviewRoutes(routes, view, { metricsOpen, metrics })
     deadLetterRoutes(routes, view, audit)
-    healthRoutes(routes, view, clock)
+    healthRoutes(routes, view, { clock, health: options.health, open: metricsOpen })
     routes.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   })
   return app

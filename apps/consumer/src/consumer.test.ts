@@ -91,6 +91,11 @@ describe('a failure', () => {
       expect(await world.consumer.metrics.failed.get()).toMatchObject({
         values: [{ value: 1, labels: { tool: 'github', reason: 'handler' } }],
       })
+      const { retries, registry } = world.consumer.metrics
+      expect(retries.values()).toEqual([{ value: 3, labels: { tool: 'github' } }])
+      const text = await registry.metrics()
+      for (const stage of ['decode', 'handlers', 'settle'])
+        expect(text).toContain(`webhook_stage_duration_seconds_count{stage="${stage}"} 4`)
     })
   })
 
@@ -225,6 +230,7 @@ describe('a missing dictionary', () => {
       )
       await world.rest()
       expect(await world.consumer.metrics.missingDictionary.get()).toMatchObject({ values: [{ value: 1 }] })
+      expect(world.consumer.metrics.retries.values()).toEqual([])
 
       await publishDictionaries(world.link, world.keys, dictionaries)
       await wakeParked(world.link, world.keys, 'dictionary')

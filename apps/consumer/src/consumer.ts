@@ -188,8 +188,9 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     windowMs,
     evidence,
     longestDelayMs,
-    onSettled(item, outcome, result) {
+    onSettled(item, outcome, result, ms) {
       const { tool } = item.record
+      metrics.stages.observe('settle', ms / 1000)
       if (result === 'gone')
         log.error(
           { event_id: item.record.id, stream_id: item.streamId },
@@ -199,6 +200,8 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
       if (result === 'not-owner') reader.recheck()
       if (result !== 'done') return
       if (outcome.kind === 'park') {
+        // What waits for a breaker or a key, or goes back because the consumer stops, has used up no attempt.
+        if (outcome.attempts > item.attempts) metrics.retries.add(tool, '', 1)
         retries.expect(outcome.delayMs)
         // It was decided to wait, and meanwhile the breaker was closed and all others were woken.
         if (outcome.reason === 'breaker' && breakers.states().get(tool)?.state === 'closed')
@@ -259,6 +262,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     redact: deps.redact,
     remember: deps.remember,
     maxAhead: settings.maxAppends,
+    onStage: (stage, ms) => metrics.stages.observe(stage, ms / 1000),
     onRun(item, seconds, outcome) {
       const { tool } = item.record
       metrics.processing.observe(tool, seconds, outcome.kind)

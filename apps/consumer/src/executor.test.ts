@@ -97,6 +97,7 @@ function world(
     maxAhead: 100,
     redact: (text) => text.replaceAll('hunter2', '[redacted]'),
     onRun: () => undefined,
+    onStage: () => undefined,
     ...overrides,
   })
   const itemOf = (fields: FieldList): HeldItem => ({
@@ -764,5 +765,84 @@ describe('on its way through its context', () => {
     waiting[0]?.take()
     await w.idle()
     expect(w.outcomes).toMatchObject([{ kind: 'park', reason: 'retry', delayMs: 0, attempts: 0 }])
+  })
+})
+
+describe('the stages of an attempt', () => {
+  type Seen = [stage: string, ms: number]
+
+  it('are measured one by one, without what was waited for between them', async () => {
+    const seen: Seen[] = []
+    const context = Promise.withResolvers<void>()
+    const handler = Promise.withResolvers<void>()
+    const w = world(() => handler.promise, {
+      remember: () => context.promise,
+      onStage: (stage, ms) => seen.push([stage, ms]),
+    })
+    w.add()
+    await w.idle()
+    expect(seen).toEqual([['decode', 0]])
+    await w.pass(300)
+    context.resolve()
+    await w.idle()
+    await w.pass(700)
+    handler.resolve()
+    await w.idle()
+    expect(seen).toEqual([
+      ['decode', 0],
+      ['context', 300],
+      ['handlers', 700],
+    ])
+    expect(w.outcomes).toMatchObject([{ kind: 'settled' }])
+  })
+
+  it('are measured too when they fail', async () => {
+    const seen: Seen[] = []
+    const onStage: ExecutorOptions['onStage'] = (stage, ms) => seen.push([stage, ms])
+    const throwing = world(
+      () => {
+        throw new Error('no')
+      },
+      { onStage },
+    )
+    throwing.add()
+    await throwing.idle()
+    expect(seen.splice(0)).toEqual([
+      ['decode', 0],
+      ['handlers', 0],
+    ])
+    const late = world(() => new Promise(() => undefined), { onStage })
+    late.add()
+    await late.pass(HANDLER_TIMEOUT_MS)
+    expect(seen.splice(0)).toEqual([
+      ['decode', 0],
+      ['handlers', HANDLER_TIMEOUT_MS],
+    ])
+    const unreadable = world(() => undefined, { onStage })
+    unreadable.add({ body: 'not JSON' })
+    await unreadable.idle()
+    expect(unreadable.outcomes).toMatchObject([{ kind: 'dead' }])
+    expect(seen.splice(0)).toEqual([['decode', 0]])
+    const away = world(() => undefined, {
+      onStage,
+      remember: () => Promise.reject(new Fault('REDIS_UNAVAILABLE', 'away')),
+    })
+    away.add()
+    await away.idle()
+    expect(seen).toEqual([
+      ['decode', 0],
+      ['context', 0],
+    ])
+  })
+
+  it('leave out handlers where nobody wants the event', async () => {
+    const seen: Seen[] = []
+    const w = world(() => undefined, {
+      fanOut: createFanOut([]),
+      onStage: (stage, ms) => seen.push([stage, ms]),
+    })
+    w.add()
+    await w.idle()
+    expect(seen).toEqual([['decode', 0]])
   })
 })

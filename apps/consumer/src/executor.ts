@@ -22,6 +22,7 @@ import type { Logger } from 'pino'
 import type { Breakers } from './breakers.ts'
 import type { DecodedEvent, Decoder } from './decode.ts'
 import type { Held, HeldItem } from './held.ts'
+import type { StageName } from './metrics.ts'
 import { Run } from './run.ts'
 import type { Outcome } from './settler.ts'
 import { type FanOut, requestIdOf, runHandlers } from './stages.ts'
@@ -56,6 +57,8 @@ export interface ExecutorOptions extends VerdictOptions {
   /** Events at most that are being put into their contexts, or wait for a worker after that. */
   readonly maxAhead: number
   readonly onRun: (item: HeldItem, seconds: number, outcome: Outcome) => void
+  /** A stage of an attempt has ended, well or not. */
+  readonly onStage: (stage: Exclude<StageName, 'settle'>, ms: number) => void
 }
 
 export interface Executor {
@@ -172,11 +175,19 @@ export function createExecutor(options: ExecutorOptions): Executor {
       event = decoder.decode(item.record, item.attempts + 1)
     } catch (error) {
       if (isFault(error, 'DICTIONARY_MISSING') || isFault(error, 'KEY_MISSING')) decodeLater(run)
-      else finish(run, verdicts.unreadable(item, error))
+      else {
+        ended('decode', run.started)
+        finish(run, verdicts.unreadable(item, error))
+      }
       return
     }
+    ended('decode', run.started)
     intoContext(run, event)
   }
+
+  /** @param began monotonic ms */
+  const ended = (stage: Exclude<StageName, 'settle'>, began: number): void =>
+    options.onStage(stage, clock.monotonic() - began)
 
   /** Decodes an event once its key and dictionary are fetched. */
   const decodeLater = (run: Run): void => {
@@ -187,10 +198,14 @@ export function createExecutor(options: ExecutorOptions): Executor {
       .then(() => decoder.decode(item.record, item.attempts + 1))
       .then(
         (event) => {
+          ended('decode', run.started)
           leave(run)
           intoContext(run, event)
         },
-        (error: unknown) => finish(run, verdicts.unreadable(item, error)),
+        (error: unknown) => {
+          ended('decode', run.started)
+          finish(run, verdicts.unreadable(item, error))
+        },
       )
     whatever(item, work)
   }
@@ -208,9 +223,11 @@ export function createExecutor(options: ExecutorOptions): Executor {
     const { item } = run
     ahead.add(run)
     item.abort = (reason) => run.expire(reason)
+    const began = clock.monotonic()
     remember(event, item.record).then(
       () => {
         const readyAt = clock.monotonic()
+        options.onStage('context', readyAt - began)
         whenWorker(() => {
           ahead.delete(run)
           run.started += clock.monotonic() - readyAt
@@ -218,7 +235,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
           pump()
         })
       },
-      (error: unknown) => notRemembered(run, error),
+      (error: unknown) => {
+        ended('context', began)
+        return notRemembered(run, error)
+      },
     )
     freed()
   }
@@ -261,20 +281,23 @@ export function createExecutor(options: ExecutorOptions): Executor {
     const handlers = fanOut.handlersFor(event)
     let verdict = NOT_WANTED
     if (handlers.length > 0) {
+      const began = clock.monotonic()
       try {
         if (run.expired !== undefined) throw run.expired
         const work = runHandlers(handlers, event, run, log)
         if (work !== undefined) {
           enroll(run)
-          run.follow(work, (ending) =>
-            finish(run, ending.ok ? SUCCESS : verdicts.failed(run.item, ending.error)),
-          )
+          run.follow(work, (ending) => {
+            ended('handlers', began)
+            finish(run, ending.ok ? SUCCESS : verdicts.failed(run.item, ending.error))
+          })
           return
         }
         verdict = SUCCESS
       } catch (error) {
         verdict = verdicts.failed(run.item, error)
       }
+      ended('handlers', began)
     }
     finish(run, verdict)
   }

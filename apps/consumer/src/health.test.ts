@@ -22,26 +22,41 @@ describe("a consumer's health", () => {
       })
       const now = await health()
       expect(now).toEqual({
-        status: 'ok',
-        redis: 'ok',
-        held: 3,
-        running: 2,
-        unsettled: 0,
-        last_read_ms: expect.any(Number),
-        stream: {
-          ledger: await world.ledger(),
-          group: true,
-          lost: false,
-          oldest_unread_ms: 0,
-          oldest_pending_ms: expect.any(Number),
-          clock_behind_ms: 0,
+        status: 'degraded',
+        checks: {
+          redis: { state: 'ok', age_ms: 0 },
+          work: { state: 'ok', age_ms: expect.any(Number), held: 3, running: 2, unsettled: 0 },
+          lag: {
+            state: 'ok',
+            age_ms: 0,
+            messages: 3,
+            unread: 0,
+            pending: 3,
+            parked: 0,
+            oldest_unread_ms: 0,
+            oldest_pending_ms: expect.any(Number),
+            clock_behind_ms: 0,
+          },
+          ledger: {
+            state: 'ok',
+            age_ms: 0,
+            verdict: 'balanced',
+            unaccounted: 0,
+            accepted: 3,
+            settled: 0,
+            dead: 0,
+            group: true,
+          },
+          breakers: {
+            state: 'degraded',
+            age_ms: 0,
+            detail: 'handlers fail: jira',
+            open: ['jira'],
+            half_open: [],
+          },
         },
-        breakers: [
-          { tool: 'github', state: 'closed', failures: 0, wait_ms: 0 },
-          { tool: 'jira', state: 'open', failures: 1, wait_ms: expect.any(Number) },
-        ],
       })
-      expect(now.stream?.oldest_pending_ms).toBeGreaterThan(0)
+      expect(now.checks.lag?.oldest_pending_ms).toBeGreaterThan(0)
       gate.resolve()
       await world.until({ settled: 3 })
     })
@@ -61,9 +76,11 @@ describe("a consumer's health", () => {
         { link, keys },
         { link, keys: other },
       ]
-      const { stream, breakers } = await createHealth({ state, partitions, tools: ['github'] })()
-      expect(breakers).toEqual([{ tool: 'github', state: 'open', failures: 2, wait_ms: expect.any(Number) }])
-      expect(stream).toMatchObject({ ledger: { accepted: 2 }, group: false })
+      const { checks } = await createHealth({ state, partitions, tools: ['github'] })()
+      expect(checks).toMatchObject({
+        breakers: { state: 'degraded', open: ['github'] },
+        ledger: { accepted: 2, group: false },
+      })
     })
   })
 
@@ -81,18 +98,37 @@ describe("a consumer's health", () => {
           partitions: () => [{ link, keys }],
           tools: ['github'],
         })
-        await expect.poll(async () => (await health()).last_read_ms).toBeGreaterThan(300)
+        await expect.poll(async () => (await health()).checks.work?.age_ms).toBeGreaterThan(300)
         await expect.poll(health).toMatchObject({
-          status: 'degraded',
-          redis: 'disconnected',
-          stream: null,
-          breakers: null,
-          problem: expect.any(String),
+          status: 'failing',
+          checks: {
+            redis: { state: 'failing' },
+            lag: { state: 'unknown', age_ms: null, detail: expect.any(String) },
+            ledger: { state: 'unknown' },
+            breakers: { state: 'unknown' },
+          },
         })
         await redis.server.restart()
         await expect.poll(async () => (await health()).status).toBe('ok')
       },
       { balanced: false },
     )
+  })
+
+  it('looks at a consumer that has read nothing for long, and does not know of one that never did', async () => {
+    await withConsumer(redis, {}, [], async (world) => {
+      const { link, keys } = world
+      const workOf = async (last_read_ms: number | null) =>
+        (
+          await createHealth({
+            state: () => ({ ...world.consumer.state(), last_read_ms }),
+            partitions: () => [{ link, keys }],
+            tools: [],
+          })()
+        ).checks.work
+      expect(await workOf(null)).toMatchObject({ state: 'unknown', age_ms: null })
+      expect(await workOf(120_000)).toMatchObject({ state: 'ok' })
+      expect(await workOf(120_001)).toMatchObject({ state: 'degraded', detail: expect.any(String) })
+    })
   })
 })

@@ -1,8 +1,10 @@
 /** What `/health/webhook` of a consumer tells: what this process is busy with, and what it sees of its partitions. */
 import { isFault, messageOf } from '@weir/core/faults'
+import { type Check, type Checks, type HealthDocument, healthDocument } from '@weir/core/health/document'
+import { breakersCheck, lagCheck, ledgerCheck, unknownCheck } from '@weir/core/health/pipeline-checks'
 import type { Partition } from '@weir/core/partition'
 import { type BreakerState, readBreaker } from '@weir/core/stream/breaker'
-import { type Ledger, readLedger, sumLedgers } from '@weir/core/stream/ledger'
+import { readLedgers } from '@weir/core/view/status'
 
 export interface HealthOptions {
   readonly state: () => {
@@ -16,85 +18,59 @@ export interface HealthOptions {
   readonly tools: readonly string[]
 }
 
-/** Times are whole ms; null where nobody knows. */
-export interface HealthDocument {
-  readonly status: 'ok' | 'degraded'
-  readonly redis: 'ok' | 'disconnected'
-  readonly held: number
-  readonly running: number
-  /** Outcomes that are not settled yet. */
-  readonly unsettled: number
-  /** Since Redis last answered a read of the stream; with several partitions, the one that waits longest. */
-  readonly last_read_ms: number | null
-  readonly stream: StreamHealth | null
-  /** One for every tool: the gravest of its partitions' breakers. */
-  readonly breakers: readonly BreakerHealth[] | null
-  /** Why stream and breakers are not known. */
-  readonly problem?: string
-}
-
-interface StreamHealth {
-  readonly ledger: Ledger
-  readonly group: boolean
-  readonly lost: boolean
-  readonly oldest_unread_ms: number
-  readonly oldest_pending_ms: number
-  readonly clock_behind_ms: number
-}
-
-interface BreakerHealth {
-  readonly tool: string
-  readonly state: BreakerState['state']
-  readonly failures: number
-  readonly wait_ms: number
-}
+/** A consumer that has not read for so long is busy with handlers that do not end, or stands still, ms. */
+const SILENT_MS = 120_000
 
 const GRAVITY = { closed: 0, 'half-open': 1, open: 2 } as const
 
 export function createHealth(options: HealthOptions): () => Promise<HealthDocument> {
   return async () => {
-    const { redis, held, running, unsettled, last_read_ms } = options.state()
-    const own = {
-      status: redis ? 'ok' : 'degraded',
-      redis: redis ? 'ok' : 'disconnected',
-      held,
-      running,
-      unsettled,
-      last_read_ms,
-    } as const
-    const partitions = options.partitions()
-    try {
-      const [stream, breakers] = await Promise.all([
-        streamHealth(partitions),
-        Promise.all(options.tools.map((tool) => breakerHealth(partitions, tool))),
-      ])
-      return { ...own, stream, breakers }
-    } catch (error) {
-      if (!isFault(error)) throw error
-      return { ...own, status: 'degraded', stream: null, breakers: null, problem: messageOf(error) }
-    }
+    const state = options.state()
+    const own = { redis: redisCheck(state.redis), work: workCheck(state) }
+    return healthDocument({ ...own, ...(await streamChecks(options)) }, ['redis'])
   }
 }
 
-async function streamHealth(partitions: readonly Partition[]): Promise<StreamHealth> {
-  const readings = await Promise.all(partitions.map(({ link, keys }) => readLedger(link, keys)))
-  const most = (pick: (reading: (typeof readings)[number]) => number) => Math.max(0, ...readings.map(pick))
+function redisCheck(connected: boolean): Check {
+  return connected
+    ? { state: 'ok', age_ms: 0 }
+    : { state: 'failing', age_ms: 0, detail: 'not connected; processing goes on when it is back' }
+}
+
+/** As old as the last answer to a read, be it that there is nothing; with several partitions, of the one that waits longest. */
+function workCheck({ held, running, unsettled, last_read_ms }: ReturnType<HealthOptions['state']>): Check {
+  const silent = last_read_ms !== null && last_read_ms > SILENT_MS
   return {
-    ledger: sumLedgers(readings.map(({ ledger }) => ledger)),
-    group: readings.every(({ group }) => group),
-    lost: readings.some(({ lost }) => lost),
-    oldest_unread_ms: most(({ oldestUnreadMs }) => oldestUnreadMs),
-    oldest_pending_ms: most(({ oldestPendingMs }) => oldestPendingMs),
-    clock_behind_ms: most(({ clockBehindMs }) => clockBehindMs),
+    state: last_read_ms === null ? 'unknown' : silent ? 'degraded' : 'ok',
+    age_ms: last_read_ms,
+    ...(silent && { detail: 'has not read for a while: handlers take all its room, or it stands still' }),
+    held,
+    running,
+    unsettled,
+  }
+}
+
+async function streamChecks({ partitions: partitionsNow, tools }: HealthOptions): Promise<Checks> {
+  const partitions = partitionsNow()
+  try {
+    const [facts, breakers] = await Promise.all([
+      readLedgers(partitions),
+      Promise.all(tools.map((tool) => breakerOf(partitions, tool))),
+    ])
+    return { lag: lagCheck(facts), ledger: ledgerCheck(facts), breakers: breakersCheck(breakers) }
+  } catch (error) {
+    if (!isFault(error)) throw error
+    const unknown = unknownCheck(messageOf(error))
+    return { lag: unknown, ledger: unknown, breakers: unknown }
   }
 }
 
 /** The gravest of the tool's breakers; every partition has its own. */
-async function breakerHealth(partitions: readonly Partition[], tool: string): Promise<BreakerHealth> {
+async function breakerOf(
+  partitions: readonly Partition[],
+  tool: string,
+): Promise<{ readonly tool: string; readonly state: BreakerState['state'] }> {
   const states = await Promise.all(partitions.map(({ link, keys }) => readBreaker(link, keys, tool)))
-  const { state, failures, waitMs } = states.reduce((a, b) => {
-    const graver = GRAVITY[b.state] - GRAVITY[a.state] || b.failures - a.failures
-    return graver > 0 ? b : a
-  })
-  return { tool, state, failures, wait_ms: waitMs }
+  const { state } = states.reduce((a, b) => (GRAVITY[b.state] > GRAVITY[a.state] ? b : a))
+  return { tool, state }
 }

@@ -7,11 +7,13 @@ import { ADAPTERS } from '@weir/core/adapters/table'
 import { systemClock } from '@weir/core/clock'
 import { secretsIn } from '@weir/core/config/describe'
 import { loadConfig } from '@weir/core/config/load'
-import { dedupeWindows, keysOf, longMemory, redisSettings } from '@weir/core/config/parts'
+import { certificateFiles, dedupeWindows, keysOf, longMemory, redisSettings } from '@weir/core/config/parts'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
 import type { HandlerEvent } from '@weir/core/handlers/handler'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
+import { configuredPusher } from '@weir/core/metrics/configured'
+import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
 import { startOpsServer } from '@weir/core/ops-server'
 import type { EventRecord } from '@weir/core/record'
 import { connectRedis } from '@weir/core/redis/link'
@@ -21,6 +23,7 @@ import { sealedWith } from '@weir/security/envelope'
 import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { pino } from 'pino'
+import { Registry } from 'prom-client'
 import { createConsumer } from './consumer.ts'
 import { type ConsumerPlace, createConsumers } from './consumers.ts'
 import { createHealth } from './health.ts'
@@ -151,6 +154,13 @@ async function main(): Promise<void> {
     clock: systemClock,
     log,
   })
+  // By themselves: what the operations API adds up over all consumers is their work, not their memory.
+  const processMetrics = createProcessMetrics({
+    component: 'consumer',
+    connected: () => consumers.state().redis,
+    certificates: certificateFiles(config),
+  })
+  const registry = Registry.merge([metrics.registry, processMetrics.registry])
   await keyring?.start()
   await vetting.first()
   const started = systemClock.monotonic()
@@ -166,7 +176,7 @@ async function main(): Promise<void> {
               partitions: () => places,
               tools: [...ADAPTERS.keys()],
             }),
-            registry: metrics.registry,
+            registry: config.observability.metrics.enabled ? registry : undefined,
             uptimeSeconds: () => (systemClock.monotonic() - started) / 1000,
             metricsToken: config.observability.metrics.open ? undefined : (token ?? ''),
           },
@@ -174,16 +184,29 @@ async function main(): Promise<void> {
           c.ops_port,
           'webhook.consumer.ops_port',
         )
+  const pusher = configuredPusher(config, {
+    component: 'consumer',
+    host: hostname(),
+    port: ops?.port ?? null,
+    pid: process.pid,
+    registry,
+    process: processMetrics,
+    clock: systemClock,
+    log,
+  })
   await consumers.start()
+  pusher?.start()
   log.info({ port: ops?.port ?? null, consumer: name, workers: c.num_workers }, 'listening')
 
   const stop = async (signal: string) => {
     if (stopping) return
     stopping = true
     log.info({ signal }, 'stopping')
+    processMetrics.stopping()
     await consumers.stop()
     await remembering?.close()
     await keyring?.stop()
+    await pusher?.stop()
     await ops?.close()
     log.info('stopped')
     process.exit(0)

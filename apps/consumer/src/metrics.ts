@@ -12,7 +12,10 @@ export interface ConsumerMetrics {
   /** By tool and outcome, as the next two counters. */
   readonly processing: TalliedHistogram
   readonly settleLatency: TalliedHistogram
+  /** By stage. */
+  readonly stages: TalliedHistogram
   readonly attempts: TalliedCounter
+  readonly retries: TalliedCounter
   readonly settled: TalliedCounter
   readonly failed: Counter<'tool' | 'reason'>
   readonly reclaimed: Counter<string>
@@ -26,6 +29,13 @@ export interface ConsumerMetrics {
   readonly breaker: Gauge<'tool_id'>
 }
 
+/** Parts of an attempt, in their order. */
+export type StageName = 'decode' | 'context' | 'handlers' | 'settle'
+
+/** Decoding takes a tenth of a millisecond. */
+const STAGE_SECONDS = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+]
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 export function createConsumerMetrics(): ConsumerMetrics {
@@ -46,10 +56,21 @@ export function createConsumerMetrics(): ConsumerMetrics {
       label: 'tool',
       buckets: SECONDS,
     }),
+    stages: createHistogram(registry, {
+      name: 'webhook_stage_duration_seconds',
+      help: 'Time of an attempt in each stage: decode, context (until Redis has it), handlers, settle (from the outcome until Redis has it, outages included)',
+      label: 'stage',
+      buckets: STAGE_SECONDS,
+    }),
     attempts: createCounter(registry, {
       name: 'webhook_event_attempts_total',
       help: 'Attempts by how they ended: settled, superseded, park, dead',
       labels: ['tool', 'outcome'],
+    }),
+    retries: createCounter(registry, {
+      name: 'webhook_retries_total',
+      help: 'Failed attempts whose event was parked for another one',
+      labels: ['tool'],
     }),
     settled: createCounter(registry, {
       name: 'webhook_events_settled_total',

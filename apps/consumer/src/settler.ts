@@ -41,7 +41,8 @@ export interface SettlerOptions {
   readonly evidence: (tool: string, locator: Buffer) => EvidencePlace
   /** The longest delay that park may be asked for, ms. */
   readonly longestDelayMs: number
-  readonly onSettled: (item: HeldItem, outcome: Outcome, result: Handover) => void
+  /** @param ms since the outcome was handed in */
+  readonly onSettled: (item: HeldItem, outcome: Outcome, result: Handover, ms: number) => void
 }
 
 export interface Settler {
@@ -63,6 +64,8 @@ const SETTLING = 'settle'
 interface Pending {
   readonly item: HeldItem
   readonly outcome: Outcome
+  /** Monotonic ms. */
+  readonly since: number
 }
 
 type HandedOver = Extract<Outcome, { readonly kind: 'park' | 'dead' }>
@@ -86,9 +89,9 @@ export function createSettler(options: SettlerOptions): Settler {
   let pause: AbortController | undefined
   const gaveUp = new AbortController()
 
-  const finish = ({ item, outcome }: Pending, result: Handover) => {
+  const finish = ({ item, outcome, since }: Pending, result: Handover) => {
     held.remove(item)
-    options.onSettled(item, outcome, result)
+    options.onSettled(item, outcome, result, clock.monotonic() - since)
   }
 
   const settleAll = async (items: readonly Pending[], kind: 'settled' | 'superseded') => {
@@ -203,7 +206,7 @@ export function createSettler(options: SettlerOptions): Settler {
   return {
     settle(item, outcome) {
       item.state = 'settling'
-      queue.push({ item, outcome })
+      queue.push({ item, outcome, since: clock.monotonic() })
       pause?.abort()
       if (queue.length >= MAX_BATCH) nudge?.()
       if (flushing) return

@@ -14,6 +14,7 @@ import type { Library } from '@weir/context-lifecycle/tiers/library'
 import type { Sweep } from '@weir/context-lifecycle/tiers/sweep'
 import type { Clock } from '@weir/core/clock'
 import { isFault, messageOf } from '@weir/core/faults'
+import type { Sighting } from '@weir/core/health/sighting'
 import type { Logger } from 'pino'
 import type { CuratorMetrics } from './metrics.ts'
 
@@ -33,6 +34,8 @@ export interface CuratorOptions {
   readonly intervalMs: number
   readonly clock: Clock
   readonly metrics: CuratorMetrics
+  /** How the last sweep went, for /health/webhook. */
+  readonly health?: Pick<Sighting, 'worked' | 'failed'>
   readonly log: Logger
 }
 
@@ -40,7 +43,7 @@ export interface CuratorOptions {
 const RECONNECTING_MS = 100
 
 export function createCurator(options: CuratorOptions): Curator {
-  const { sweep, prewarmer, library, places, intervalMs, clock, metrics, log } = options
+  const { sweep, prewarmer, library, places, intervalMs, clock, metrics, health, log } = options
   const stopped = new AbortController()
   let running: Promise<void> = Promise.resolve()
   const tellSweep = onceEach({
@@ -61,7 +64,11 @@ export function createCurator(options: CuratorOptions): Curator {
   })
 
   function told(error: Error | undefined): void {
-    if (error !== undefined) metrics.sweepFailures.inc()
+    if (error === undefined) health?.worked()
+    else {
+      metrics.sweepFailures.inc()
+      health?.failed(codeOf(error))
+    }
     tellSweep(error)
   }
 
@@ -134,6 +141,8 @@ export function createCurator(options: CuratorOptions): Curator {
   }
 }
 
+const codeOf = (error: Error): string => (isFault(error) ? error.code : error.name)
+
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(messageOf(error)))
 
 interface Trouble {
@@ -145,7 +154,7 @@ interface Trouble {
 function onceEach({ failed, back }: Trouble): (error: Error | undefined) => void {
   let last: string | undefined
   return (error) => {
-    const now = error === undefined ? undefined : isFault(error) ? error.code : error.name
+    const now = error === undefined ? undefined : codeOf(error)
     if (error !== undefined && now !== undefined && now !== last) failed(error, now)
     if (error === undefined && last !== undefined) back()
     last = now

@@ -1,6 +1,10 @@
 /** The curator process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
 import { hostname, setPriority } from 'node:os'
 import { configuredEnrichment } from '@weir/ai/configured'
+import { createAiHealth } from '@weir/ai/health'
+import { createAiMetrics } from '@weir/ai/metrics'
+import { createColdHealth } from '@weir/context-lifecycle/cold/health'
+import { createColdMetrics } from '@weir/context-lifecycle/cold/metrics'
 import { configuredContexts } from '@weir/context-lifecycle/configured'
 import { configuredPrewarmer } from '@weir/context-lifecycle/prewarm/configured'
 import { createCardMaker } from '@weir/context-lifecycle/search/make-card'
@@ -8,10 +12,15 @@ import { createSweep } from '@weir/context-lifecycle/tiers/sweep'
 import { systemClock } from '@weir/core/clock'
 import { secretsIn } from '@weir/core/config/describe'
 import { loadConfig } from '@weir/core/config/load'
-import { keysOf, redisSettings } from '@weir/core/config/parts'
+import { certificateFiles, keysOf, redisSettings } from '@weir/core/config/parts'
 import { isFault } from '@weir/core/faults'
+import { healthDocument } from '@weir/core/health/document'
+import { createHealthReporter } from '@weir/core/health/reports'
+import { createSighting } from '@weir/core/health/sighting'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
 import { NO_KEYRING } from '@weir/core/keyring/keyring'
+import { configuredPusher } from '@weir/core/metrics/configured'
+import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
 import { startOpsServer } from '@weir/core/ops-server'
 import { connectQueue, connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
@@ -54,6 +63,11 @@ async function main(): Promise<void> {
     onError: createErrorTeller(log).tell,
   })?.keyring
   const metrics = createCuratorMetrics()
+  const coldMetrics = createColdMetrics(metrics.registry)
+  const aiMetrics = createAiMetrics(metrics.registry)
+  const coldHealth = createColdHealth(systemClock, tiers.s3.bucket === null ? 'directory' : 's3')
+  const aiHealth = createAiHealth(systemClock)
+  const sweepHealth = createSighting(systemClock)
   const kept = configuredContexts(config, {
     home,
     keyring,
@@ -62,9 +76,13 @@ async function main(): Promise<void> {
     link: { onError: errors.tell },
     clock: systemClock,
     cold: {
-      observe: metrics.observed,
+      observe(seen) {
+        coldMetrics.observe(seen)
+        coldHealth.observe(seen)
+      },
       onChange(state) {
-        metrics.breaker(state)
+        coldMetrics.onChange(state)
+        coldHealth.onChange(state)
         log.warn({ event: 'cold_breaker', state }, 'the breaker before cold storage changed')
       },
     },
@@ -105,6 +123,7 @@ async function main(): Promise<void> {
     intervalMs: tiers.curator.interval,
     clock: systemClock,
     metrics,
+    health: sweepHealth,
     log,
   })
   const queue = connectQueue(
@@ -120,7 +139,8 @@ async function main(): Promise<void> {
     clock: systemClock,
     random: Math.random,
     observe(seen) {
-      metrics.enrichment(seen)
+      aiMetrics(seen)
+      aiHealth.observe(seen)
       if (seen.kind === 'breaker')
         log.warn({ event: 'ai_breaker', ...seen.view }, 'the breaker before the provider changed')
     },
@@ -165,6 +185,18 @@ async function main(): Promise<void> {
   await keyring?.start()
   const started = systemClock.monotonic()
   const state = () => ({ redis: places.every(({ link }) => link.connected) })
+  /** What nobody else sees; the operations API shows it too. */
+  const checks = () => ({
+    sweep: sweepHealth.check(),
+    cold_storage: coldHealth.check(),
+    ai: aiHealth.check(enrichment),
+  })
+  const processMetrics = createProcessMetrics({
+    registry: metrics.registry,
+    component: 'curator',
+    connected: () => state().redis,
+    certificates: certificateFiles(config),
+  })
   const server =
     tiers.curator.ops_port === null
       ? undefined
@@ -172,10 +204,10 @@ async function main(): Promise<void> {
           {
             state,
             health: async () => {
-              const { redis } = state()
-              return { status: redis ? 'ok' : 'degraded', redis: redis ? 'ok' : 'disconnected' }
+              const redis = { state: state().redis ? 'ok' : 'failing', age_ms: 0 } as const
+              return healthDocument({ redis, ...checks() }, ['redis'])
             },
-            registry: metrics.registry,
+            registry: config.observability.metrics.enabled ? metrics.registry : undefined,
             uptimeSeconds: () => (systemClock.monotonic() - started) / 1000,
             metricsToken: config.observability.metrics.open ? undefined : (ops.token ?? ''),
           },
@@ -183,8 +215,29 @@ async function main(): Promise<void> {
           tiers.curator.ops_port,
           'webhook.context_lifecycle.curator.ops_port',
         )
+  const reporter = createHealthReporter({
+    link: home,
+    key: keysOf(config, 0).health,
+    name,
+    component: 'curator',
+    checks,
+    clock: systemClock,
+    onTrouble: (reason) => log.warn({ event: 'health_report', reason }, 'health cannot be reported'),
+  })
+  const pusher = configuredPusher(config, {
+    component: 'curator',
+    host: hostname(),
+    port: server?.port ?? null,
+    pid: process.pid,
+    registry: metrics.registry,
+    process: processMetrics,
+    clock: systemClock,
+    log,
+  })
   curator.start()
   await jobs.start()
+  reporter.start()
+  pusher?.start()
   log.info({ port: server?.port ?? null }, 'listening')
 
   let stopping = false
@@ -192,9 +245,12 @@ async function main(): Promise<void> {
     if (stopping) return
     stopping = true
     log.info({ signal }, 'stopping')
+    processMetrics.stopping()
     await Promise.all([curator.stop(), jobs.stop()])
     enrichment?.stop()
     queue.disconnect()
+    await reporter.stop()
+    await pusher?.stop()
     await server?.close()
     await kept.close()
     await home.close()

@@ -16,6 +16,7 @@ import {
   usable,
 } from '@weir/core/dictionaries'
 import { Fault, isFault } from '@weir/core/faults'
+import { createHealthReporter } from '@weir/core/health/reports'
 import type { Encryption } from '@weir/core/keyring/configured'
 import { NO_KEYRING } from '@weir/core/keyring/keyring'
 import { createPacker } from '@weir/core/packing'
@@ -27,6 +28,7 @@ import { createAdmissions } from './admission.ts'
 import { createDispatch } from './dispatch.ts'
 import { createDrain, type Drain } from './drain.ts'
 import { createFloodGuard } from './flood-guard.ts'
+import { gatewayHealth, spoolCheck } from './health.ts'
 import { createJournals, type Journals, type JournalsOptions } from './journals.ts'
 import { createLane, type Lane } from './lane.ts'
 import { createPlannedLanes, createSingleLane, type LaneContext, type Lanes } from './lanes.ts'
@@ -73,6 +75,8 @@ export interface GatewayDeps {
 }
 
 export interface Gateway {
+  /** Whether its connections to Redis stand, those to all partitions. */
+  readonly connected: boolean
   /**
    * Looks at keyring and Redis, then listens. Throws Fault KEY_MISSING when there are keys of tenants, but the master key is
    * another one (mistyped, perhaps); REDIS_UNSUITABLE for a server that must not be used. Without an answer from Redis it
@@ -233,7 +237,18 @@ export function createGateway(deps: GatewayDeps): Gateway {
     log,
   })
   const takingSpool = ingest.spool.enabled ? spool : undefined
+  const healthOptions = { lanes, spool, spooling: takingSpool !== undefined, now: () => clock.now() }
+  const reporter = createHealthReporter({
+    link: deps.link,
+    key: keysOf(config, 0).health,
+    name: deps.name,
+    component: 'gateway',
+    checks: () => ({ spool: spoolCheck(healthOptions) }),
+    clock,
+    onTrouble: (reason) => log.warn({ event: 'health_report', reason }, 'health cannot be reported'),
+  })
   const pages = createPages({
+    health: () => gatewayHealth(healthOptions),
     readiness: createReadiness({ lanes, spool: takingSpool, clock, stopping: () => server.stopping }),
     metrics,
     lanes,
@@ -279,12 +294,15 @@ export function createGateway(deps: GatewayDeps): Gateway {
     deps.auditor.note({ action: 'gateway.stop', target: deps.name, outcome: 'done' })
     await deps.auditor.close()
     await keyring?.stop()
-    await Promise.all([...drains.values()].map((drain) => drain.stop()))
+    await Promise.all([reporter.stop(), ...[...drains.values()].map((drain) => drain.stop())])
     await lanes.stop()
     await spool?.close()
   }
 
   return {
+    get connected() {
+      return lanes.all.every(({ link }) => link.connected)
+    },
     async start() {
       await keyring?.start()
       for (const [tenant, why] of keyring?.closed ?? [])
@@ -303,6 +321,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
       await lanes.ready(timeout)
       for (const drain of drains.values()) drain.start()
       lanes.start()
+      reporter.start()
       deps.secrets.start()
       deps.auditor.start()
       deps.auditor.note({ action: 'gateway.start', target: deps.name, outcome: 'done' })

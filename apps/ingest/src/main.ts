@@ -5,15 +5,17 @@ import { hostname } from 'node:os'
 import { auditLog, configuredAuditor } from '@weir/core/audit/configured'
 import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
-import { keysOf, redisSettings } from '@weir/core/config/parts'
+import { certificateFiles, keysOf, redisSettings } from '@weir/core/config/parts'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { isFault } from '@weir/core/faults'
 import { gatewayEncryption, keyringNotes } from '@weir/core/keyring/configured'
+import { configuredPusher } from '@weir/core/metrics/configured'
+import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
+import type { Pusher } from '@weir/core/metrics/pusher'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
-import { collectDefaultMetrics } from 'prom-client'
 import { createGateway } from './gateway.ts'
 import { journalDirectory, journalsIn } from './journals.ts'
 import { createLog } from './log.ts'
@@ -37,7 +39,12 @@ async function main(): Promise<void> {
     log,
   })
   const metrics = createMetrics()
-  collectDefaultMetrics({ register: metrics.registry })
+  const processMetrics = createProcessMetrics({
+    registry: metrics.registry,
+    component: 'gateway',
+    connected: () => gateway.connected,
+    certificates: certificateFiles(config),
+  })
   const { redis, ingest } = config.webhook
   const { directory } = ingest.spool
   /** All journals are under one limit. */
@@ -120,12 +127,15 @@ async function main(): Promise<void> {
     log,
   })
 
+  let pusher: Pusher | undefined
   let signals = 0
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     signals++
     if (signals > 1) return
     log.info({ event: 'stopping', signal }, 'stopping')
+    processMetrics.stopping()
     await gateway.stop()
+    await pusher?.stop()
     log.info({ event: 'stopped' }, 'stopped')
     process.exit(0)
   }
@@ -133,6 +143,17 @@ async function main(): Promise<void> {
   process.on('SIGTERM', (signal) => void stop(signal).catch(exit))
 
   const { host, port } = await gateway.start()
+  pusher = configuredPusher(config, {
+    component: 'gateway',
+    host: hostname(),
+    port,
+    pid: process.pid,
+    registry: metrics.registry,
+    process: processMetrics,
+    clock: systemClock,
+    log,
+  })
+  pusher?.start()
   log.info({ event: 'listening', host, port, gateway: name }, 'listening')
 }
 

@@ -32,6 +32,19 @@ describe('the metrics', () => {
     })
   })
 
+  it('compute how well events are packed of what was counted, and say nothing before anything was', async () => {
+    const metrics = createMetrics()
+    expect(await metrics.registry.metrics()).not.toMatch(/^webhook_dictionary_ratio\{/m)
+    metrics.count('webhook_ingest_body_bytes_total', 'github', '', 900)
+    metrics.count('webhook_ingest_packed_bytes_total', 'github', '', 60)
+    metrics.count('webhook_ingest_body_bytes_total', 'github', '', 100)
+    metrics.count('webhook_ingest_packed_bytes_total', 'github', '', 40)
+    metrics.count('webhook_ingest_body_bytes_total', 'jira', '', 100)
+    const text = await metrics.registry.metrics()
+    expect(text).toContain('\nwebhook_dictionary_ratio{tool="github"} 10\n')
+    expect(text).not.toContain('webhook_dictionary_ratio{tool="jira"}')
+  })
+
   it('escape what a label may hold', async () => {
     const metrics = createMetrics()
     metrics.alertName('a "quoted"\nname\\')

@@ -97,6 +97,11 @@ export const GATEWAY_METRICS = {
     help: 'Bytes of the same events packed',
     labels: ['tool'],
   },
+  webhook_dictionary_ratio: {
+    type: 'gauge',
+    help: 'How many times smaller events were packed, since this gateway started; of late: rate of webhook_ingest_body_bytes_total / rate of webhook_ingest_packed_bytes_total',
+    labels: ['tool'],
+  },
   webhook_keyring_tenants: { type: 'gauge', help: 'Tenants in the keyring, as this gateway knows it' },
   webhook_keyring_age_seconds: {
     type: 'gauge',
@@ -184,7 +189,8 @@ type NamesOf<Type extends Row['type']> = {
   [Name in MetricName]: (typeof GATEWAY_METRICS)[Name]['type'] extends Type ? Name : never
 }[MetricName]
 export type CounterName = NamesOf<'counter'>
-export type GaugeName = NamesOf<'gauge'>
+/** What is computed of counters is not set. */
+export type GaugeName = Exclude<NamesOf<'gauge'>, 'webhook_dictionary_ratio'>
 
 /** Names of alerts that get a series of their own. */
 const MAX_ALERT_NAMES = 100
@@ -227,6 +233,16 @@ export function createMetrics(): GatewayMetrics {
     if (row.type === 'counter') counters.set(name, createCounter(registry, { name, help, labels }))
     else if (row.type === 'histogram') {
       histograms.set(name, createHistogram(registry, { name, help, label: labels[0] ?? '', buckets }))
+    } else if (name === 'webhook_dictionary_ratio') {
+      new Gauge({
+        name,
+        help,
+        labelNames: labels,
+        registers: [registry],
+        collect() {
+          for (const [tool, ratio] of packingRatios(counters)) this.set({ tool }, ratio)
+        },
+      })
     } else {
       new Gauge({
         name,
@@ -277,4 +293,22 @@ const STATUS_TEXTS: Readonly<Record<number | string, string>> = {
   202: '202',
   401: '401',
   aborted: 'aborted',
+}
+
+/** By tool; a tool of which nothing was packed yet has none. */
+function packingRatios(counters: ReadonlyMap<string, TalliedCounter>): Map<string, number> {
+  const bytesOf = (name: CounterName) =>
+    new Map(
+      counters
+        .get(name)
+        ?.values()
+        .map(({ labels, value }) => [String(labels.tool), value]),
+    )
+  const packed = bytesOf('webhook_ingest_packed_bytes_total')
+  const ratios = new Map<string, number>()
+  for (const [tool, bytes] of bytesOf('webhook_ingest_body_bytes_total')) {
+    const small = packed.get(tool) ?? 0
+    if (small > 0) ratios.set(tool, bytes / small)
+  }
+  return ratios
 }

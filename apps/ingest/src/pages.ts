@@ -4,8 +4,7 @@
  * operators' token, and without one configured they are not there.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { isFault, messageOf } from '@weir/core/faults'
-import { readLedger, sumLedgers } from '@weir/core/stream/ledger'
+import { type HealthDocument, healthStatusCode } from '@weir/core/health/document'
 import { answer, answerJson, type Exchange, refuse } from './exchange.ts'
 import type { Journals } from './journals.ts'
 import type { Lane } from './lane.ts'
@@ -17,6 +16,7 @@ import type { Page } from './route.ts'
 
 export interface PageOptions {
   readonly readiness: () => Readiness
+  readonly health: () => Promise<HealthDocument>
   readonly metrics: GatewayMetrics
   readonly lanes: Lanes
   readonly spool: Journals | undefined
@@ -41,7 +41,10 @@ export function createPages(options: PageOptions): (exchange: Exchange, page: Pa
     }
     if (!options.open && !(await admitted(exchange))) return
     if (page === '/stats') return answerJson(metrics, exchange, 200, stats(options))
-    if (page === '/health/webhook') return answerJson(metrics, exchange, 200, await health(options))
+    if (page === '/health/webhook') {
+      const health = await options.health()
+      return answerJson(metrics, exchange, healthStatusCode(health), health)
+    }
     if (!options.measures) {
       return refuse(
         metrics,
@@ -111,42 +114,6 @@ function partitionsOf({ lanes: { all, plan }, spool }: PageOptions): object {
 function stateOf({ all }: Lanes): string {
   const away = all.find(({ pulse }) => !pulse.up) ?? (all[0] as Lane)
   return away.pulse.state
-}
-
-/** The state of the whole way that this gateway can see. */
-async function health(options: PageOptions): Promise<unknown> {
-  const { all } = options.lanes
-  const state = {
-    ...options.readiness().body,
-    redis_state: stateOf(options.lanes),
-    spool: spoolState(options),
-    ...partitionsOf(options),
-  }
-  if (all.some(({ pulse }) => !pulse.up)) return { ...state, stream: null }
-  try {
-    const readings = await Promise.all(all.map((lane) => ledgerOf(lane)))
-    return {
-      ...state,
-      stream: {
-        ledger: sumLedgers(readings.map(({ ledger }) => ledger)),
-        group: readings.every(({ group }) => group),
-        lost: readings.some(({ lost }) => lost),
-        oldest_unread_ms: Math.max(...readings.map(({ oldestUnreadMs }) => oldestUnreadMs)),
-        oldest_pending_ms: Math.max(...readings.map(({ oldestPendingMs }) => oldestPendingMs)),
-      },
-    }
-  } catch (error) {
-    return { ...state, stream: null, problem: messageOf(error) }
-  }
-}
-
-async function ledgerOf({ link, keys, pulse }: Lane) {
-  try {
-    return await readLedger(link, keys)
-  } catch (error) {
-    if (isFault(error, 'REDIS_UNAVAILABLE')) pulse.suspect()
-    throw error
-  }
 }
 
 function spoolState({ spool, now }: PageOptions): unknown {

@@ -30,6 +30,8 @@ export interface PartitionKeys {
   readonly gateways: string
   /** hash: consumer → JSON {at, held, metrics…}. */
   readonly consumers: string
+  /** hash: process → `<redis ms> <JSON of its checks>` (health/reports.ts); of partition 0 alone. */
+  readonly health: string
   /** hash: the plan of partitions (stream/plans.ts); on a Cluster only. */
   readonly plan: string
   /** string: written before a WAIT that would otherwise follow nothing but reads (redis/durable.ts). */
@@ -86,6 +88,7 @@ export function partitionKeys(names: KeyNames, p = 0): PartitionKeys {
     witness: `${base}:witness`,
     gateways: `${base}:gateways`,
     consumers: `${base}:consumers`,
+    health: `${base}:health`,
     plan: `${base}:plan`,
     barrier: `${base}:barrier`,
     evidence: `${base}:evidence`,

@@ -1,5 +1,6 @@
 import { Counter, Registry } from 'prom-client'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { HealthDocument } from './health/document.ts'
 import { type OpsServer, type OpsServerDeps, startOpsServer } from './ops-server.ts'
 
 const servers: OpsServer[] = []
@@ -14,7 +15,7 @@ const attempts = new Counter({
   registers: [registry],
 })
 const calm = { redis: true, held: 2, running: 1, unsettled: 0, last_read_ms: 3 }
-const healthy = { ...calm, status: 'ok', redis: 'ok', stream: null, breakers: [] }
+const healthy: HealthDocument = { status: 'ok', checks: { redis: { state: 'ok', age_ms: 0 } } }
 
 async function start(deps: Partial<OpsServerDeps> = {}) {
   const server = await startOpsServer(
@@ -104,6 +105,22 @@ describe('the server for probes and scrapers', () => {
     const get = await start({ registry: broken })
     expect((await get('/metrics')).status).toBe(500)
     expect((await get('/health')).status).toBe(200)
+  })
+
+  it('/health/webhook is 200 while the work is done, well or not so well, and 503 while it is not', async () => {
+    let status: HealthDocument['status'] = 'degraded'
+    const get = await start({ health: async () => ({ ...healthy, status }) })
+    expect((await get('/health/webhook')).status).toBe(200)
+    status = 'failing'
+    const response = await get('/health/webhook')
+    expect(response.status).toBe(503)
+    expect(await response.json()).toEqual({ ...healthy, status })
+  })
+
+  it('/metrics is not there where nothing is measured, and says why', async () => {
+    const response = await (await start({ registry: undefined }))('/metrics')
+    expect(response.status).toBe(404)
+    expect(await response.json()).toMatchObject({ detail: expect.stringContaining('metrics.enabled') })
   })
 
   it('health that cannot be told is a 500, not a crash', async () => {

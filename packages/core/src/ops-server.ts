@@ -7,13 +7,15 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
 import { Fault, messageOf } from './faults.ts'
+import { type HealthDocument, healthStatusCode } from './health/document.ts'
 
 export interface OpsServerDeps {
   /** What /stats answers; `redis`: whether it is connected, which /ready tells. */
   readonly state: () => { readonly redis: boolean }
   /** What /health/webhook answers. */
-  readonly health: () => Promise<unknown>
-  readonly registry: Registry
+  readonly health: () => Promise<HealthDocument>
+  /** What /metrics answers; undefined = nothing is measured (observability.metrics.enabled). */
+  readonly registry: Registry | undefined
   readonly uptimeSeconds: () => number
   /** What /metrics, /stats and /health/webhook ask for; undefined = nothing, '' = nobody may see them. */
   readonly metricsToken: string | undefined
@@ -66,19 +68,25 @@ export async function startOpsServer(
         return json(200, deps.state())
       case '/health/webhook':
         deps.health().then(
-          (health) => json(200, health),
+          (health) => json(healthStatusCode(health), health),
           (error: unknown) => json(500, { title: 'Health failed', status: 500, detail: messageOf(error) }),
         )
         return
-      case '/metrics':
-        deps.registry.metrics().then(
+      case '/metrics': {
+        const { registry } = deps
+        if (registry === undefined) {
+          const detail = 'metrics are switched off (observability.metrics.enabled)'
+          return json(404, { title: 'Not found', status: 404, detail })
+        }
+        registry.metrics().then(
           (text) => {
-            response.writeHead(200, { 'content-type': deps.registry.contentType })
+            response.writeHead(200, { 'content-type': registry.contentType })
             response.end(text)
           },
           (error: unknown) => json(500, { title: 'Metrics failed', status: 500, detail: messageOf(error) }),
         )
         return
+      }
       default:
         return json(404, { title: 'Not found', status: 404 })
     }

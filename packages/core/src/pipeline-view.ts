@@ -9,6 +9,7 @@ import type { Adapter } from './adapters/adapter.ts'
 import type { Clock } from './clock.ts'
 import type { Dictionary, DictionarySet } from './dictionaries.ts'
 import { type EventId, eventIdBytes } from './event.ts'
+import { type HealthReport, readHealthReports } from './health/reports.ts'
 import type { Opener, Sealing } from './keyring/keyring.ts'
 import type { PartitionKeys } from './keys.ts'
 import type { Packed, UnpackedBody } from './packing.ts'
@@ -18,9 +19,10 @@ import { type BreakerState, readBreaker, resetBreaker } from './stream/breaker.t
 import { evidencePlace } from './stream/evidence.ts'
 import { type EventPlace, locateEvent } from './stream/locate.ts'
 import type { LongMemoryOptions } from './stream/long-memory.ts'
+import { oldestParkedAge } from './stream/oldest-parked.ts'
 import { wakeParked } from './stream/parked.ts'
 import { createBodyOpener } from './view/body.ts'
-import { createDeadLetters, type DeadLetters } from './view/dead-letters.ts'
+import { createDeadLetters, type DeadLetters, oldestDeadLetterAge } from './view/dead-letters.ts'
 import { createDictionaries, type Dictionaries } from './view/dictionaries.ts'
 import type { BreakerDocument, EventDocument, StatusDocument, TailDocument } from './view/documents.ts'
 import { timeText } from './view/documents.ts'
@@ -37,7 +39,9 @@ import {
   readLedgers,
   readReports,
   readServer,
+  readServers,
   readStreams,
+  type ServerFacts,
 } from './view/status.ts'
 import { type TailOptions, tailStream } from './view/tail.ts'
 import {
@@ -83,6 +87,12 @@ export interface PipelineView {
   status(): Promise<StatusDocument>
   /** Reports of the consumers that are alive. */
   reports(): Promise<readonly ConsumerReport[]>
+  /** What gateways and curators that are alive report of what only they see. */
+  healthReports(): Promise<readonly HealthReport[]>
+  /** Ages that take more looking than those of `ledger`, ms; 0 where nothing waits. See stream/oldest-parked.ts. */
+  oldest(): Promise<{ readonly parkedMs: number; readonly deadLetterMs: number }>
+  /** The servers that hold the partitions, each once. */
+  servers(): Promise<readonly ServerFacts[]>
   /** undefined when nobody knows the event (or it was forgotten). Throws `RangeError` for what is not an event id. */
   find(id: EventId): Promise<EventDocument | undefined>
   /** What `find` says of an event that was settled; its record lies elsewhere, or nowhere any more. */
@@ -189,6 +199,17 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
       const now = await redisTime(firstOf(partitions).link)
       return (await readReports(partitions)).filter((report) => now - report.at < ALIVE_MS)
     },
+    healthReports: () => readHealthReports(firstOf(partitions).link, firstOf(partitions).keys.health),
+    async oldest() {
+      const most = async (age: (partition: Partition) => Promise<number>) =>
+        Math.max(0, ...(await Promise.all(partitions.map(age))))
+      const [parkedMs, deadLetterMs] = await Promise.all([
+        most(({ link, keys }) => oldestParkedAge(link, keys)),
+        most(({ link, keys }) => oldestDeadLetterAge(link, keys)),
+      ])
+      return { parkedMs, deadLetterMs }
+    },
+    servers: () => readServers(partitions),
     async find(id) {
       const located = await locate(id)
       return located && describe(id, located)

@@ -1,22 +1,23 @@
 /** The whole pipeline at a glance, for people and for Prometheus. */
 import type { PipelineView } from '@weir/core/pipeline-view'
 import type { FastifyInstance } from 'fastify'
-import { createMetricsCollector } from '../metrics.ts'
+import type { MetricsCollector } from '../metrics.ts'
 import { problemResponses } from '../openapi.ts'
 import { breakersSchema, ledgerSchema, statusSchema } from '../schemas.ts'
 
 export interface OverviewOptions {
   /** Serve /metrics and /stats without the token (observability.metrics.open). */
   readonly metricsOpen: boolean
+  /** undefined = nothing is measured, and there is no /metrics (observability.metrics.enabled). */
+  readonly metrics: MetricsCollector | undefined
 }
 
 export function overviewRoutes(
   app: FastifyInstance,
   view: PipelineView,
-  { metricsOpen }: OverviewOptions,
+  { metricsOpen, metrics }: OverviewOptions,
 ): void {
   const open = { open: metricsOpen }
-  const metrics = createMetricsCollector(view)
 
   app.get(
     '/ledger',
@@ -60,6 +61,7 @@ export function overviewRoutes(
     () => view.status(),
   )
 
+  if (metrics === undefined) return
   app.get(
     '/metrics',
     {
@@ -67,7 +69,9 @@ export function overviewRoutes(
       schema: {
         tags: ['pipeline'],
         operationId: 'getMetrics',
-        summary: 'Prometheus metrics: all living consumers added up, and gauges out of the ledger',
+        summary: 'Prometheus metrics: all consumers added up, gauges out of the ledger, and this process',
+        description:
+          'Answered without Redis too: webhook_consumer_lag_known and webhook_redis_connected are 0 then, and gauges that nobody knows are absent.',
         response: {
           200: {
             description: 'Prometheus text format 0.0.4',

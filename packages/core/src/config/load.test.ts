@@ -153,6 +153,7 @@ describe("the guide's config.yaml with its environment", () => {
       compression_level: 6,
       access_threshold: 10,
       segment_size: 4_000_000,
+      max_appends: 100,
       promote_size: 8_000_000,
       cold_read_timeout: 5_000,
       curator: {
@@ -223,12 +224,7 @@ describe("the guide's config.yaml with its environment", () => {
       },
       logging: { level: 'info', format: 'json' },
     })
-    for (const path of [
-      'webhook.redis.pool_size',
-      'webhook.redis.max_conn_age',
-      'observability.tracing',
-      'observability.metrics.push_gateway',
-    ]) {
+    for (const path of ['webhook.redis.pool_size', 'webhook.redis.max_conn_age', 'observability.tracing']) {
       expect(notices.filter((notice) => notice.startsWith(`${path}: accepted`))).toHaveLength(1)
     }
     expect(notices.join('\n')).toContain('only the first of 3 addresses is used')

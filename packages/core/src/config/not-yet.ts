@@ -45,11 +45,7 @@ export interface Idle {
 
 const takesEffect = (part: string) => `accepted; takes effect when ${part} built`
 
-export const IDLE: readonly Idle[] = [
-  { path: 'observability.tracing', until: takesEffect('tracing is') },
-  { path: 'observability.metrics.push_gateway', until: takesEffect('the push of metrics is') },
-  { path: 'observability.metrics.push_interval', until: takesEffect('the push of metrics is') },
-]
+export const IDLE: readonly Idle[] = [{ path: 'observability.tracing', until: takesEffect('tracing is') }]
 
 /** Settings of another runtime. These stay. */
 export const WITHOUT_EFFECT: readonly Idle[] = [

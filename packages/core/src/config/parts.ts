@@ -1,5 +1,6 @@
 /** What the apps take out of the configuration, in the words of the modules that need it. */
 import { type KeyNames, type PartitionKeys, partitionKeys } from '../keys.ts'
+import type { CertificateFile } from '../metrics/certificates.ts'
 import type { RedisSettings } from '../redis/link.ts'
 import { parseAddress, type RedisPlace } from '../redis/place.ts'
 import { keySlot } from '../redis/slot.ts'
@@ -89,6 +90,15 @@ function tlsFilesOf({ webhook: { redis } }: Config): TlsFiles {
   }
   checkTlsFiles(files)
   return files
+}
+
+/** The certificates that TLS to Redis uses, named by where they are configured. */
+export function certificateFiles(config: Config): CertificateFile[] {
+  const files = tlsFiles(config)
+  const named: CertificateFile[] = []
+  if (files?.certFile !== undefined) named.push({ name: 'redis.cert', path: files.certFile })
+  if (files?.caFile !== undefined) named.push({ name: 'redis.ca', path: files.caFile })
+  return named
 }
 
 function keyNames(config: Config): KeyNames {

@@ -9,7 +9,7 @@ import type { PartitionKeys } from '../keys.ts'
 import type { Partition } from '../partition.ts'
 import { type PartitionPlan, placesOf } from '../plan.ts'
 import type { EventRecord } from '../record.ts'
-import type { RedisReply } from '../redis/link.ts'
+import type { RedisLink, RedisReply } from '../redis/link.ts'
 import {
   type DeadLetter,
   findDeadLetter,
@@ -315,6 +315,15 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
       return found === undefined ? false : purgePlaced(found)
     },
   }
+}
+
+/** Since the oldest dead letter died, ms; 0 when there is none. */
+export async function oldestDeadLetterAge(
+  link: RedisLink,
+  keys: Pick<PartitionKeys, 'deadLetters'>,
+): Promise<number> {
+  const [first] = (await link.call('XRANGE', keys.deadLetters, '-', '+', 'COUNT', 1)) as [RedisReply[]?]
+  return first === undefined ? 0 : Math.max(0, (await redisTime(link)) - streamIdMillis(String(first[0])))
 }
 
 function letterDocument({ letter, name }: Placed): DeadLetterDocument {

@@ -48,6 +48,14 @@ export interface LedgerFacts {
 /** All partitions' ledgers as one. */
 export async function readLedgers(partitions: readonly Partition[]): Promise<LedgerFacts> {
   const readings = await Promise.all(partitions.map(({ link, keys }) => readLedger(link, keys)))
+  return ledgerFacts(partitions, readings)
+}
+
+/** The same of ledgers that were read already, one for each partition, in their order. */
+export function ledgerFacts(
+  partitions: readonly Pick<Partition, 'keys'>[],
+  readings: readonly LedgerReading[],
+): LedgerFacts {
   const ledger = sumLedgers(readings.map((reading) => reading.ledger))
   const losses = readings.flatMap((reading, index): LossDocument[] => {
     const { lost, lastGeneratedId, witness } = reading
@@ -59,7 +67,7 @@ export async function readLedgers(partitions: readonly Partition[]): Promise<Led
   return {
     audit: { verdict: verdictOf(readings, losses.length > 0), ledger, losses },
     partitions: readings.map(({ ledger: each }, index) => {
-      const { partition, stream } = (partitions[index] as Partition).keys
+      const { partition, stream } = (partitions[index] as Pick<Partition, 'keys'>).keys
       const lag = each.unread === null ? null : each.unread + each.pending + each.parked
       return { partition, stream, lag, unaccounted: each.unaccounted }
     }),
@@ -182,6 +190,27 @@ export async function readStreams(partitions: readonly Partition[]): Promise<Str
         memory_bytes: memory === null ? null : Number(memory),
         last_generated_id: info.get('last-generated-id') ?? '0-0',
       }
+    }),
+  )
+}
+
+/** How full a server is. */
+export interface ServerFacts {
+  /** host:port of the master that answered. */
+  readonly server: string
+  /** null where Redis' user may not ask. */
+  readonly usedMemoryBytes: number | null
+  /** 0 = no limit. */
+  readonly maxMemoryBytes: number | null
+}
+
+/** Each server once, however many partitions it holds. */
+export async function readServers(partitions: readonly Partition[]): Promise<ServerFacts[]> {
+  const links = new Map(partitions.map(({ link }) => [link.peer, link]))
+  return Promise.all(
+    [...links].map(async ([server, link]): Promise<ServerFacts> => {
+      const { used_memory_bytes: usedMemoryBytes, max_memory_bytes: maxMemoryBytes } = await readServer(link)
+      return { server, usedMemoryBytes, maxMemoryBytes }
     }),
   )
 }

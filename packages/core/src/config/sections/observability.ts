@@ -14,13 +14,17 @@ export function observabilitySection(production: boolean) {
         defaultText: 'true, in production false',
       }),
       push_gateway: url({
-        meaning: 'Prometheus Pushgateway to push to; null = none.',
+        meaning: 'Prometheus Pushgateway that every process pushes its metrics to; null = none.',
         default: null,
         schemes: ['http:', 'https:'],
         example: 'http://prometheus-pushgateway:9091',
         env: 'PROMETHEUS_PUSHGATEWAY',
       }),
-      push_interval: duration({ meaning: 'Pause between two pushes.', default: '30s', min: '1s' }),
+      push_interval: duration({
+        meaning: 'Pause between two pushes; the last one is made when the process stops.',
+        default: '30s',
+        min: '1s',
+      }),
     }),
     tracing: section('Traces, by OpenTelemetry.', {
       enabled: boolean({ meaning: 'Record and export traces.', default: false }),
