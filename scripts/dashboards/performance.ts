@@ -81,6 +81,7 @@ const rows: Rows = {
       unit: 'short',
       queries: {
         '{{tool}}': `sum by (tool) (rate(webhook_ingest_body_bytes_total${TOOL}[$__rate_interval])) / sum by (tool) (rate(webhook_ingest_packed_bytes_total${TOOL}[$__rate_interval]))`,
+        '{{tool}} since start': `max by (tool) (webhook_dictionary_ratio${TOOL})`,
       },
     }),
     graph({
@@ -234,6 +235,12 @@ const rows: Rows = {
       queries: { versions: 'count(count by (version) (webhook_build_info))' },
       limit: 2,
       alerts: ['MixedVersions'],
+    }),
+    graph({
+      title: 'Pushes of metrics',
+      help: 'Only with a Pushgateway (observability.metrics.push_gateway). Failed: is it reachable? The log of the process says why.',
+      unit: 'cps',
+      queries: { '{{result}}': 'sum by (result) (rate(webhook_metrics_pushes_total[$__rate_interval]))' },
     }),
   ],
   Duplicates: [
