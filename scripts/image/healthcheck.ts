@@ -15,7 +15,8 @@ const apps = fileURLToPath(new URL('../../apps/', import.meta.url))
 
 try {
   const running = runningRoom()
-  const port = running && portOf(running, (await loadConfig({ env: process.env, defaultFile: 'config.yaml' })).config)
+  const port =
+    running && portOf(running, (await loadConfig({ env: process.env, defaultFile: 'config.yaml' })).config)
   // A command of webhook-cli serves nothing, and apps may be told to serve no health: then there is nobody to ask.
   if (port) {
     const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS)

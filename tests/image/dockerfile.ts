@@ -5,7 +5,15 @@
  * What installs programs into the base image (apt-get, npm --global) is left out: the machine has them.
  */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join, matchesGlob } from 'node:path'
 
 export interface Instruction {
@@ -44,7 +52,10 @@ export function ignores(dockerignore: string): (path: string) => boolean {
   return (path) => {
     const parts = path.split('/')
     const all = parts.map((_, index) => parts.slice(0, index + 1).join('/'))
-    return rules.reduce((out, { keep, glob }) => (all.some((each) => matchesGlob(each, glob)) ? !keep : out), false)
+    return rules.reduce(
+      (out, { keep, glob }) => (all.some((each) => matchesGlob(each, glob)) ? !keep : out),
+      false,
+    )
   }
 }
 
