@@ -4,9 +4,10 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { loadConfig } from '@weir/core/config/load'
-import type { Config } from '@weir/core/config/schema'
-import { messageOf } from '@weir/core/faults'
+// By path: the image has no development packages, and @weir/core is one of the root's.
+import { loadConfig } from '../../packages/core/src/config/load.ts'
+import type { Config } from '../../packages/core/src/config/schema.ts'
+import { messageOf } from '../../packages/core/src/faults.ts'
 
 /** How long the app may take to answer, ms; below the `--timeout` of the HEALTHCHECK. */
 const ANSWER_TIMEOUT_MS = 3_000

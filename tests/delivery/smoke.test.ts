@@ -90,7 +90,12 @@ describe('test_webhook_receiver.sh', () => {
     [{ ...SECRETS, OPS_TOKEN: 'another' }, [], 1, 'the operations API does not take this OPS_TOKEN'],
     [{ HMAC_SECRET: 'x' }, [], 2, 'set OPS_TOKEN'],
     [{ OPS_TOKEN: 'x' }, [], 2, 'set GITHUB_WEBHOOK_SECRET or HMAC_SECRET'],
-    [SECRETS, ['--target', 'http://127.0.0.1:1'], 1, 'the gateway is alive: nobody answers at http://127.0.0.1:1'],
+    [
+      SECRETS,
+      ['--target', 'http://127.0.0.1:1'],
+      1,
+      'the gateway is alive: nobody answers at http://127.0.0.1:1',
+    ],
     [SECRETS, ['--timeout', 'soon'], 2, "--timeout is a number of seconds, not 'soon'"],
     [SECRETS, ['--tragte', 'x'], 2, "unknown argument '--tragte'"],
   ])('says in one sentence what is wrong (%#)', async (env, args, code, sentence) => {

@@ -14,7 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join, matchesGlob } from 'node:path'
+import { dirname, join } from 'node:path'
 
 export interface Instruction {
   readonly name: string
@@ -48,15 +48,24 @@ export function ignores(dockerignore: string): (path: string) => boolean {
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line) => (line.startsWith('!') ? { keep: true, glob: line.slice(1) } : { keep: false, glob: line }))
+    .map((line) =>
+      line.startsWith('!') ? { out: false, is: matcher(line.slice(1)) } : { out: true, is: matcher(line) },
+    )
   return (path) => {
     const parts = path.split('/')
     const all = parts.map((_, index) => parts.slice(0, index + 1).join('/'))
-    return rules.reduce(
-      (out, { keep, glob }) => (all.some((each) => matchesGlob(each, glob)) ? !keep : out),
-      false,
-    )
+    return rules.reduce((ignored, { out, is }) => (all.some(is) ? out : ignored), false)
   }
+}
+
+/** `*` stands for any part of a name, hidden ones included, and `**` for any directories. */
+function matcher(glob: string): (path: string) => boolean {
+  const parts = glob.split(/(\*\*\/|\*)/).map((part) => {
+    if (part === '**/') return '(?:.*/)?'
+    return part === '*' ? '[^/]*' : part.replaceAll(/[.+^${}()|[\]\\?]/g, '\\$&')
+  })
+  const whole = new RegExp(`^${parts.join('')}$`)
+  return (path) => whole.test(path)
 }
 
 export interface TreeOptions {
@@ -67,6 +76,9 @@ export interface TreeOptions {
   /** Called before a RUN instruction; false = it is left out. */
   readonly before: (command: string) => boolean
 }
+
+/** How long one RUN may take, ms: an installation that waits for the network in vain must not wait for ever. */
+const RUN_TIMEOUT_MS = 120_000
 
 /** Throws with the output of a command that fails. */
 export function makeTree({ root, target, env, before }: TreeOptions): void {
@@ -96,7 +108,12 @@ export function makeTree({ root, target, env, before }: TreeOptions): void {
   }
 
   function run(command: string): void {
-    const result = spawnSync('sh', ['-ec', command], { cwd: target, env, encoding: 'utf8' })
+    const result = spawnSync('sh', ['-ec', command], {
+      cwd: target,
+      env,
+      encoding: 'utf8',
+      timeout: RUN_TIMEOUT_MS,
+    })
     if (result.status !== 0) throw new Error(`RUN ${command} failed:\n${result.stdout}\n${result.stderr}`)
   }
 }
