@@ -149,23 +149,21 @@ describe.skipIf(kustomize === undefined)(
         /** The audit trail of production is signed once an operator has made a key for it (docs/audit.md). */
         const UNSIGNED = /audit_signing_key_file/
 
-        it('accepts the config maps, without a notice of what they set in vain, for every process', async () => {
+        it('accepts the config maps, without a notice of what they set in vain, as every process does', async () => {
           const file = join(directory, 'config.yaml')
           writeFileSync(file, fileOf(all))
-          for (const { name, pod } of podsOf(all).filter((each) => isWeir(each.pod))) {
-            const env = { ...environmentOf(all, pod), CONFIG_FILE: file, NODE_ENV: 'production' }
-            const check = processes.start('apps/cli/src/main.ts', {
-              args: ['config', 'check', '--json'],
-              env,
-            })
-            expect(await check.exit, `${name}: ${check.output()}`).toMatchObject({ code: 0 })
-            const answer = JSON.parse(check.output())
-            expect(answer, name).toMatchObject({ ok: true, problems: [] })
-            expect(
-              answer.notices.filter((each: string) => !UNSIGNED.test(each)),
-              name,
-            ).toEqual([])
-          }
+          const inVain = (notices: readonly string[]) => notices.filter((each) => !UNSIGNED.test(each))
+          const environments = podsOf(all)
+            .filter(({ pod }) => isWeir(pod))
+            .map(({ pod }) => ({ ...environmentOf(all, pod), CONFIG_FILE: file, NODE_ENV: 'production' }))
+          for (const env of environments) expect(inVain((await loadConfig({ env })).notices)).toEqual([])
+          // The command itself once, with all that any of them is given: starting it takes a second and more.
+          const env = Object.assign({}, ...environments)
+          const check = processes.start('apps/cli/src/main.ts', { args: ['config', 'check', '--json'], env })
+          expect(await check.exit, check.output()).toMatchObject({ code: 0 })
+          const answer = JSON.parse(check.output())
+          expect(answer).toMatchObject({ ok: true, problems: [] })
+          expect(inVain(answer.notices)).toEqual([])
         })
       })
 
