@@ -34,6 +34,16 @@ describe('the scripts of k8s/redis-cluster.yaml', { timeout: 60_000 }, () => {
     expect(again.output()).toMatch(/belongs to a Cluster already/)
   })
 
+  it('serves Weir in production, as webhook-config tells it to connect', async () => {
+    const weir = await pods.connectWeir({
+      REDIS_CLUSTER_ENABLED: 'true',
+      REDIS_ADDRESSES: nodes.map(({ place }) => place).join(),
+      REDIS_PARTITIONS: '6',
+    })
+    expect(weir.output()).not.toMatch(/REDIS_UNSUITABLE|"level":(40|50|60)/)
+    expect(await weir.kill()).toMatchObject({ code: 0 })
+  })
+
   it('comes back by itself when all nodes start again with other addresses', async () => {
     for (const pod of nodes) await pod.process?.kill('SIGKILL')
     for (const pod of nodes) {

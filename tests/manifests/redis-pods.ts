@@ -24,6 +24,8 @@ export interface Pod {
 }
 
 export interface RedisPods {
+  /** A consumer of Weir's that connects as the pods of Weir do; resolves when it is ready. `env` says where Redis is. */
+  connectWeir(env: Record<string, string>): Promise<TestProcess>
   /** Pods of the StatefulSet `name`, none of them started. `env` is what differs from pod to pod. */
   make(
     count: number,
@@ -59,6 +61,29 @@ export function useRedisPods(file: string): RedisPods {
 
   return {
     run,
+    async connectWeir(env) {
+      const port = await freePort()
+      const file = join(directory, 'weir.yaml')
+      writeFileSync(file, `webhook: { consumer: { ops_port: ${port} } }`)
+      const consumer = processes.start('apps/consumer/src/main.ts', {
+        cwd: directory,
+        env: {
+          NODE_ENV: 'production',
+          CONFIG_FILE: file,
+          WEIR_DATA_DIR: directory,
+          OPS_TOKEN: 'token',
+          REDIS_PASSWORD: PASSWORD,
+          REDIS_SENTINEL_PASSWORD: PASSWORD,
+          REDIS_TLS_ENABLED: 'true',
+          REDIS_TLS_CA_FILE: join(certs, 'ca.crt'),
+          REDIS_TLS_CERT_FILE: join(certs, 'client.crt'),
+          REDIS_TLS_KEY_FILE: join(certs, 'client.key'),
+          ...env,
+        },
+      })
+      await consumer.waitForHttp(`http://127.0.0.1:${port}/ready`)
+      return consumer
+    },
     async make(count, script, env) {
       const places: string[] = []
       for (let at = 0; at < count; at++) places.push(`localhost:${await freePort()}`)

@@ -57,6 +57,19 @@ describe('the scripts of k8s/redis-sentinel.yaml', { timeout: 60_000 }, () => {
     )
   })
 
+  it('serves Weir in production, as webhook-config tells it to connect', async () => {
+    const weir = await pods.connectWeir({
+      REDIS_SENTINEL_ENABLED: 'true',
+      REDIS_MASTER_NAME: MASTER,
+      REDIS_ADDRESSES: sentinels.map(({ place }) => place).join(),
+    })
+    expect(servers[0]!.ask('exists', 'webhook-events')).toBe('1')
+    // Nothing that Weir warns of: eviction, a missing append-only file, a right that it lacks.
+    expect(weir.output()).not.toMatch(/REDIS_UNSUITABLE|"level":(40|50|60)/)
+    expect(await weir.kill()).toMatchObject({ code: 0 })
+    for (const key of servers[0]!.ask('keys', '*').split('\n')) servers[0]!.ask('del', key)
+  })
+
   it('replaces a dead master, which comes back as a replica, with all that was written', async () => {
     const [old] = servers as [Pod]
     old.ask('set', 'kept', 'value')
