@@ -24,7 +24,7 @@ const nodedir = platform ? join(pinned, platform) : undefined
 console.log('weir: compiling zstd-napi (once per installation, about a minute)')
 mkdirSync(join(root, 'node_modules/.cache'), { recursive: true })
 const log = join(root, 'node_modules/.cache/zstd-napi-build.log')
-const nodeGyp = own.resolve('node-gyp/bin/node-gyp.js')
+const nodeGyp = nodeGypProgram()
 const args = [nodeGyp, 'rebuild', '--jobs=max', ...(nodedir ? [`--nodedir=${nodedir}`] : [])]
 const build = spawnSync(process.execPath, args, { cwd: module, encoding: 'utf8', maxBuffer: 64 << 20 })
 writeFileSync(log, `${build.stdout ?? ''}\n${build.stderr ?? ''}`)
@@ -33,4 +33,15 @@ if (build.status !== 0 || !existsSync(built)) {
     `weir: could not compile zstd-napi. It needs python3, make and g++ (Debian: apt-get install python3 make g++). Full output: ${log}`,
   )
   process.exit(1)
+}
+
+/** The project's own; an installation without development packages (an image) names another, as npm does for scripts. */
+function nodeGypProgram() {
+  try {
+    return own.resolve('node-gyp/bin/node-gyp.js')
+  } catch (error) {
+    const named = process.env.npm_config_node_gyp
+    if (named) return named
+    throw error
+  }
 }
