@@ -2,14 +2,17 @@ import { readFileSync } from 'node:fs'
 import type { Command, Option } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { run } from './cli.test-support.ts'
-import { createProgram } from './cli.ts'
+import { createProgram } from './program.ts'
 
 const docs = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8')
 
+const silent = { out: () => undefined, err: () => undefined, columns: undefined, colour: false } as never
+const whole = createProgram({ io: silent, finish: () => undefined })
+await whole.complete()
+
 /** Every command that does something, by its full name. */
 function leaves(): Map<string, Command> {
-  const io = { out: () => undefined, err: () => undefined, columns: undefined, colour: false }
-  const program = createProgram({ io: io as never, finish: () => undefined })
+  const program = whole.command
   const found = new Map<string, Command>()
   const walk = (command: Command, name: string) => {
     if (command.commands.length === 0) found.set(name, command)
@@ -36,7 +39,7 @@ function documentedOptions(section: string): string[] {
   )
 }
 
-const GLOBAL = ['--json', '--config <file>', '--redis-url <url>']
+const GLOBAL = ['--json', '--config <file>', '--redis-url <url>', '--debug']
 const flagsOf = (options: readonly Option[]) =>
   options.map(({ flags }) => flags).filter((flags) => !GLOBAL.includes(flags))
 

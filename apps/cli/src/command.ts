@@ -1,5 +1,5 @@
 /** What every command is made of: a commander command whose action answers with an exit code. */
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import type { ExitCode } from './exit.ts'
 import type { Io } from './io.ts'
 import { addGlobalOptions, type GlobalOptions } from './options.ts'
@@ -41,26 +41,28 @@ export interface Invocation<Options> {
   readonly print: Printer
 }
 
+/** What a command takes and does. Its name and its summary stand in tree.ts, so that help need not load it. */
+export interface Body {
+  /** Makes a command that has only its name into the whole one. */
+  complete(command: Command, context: Context): void
+}
+
 /**
  * A command. `define` adds its arguments and options; `run` does the work. Modules that `run` needs and that are slow
- * to load (Redis client, schema, codecs) are imported by it when it runs, so that `--help` stays fast.
+ * to load (Redis client, schema, codecs) are imported by it when it runs, so that help stays fast.
  */
 export function commandOf<Options extends object>(
-  { io, finish }: Context,
-  name: string,
-  summary: string,
   define: (command: Command) => void,
   run: (invocation: Invocation<Options>) => Promise<ExitCode>,
-): Command {
-  const command = new Command(name)
-    .summary(summary)
-    .description(summary)
-    .helpOption('-h, --help', 'show this help')
-  define(command)
-  addGlobalOptions(command)
-  command.action(async () => {
-    const options = command.optsWithGlobals<Options & GlobalOptions>()
-    finish(await run({ options, args: command.args, io, print: printerOf(io, options) }))
-  })
-  return command
+): Body {
+  return {
+    complete(command, { io, finish }) {
+      define(command)
+      addGlobalOptions(command)
+      command.action(async () => {
+        const options = command.optsWithGlobals<Options & GlobalOptions>()
+        finish(await run({ options, args: command.args, io, print: printerOf(io, options) }))
+      })
+    },
+  }
 }

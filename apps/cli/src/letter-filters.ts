@@ -2,7 +2,7 @@
 import type { LetterQuery } from '@weir/core/view/dead-letters'
 import type { Command } from 'commander'
 import { CommandFailure } from './exit.ts'
-import { type Moment, momentOption, nameOption } from './options.ts'
+import { type Moment, momentOption, nameOption, toolFlag } from './options.ts'
 
 export interface LetterFilters {
   readonly tool?: string
@@ -15,7 +15,7 @@ export interface LetterFilters {
 
 export function addLetterFilters(command: Command): Command {
   return command
-    .option('--tool <tool>', 'only letters of this tool', nameOption)
+    .addOption(toolFlag('only letters of this tool'))
     .option('--tenant <tenant>', 'only letters of this tenant', nameOption)
     .option('--reason <reason>', 'only letters with this reason, e.g. handler, timeout, malformed, poison')
     .option(

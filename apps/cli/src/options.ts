@@ -1,5 +1,7 @@
 /** Options that several commands share, and how their values are read. Wrong values are usage errors. */
 import { parseDuration } from '@weir/core/config/duration'
+import { nearest } from '@weir/core/config/nearest'
+import { TOOLS } from '@weir/core/config/tools'
 import { NAME_PATTERN } from '@weir/core/event'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 
@@ -7,6 +9,7 @@ export interface GlobalOptions {
   readonly json?: true
   readonly config?: string
   readonly redisUrl?: string
+  readonly debug?: true
 }
 
 const GLOBAL = 'Options of every command:'
@@ -23,10 +26,37 @@ export function addGlobalOptions(command: Command): Command {
       '--redis-url <url>',
       'Redis to talk to (default: the configured one, else that of a running start)',
     ),
+    new Option('--debug', 'show where in the program an error came from'),
   ]) {
     command.addOption(option.helpGroup(GLOBAL))
   }
   return command
+}
+
+/** An option with a list of values: what is no value is refused with the nearest, and completion offers them. */
+export class BoundedOption extends Option {
+  readonly values: readonly string[]
+
+  constructor(flags: string, meaning: string, what: string, values: readonly string[]) {
+    super(flags, meaning)
+    this.values = values
+    this.argParser((text: string) => {
+      if (values.includes(text)) return text
+      const meant = nearest(text, values)
+      const hint = meant === undefined ? `There are ${values.join(', ')}.` : `Did you mean ${meant}?`
+      throw new InvalidArgumentError(`There is no such ${what}. ${hint}`)
+    })
+  }
+}
+
+/** Its value is the path of a file: completion offers those. */
+export function isFileOption({ flags }: Option): boolean {
+  return /<(?:file|pem|export)>/.test(flags)
+}
+
+/** One of the tools. */
+export function toolFlag(meaning: string): Option {
+  return new BoundedOption('--tool <tool>', meaning, 'tool', TOOLS)
 }
 
 /** An option that takes a duration; its default is shown as people write it. */

@@ -1,7 +1,6 @@
 import type { BulkProgress, BulkResult } from '@weir/core/view/dead-letters'
-import type { Command } from 'commander'
 import { audited } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import type { Io } from '../io.ts'
 import { addLetterFilters, isFiltered, type LetterFilters, queryOf, queryText } from '../letter-filters.ts'
@@ -14,21 +13,16 @@ interface Options extends LetterFilters {
   readonly dryRun?: true
 }
 
-export function dlqPurgeCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'purge',
-    'give dead letters up for good; their bytes are deleted and the ledger counts them as purged',
-    (command) => {
-      command.argument('[id...]', 'letter ids or event ids; none: all that the filters choose')
-      addLetterFilters(command)
-        .option('--all', 'really all, where no filter is given')
-        .option('--yes', 'do not ask')
-        .option('--dry-run', 'only count them')
-    },
-    (invocation) => (invocation.args.length > 0 ? purgeNamed(invocation) : purgeQuery(invocation)),
-  )
-}
+export const dlqPurgeCommand = commandOf<Options>(
+  (command) => {
+    command.argument('[id...]', 'letter ids or event ids; none: all that the filters choose')
+    addLetterFilters(command)
+      .option('--all', 'really all, where no filter is given')
+      .option('--yes', 'do not ask')
+      .option('--dry-run', 'only count them')
+  },
+  (invocation) => (invocation.args.length > 0 ? purgeNamed(invocation) : purgeQuery(invocation)),
+)
 
 async function purgeNamed({ options, args, io, print }: Invocation<Options>): Promise<ExitCode> {
   if (options.dryRun || options.all || isFiltered(options)) {

@@ -1,7 +1,6 @@
 import type { BulkProgress, BulkResult, LetterQuery } from '@weir/core/view/dead-letters'
-import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { addLetterFilters, isFiltered, type LetterFilters, queryOf, queryText } from '../letter-filters.ts'
 import { rateOption } from '../options.ts'
@@ -13,25 +12,20 @@ interface Options extends LetterFilters {
   readonly dryRun?: true
 }
 
-export function dlqReplayCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'replay',
-    'take dead letters up again, with all their attempts before them',
-    (command) => {
-      command.argument('[id...]', 'letter ids or event ids; none: all that the filters choose')
-      addLetterFilters(command)
-        .option('--all', 'really all, where no filter is given')
-        .option('--rate <n>', 'letters a second at most (default: as fast as Redis takes them)', rateOption)
-        .option('--dry-run', 'only count them')
-        .addHelpText(
-          'after',
-          '\nEverything that died before the command began is replayed, without a cap; what dies again meanwhile is not.\nCtrl-C stops it after the letters in hand and prints how to go on.',
-        )
-    },
-    (invocation) => (invocation.args.length > 0 ? replayNamed(invocation) : replayQuery(invocation)),
-  )
-}
+export const dlqReplayCommand = commandOf<Options>(
+  (command) => {
+    command.argument('[id...]', 'letter ids or event ids; none: all that the filters choose')
+    addLetterFilters(command)
+      .option('--all', 'really all, where no filter is given')
+      .option('--rate <n>', 'letters a second at most (default: as fast as Redis takes them)', rateOption)
+      .option('--dry-run', 'only count them')
+      .addHelpText(
+        'after',
+        '\nEverything that died before the command began is replayed, without a cap; what dies again meanwhile is not.\nCtrl-C stops it after the letters in hand and prints how to go on.',
+      )
+  },
+  (invocation) => (invocation.args.length > 0 ? replayNamed(invocation) : replayQuery(invocation)),
+)
 
 async function replayNamed({ options, args, io, print }: Invocation<Options>): Promise<ExitCode> {
   if (options.dryRun || options.all || isFiltered(options)) {

@@ -1,7 +1,6 @@
 import type { StoredKeys, TenantKeys } from '@weir/core/keyring/key-store'
-import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation, type Printer } from '../command.ts'
+import { commandOf, type Invocation, type Printer } from '../command.ts'
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
 import type { Io } from '../io.ts'
 import {
@@ -38,30 +37,21 @@ interface OldKeyDocument {
   readonly stays: readonly string[]
 }
 
-export function keysForgetCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'forget',
-    'destroy keys that nothing is encrypted with any more, so that an old master key can be given up',
-    (command) =>
-      command
-        .option('--tenant <tenant>', 'only keys of this tenant', nameOption)
-        .addOption(
-          durationFlag(
-            '--older-than <duration>',
-            'only keys whose successor is there for so long',
-            OLDER_THAN,
-          ),
-        )
-        .option('--dry-run', 'only say which could go, and why the others stay')
-        .option('--yes', 'do not ask')
-        .addHelpText(
-          'after',
-          '\nExit codes: 0 no old key is left (or would be), 1 some stay, and it says why; 2 not done.',
-        ),
-    forget,
-  )
-}
+export const keysForgetCommand = commandOf<Options>(
+  (command) =>
+    command
+      .option('--tenant <tenant>', 'only keys of this tenant', nameOption)
+      .addOption(
+        durationFlag('--older-than <duration>', 'only keys whose successor is there for so long', OLDER_THAN),
+      )
+      .option('--dry-run', 'only say which could go, and why the others stay')
+      .option('--yes', 'do not ask')
+      .addHelpText(
+        'after',
+        '\nExit codes: 0 no old key is left (or would be), 1 some stay, and it says why; 2 not done.',
+      ),
+  forget,
+)
 
 async function forget(invocation: Invocation<Options>): Promise<ExitCode> {
   const { options, io, print } = invocation

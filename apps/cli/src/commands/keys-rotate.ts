@@ -3,9 +3,8 @@ import { isFault, messageOf } from '@weir/core/faults'
 import type { TenantKeys } from '@weir/core/keyring/key-store'
 import type { Keyring } from '@weir/core/keyring/keyring'
 import type { Partition } from '@weir/core/partition'
-import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
 import { chosenEntries, type OpenKeyring, standingOf, withSessionKeyring } from '../keyring.ts'
 import { nameOption } from '../options.ts'
@@ -35,24 +34,19 @@ interface Published {
   readonly partitions: readonly Partition[]
 }
 
-export function keysRotateCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'rotate',
-    'give tenants a new key for what comes from now on; what is encrypted already stays readable',
-    (command) =>
-      command
-        .option('--tenant <tenant>', 'only this tenant; default: all that have keys', nameOption)
-        .option('--dry-run', 'only say what would be done')
-        .addHelpText(
-          'after',
-          '\nLearned dictionaries are encrypted anew with the new key. The keys before stay, to read with, until `keys forget`.' +
-            '\nIt may be repeated, also after it was stopped: tenants then get one more key. Exit codes: 0 done, 1 some tenants failed' +
-            '\n(they are listed, and the others were done) or it was stopped, 2 not done.',
-        ),
-    rotate,
-  )
-}
+export const keysRotateCommand = commandOf<Options>(
+  (command) =>
+    command
+      .option('--tenant <tenant>', 'only this tenant; default: all that have keys', nameOption)
+      .option('--dry-run', 'only say what would be done')
+      .addHelpText(
+        'after',
+        '\nLearned dictionaries are encrypted anew with the new key. The keys before stay, to read with, until `keys forget`.' +
+          '\nIt may be repeated, also after it was stopped: tenants then get one more key. Exit codes: 0 done, 1 some tenants failed' +
+          '\n(they are listed, and the others were done) or it was stopped, 2 not done.',
+      ),
+  rotate,
+)
 
 async function rotate({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
   const { tenant, dryRun = false } = options

@@ -1,10 +1,8 @@
-import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
-import { durationFlag, nameOption } from '../options.ts'
+import { durationFlag, nameOption, toolFlag } from '../options.ts'
 import { ageText, counted, sizeText } from '../text.ts'
-import { knownTool } from '../tools.ts'
 
 interface Options {
   readonly olderThan: number
@@ -13,30 +11,23 @@ interface Options {
   readonly dryRun?: true
 }
 
-export function retentionRunCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'run',
-    'remove contexts, with their events, to which nothing has happened for so long',
-    (command) =>
-      command
-        .addOption(
-          durationFlag('--older-than <duration>', 'neither an event nor an access for so long', '30d'),
-        )
-        .option('--tenant <tenant>', 'of this tenant only', nameOption)
-        .option('--tool <tool>', 'of this tool only', nameOption)
-        .option('--dry-run', 'only say what would be removed')
-        .addHelpText(
-          'after',
-          '\nIt asks nothing, so that a scheduler can run it, and goes on where it was stopped. Exit codes: 0 done, 1 stopped before the end,\n2 not done.',
-        ),
-    run,
-  )
-}
+export const retentionRunCommand = commandOf<Options>(
+  (command) =>
+    command
+      .addOption(durationFlag('--older-than <duration>', 'neither an event nor an access for so long', '30d'))
+      .option('--tenant <tenant>', 'of this tenant only', nameOption)
+      .addOption(toolFlag('of this tool only'))
+      .option('--dry-run', 'only say what would be removed')
+      .addHelpText(
+        'after',
+        '\nIt asks nothing, so that a scheduler can run it, and goes on where it was stopped. Exit codes: 0 done, 1 stopped before the end,\n2 not done.',
+      ),
+  run,
+)
 
 async function run({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
   const { olderThan, tenant, dryRun = false } = options
-  const tool = options.tool === undefined ? undefined : await knownTool(options.tool)
+  const { tool } = options
   const { withSession } = await import('../session.ts')
   const { removeInactive } = await import('@weir/context-lifecycle/removal')
   return withSession(options, io, async (session): Promise<ExitCode> => {

@@ -1,8 +1,7 @@
 import { isFault } from '@weir/core/faults'
 import type { KeyStore } from '@weir/core/keyring/key-store'
-import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { evidenceOf, evidenceText } from '../erasure-evidence.ts'
 import { type Counts, countsIn, type Holdings, surveyOf, waitingIn } from '../erasure-survey.ts'
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
@@ -18,26 +17,21 @@ interface Options {
   readonly yes?: true
 }
 
-export function tenantEraseCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'erase',
-    'remove or shred everything of a tenant, in all tiers, and print evidence of it',
-    (command) =>
-      command
-        .argument('<tenant>', 'whose', nameOption)
-        .option('--force', 'also while events of the tenant wait; encrypted ones are lost, others come back')
-        .option('--trim', 'also remove settled entries that the streams still keep, of all tenants')
-        .option('--dry-run', 'only say what there is')
-        .option('--yes', 'do not ask for the name of the tenant')
-        .addHelpText(
-          'after',
-          '\nStop its senders first (take its secrets out of the configuration): events that come later begin anew, with new keys. It may be\n' +
-            'run again, and goes on where it was stopped. Exit codes: 0 nothing readable is left, 1 something is, and is told; 2 not done.',
-        ),
-    erase,
-  )
-}
+export const tenantEraseCommand = commandOf<Options>(
+  (command) =>
+    command
+      .argument('<tenant>', 'whose', nameOption)
+      .option('--force', 'also while events of the tenant wait; encrypted ones are lost, others come back')
+      .option('--trim', 'also remove settled entries that the streams still keep, of all tenants')
+      .option('--dry-run', 'only say what there is')
+      .option('--yes', 'do not ask for the name of the tenant')
+      .addHelpText(
+        'after',
+        '\nStop its senders first (take its secrets out of the configuration): events that come later begin anew, with new keys. It may be\n' +
+          'run again, and goes on where it was stopped. Exit codes: 0 nothing readable is left, 1 something is, and is told; 2 not done.',
+      ),
+  erase,
+)
 
 async function erase({ options, args, io, print }: Invocation<Options>): Promise<ExitCode> {
   const [tenant = ''] = args

@@ -1,0 +1,27 @@
+import { Argument } from 'commander'
+import { commandOf } from '../command.ts'
+import { OK } from '../exit.ts'
+
+const SHELLS = ['bash', 'zsh', 'fish'] as const
+
+export const completionCommand = commandOf(
+  (command) =>
+    command
+      .addArgument(new Argument('<shell>', 'for which shell').choices(SHELLS))
+      .addHelpText(
+        'after',
+        '\nFor this session: source <(webhook-cli completion bash), the same with zsh, webhook-cli completion fish | source.' +
+          '\nFor every one: put that line into ~/.bashrc or ~/.zshrc; of fish the output into ~/.config/fish/completions/webhook-cli.fish.',
+      ),
+  async ({ args, io, print }) => {
+    const shell = args[0] as (typeof SHELLS)[number]
+    const { createProgram } = await import('../program.ts')
+    const { outlineOf } = await import('../completion/outline.ts')
+    const { scriptFor } = await import('../completion/scripts.ts')
+    const program = createProgram({ io, finish: () => undefined })
+    await program.complete()
+    const script = scriptFor(shell, outlineOf(program.command))
+    print.answer({ shell, script }, () => script)
+    return OK
+  },
+)
