@@ -37,16 +37,27 @@ export function addGlobalOptions(command: Command): Command {
 export class BoundedOption extends Option {
   readonly values: readonly string[]
 
-  constructor(flags: string, meaning: string, what: string, values: readonly string[]) {
+  /** @param times `many`: it may be repeated, and its value is the list of them */
+  constructor(
+    flags: string,
+    meaning: string,
+    what: string,
+    values: readonly string[],
+    times: 'once' | 'many' = 'once',
+  ) {
     super(flags, meaning)
     this.values = values
-    this.argParser((text: string) => {
-      if (values.includes(text)) return text
-      const meant = nearest(text, values)
-      const hint = meant === undefined ? `There are ${values.join(', ')}.` : `Did you mean ${meant}?`
-      throw new InvalidArgumentError(`There is no such ${what}. ${hint}`)
+    this.argParser<string | readonly string[]>((text, before) => {
+      if (!values.includes(text)) throw new InvalidArgumentError(noSuch(what, text, values))
+      return times === 'many' ? [...(before ?? []), text] : text
     })
   }
+}
+
+function noSuch(what: string, text: string, values: readonly string[]): string {
+  const meant = nearest(text, values)
+  const hint = meant === undefined ? `There are ${values.join(', ')}.` : `Did you mean ${meant}?`
+  return `There is no such ${what}. ${hint}`
 }
 
 /** Its value is the path of a file: completion offers those. */

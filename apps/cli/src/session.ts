@@ -48,7 +48,7 @@ export interface Session {
 }
 
 /** How long the first connection may take before the command gives up, ms. */
-const CONNECT_LIMIT_MS = 5_000
+export const CONNECT_LIMIT_MS = 5_000
 
 /** Where the configuration file is looked for when nobody names one. */
 const DEFAULT_FILE = 'config.yaml'
@@ -87,6 +87,13 @@ function thisServer(url: string): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(one).map(([key, value]) => [`webhook.redis.${key}`, value]))
 }
 
+/** Where no Redis is configured: takes the private one of a `start` that runs. False when there is none, or it is not asked for. */
+export function useStarted({ config, privateRedis }: LoadedConfig, dataDirectory: string): boolean {
+  const url = privateRedis ? privateRedisUrl(dataDirectory) : undefined
+  if (url !== undefined) config.webhook.redis.url = url
+  return url !== undefined
+}
+
 /** Connects, runs `use` and disconnects. Fails when Redis cannot be reached at the start. */
 export async function withSession<T>(
   globals: GlobalOptions,
@@ -96,8 +103,7 @@ export async function withSession<T>(
   const loaded = await loadForCommand(globals, io)
   const { config } = loaded
   const dataDirectory = resolve(io.cwd, config.webhook.data_dir)
-  const started = loaded.privateRedis ? privateRedisUrl(dataDirectory) : undefined
-  if (started !== undefined) config.webhook.redis.url = started
+  const started = useStarted(loaded, dataDirectory)
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => undefined) // looked at only while connecting
   const name = `webhook-cli:${process.pid}`
@@ -187,7 +193,7 @@ function tellAudit(event: AuditorEvent, io: Io): void {
 }
 
 /** Resolves when all links are up; rejects with the first error of the connection. */
-async function connected(
+export async function connected(
   places: readonly Pick<Partition, 'link'>[],
   failed: Promise<never>,
   signal: AbortSignal,
