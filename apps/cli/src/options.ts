@@ -33,10 +33,18 @@ export function addGlobalOptions(command: Command): Command {
   return command
 }
 
-/** An option with a list of values: what is no value is refused with the nearest, and completion offers them. */
-export class BoundedOption extends Option {
+/** An option with values that completion offers; there may be others. */
+export class OfferingOption extends Option {
   readonly values: readonly string[]
 
+  constructor(flags: string, meaning: string, values: readonly string[]) {
+    super(flags, meaning)
+    this.values = values
+  }
+}
+
+/** An option with these values and no others: what is none of them is refused with the nearest. */
+export class BoundedOption extends OfferingOption {
   /** @param times `many`: it may be repeated, and its value is the list of them */
   constructor(
     flags: string,
@@ -45,8 +53,7 @@ export class BoundedOption extends Option {
     values: readonly string[],
     times: 'once' | 'many' = 'once',
   ) {
-    super(flags, meaning)
-    this.values = values
+    super(flags, meaning, values)
     this.argParser<string | readonly string[]>((text, before) => {
       if (!values.includes(text)) throw new InvalidArgumentError(noSuch(what, text, values))
       return times === 'many' ? [...(before ?? []), text] : text

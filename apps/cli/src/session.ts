@@ -134,7 +134,7 @@ export async function withSession<T>(
   try {
     const unreachable = (error: unknown) => {
       const where =
-        loaded.privateRedis && started === undefined
+        loaded.privateRedis && !started
           ? `No Redis is configured (REDIS_URL, --redis-url), no \`start\` runs in ${dataDirectory}, and there is none at ${shown} either`
           : `Redis at ${shown} cannot be reached; check REDIS_URL, REDIS_ADDRESSES or --redis-url, and that it runs`
       throw new CommandFailure(`${where} (${messageOf(error)}).`, 2, { cause: error })

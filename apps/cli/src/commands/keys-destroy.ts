@@ -3,10 +3,10 @@ import type { PartitionKeys } from '@weir/core/keys'
 import type { RedisLink } from '@weir/core/redis/link'
 import { audited, type Ended } from '../audited.ts'
 import { commandOf, type Invocation } from '../command.ts'
+import { confirmed, DESTROY } from '../confirm.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import {
   chosenEntries,
-  confirmed,
   countedUses,
   type OpenKeyring,
   type UsesDocument,
@@ -83,12 +83,8 @@ async function destroy({ options, io, print }: Invocation<Options>): Promise<Exi
         return OK
       }
       if (!options.yes) io.err(warning)
-      await confirmed(
-        io,
-        `${counted(ids.length, 'key')} of tenant ${tenant}, for good`,
-        tenant,
-        options.yes === true,
-      )
+      const what = `${counted(ids.length, 'key')} of tenant ${tenant}, for good`
+      await confirmed(io, { deed: DESTROY, what, word: tenant, yes: options.yes })
       const detail = { keys: ids.length, ...idDetail(ids) }
       const action = { action: 'keys.destroy', target: `tenant ${tenant}`, detail }
       return audited(session, action, async (): Promise<Ended> => {

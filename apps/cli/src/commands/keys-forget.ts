@@ -1,11 +1,11 @@
 import type { StoredKeys, TenantKeys } from '@weir/core/keyring/key-store'
 import { audited, type Ended } from '../audited.ts'
 import { commandOf, type Invocation, type Printer } from '../command.ts'
+import { confirmed, DESTROY } from '../confirm.ts'
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
 import type { Io } from '../io.ts'
 import {
   chosenEntries,
-  confirmed,
   countedUses,
   type MasterDocument,
   masterDocuments,
@@ -91,7 +91,11 @@ async function forget(invocation: Invocation<Options>): Promise<ExitCode> {
         const stay = old.filter(({ stays }) => stays.length > 0)
         return end(keyring.stored, free, stay)
       }
-      await confirmed(io, `${counted(free.length, 'key')}, for good`, 'yes', options.yes === true)
+      await confirmed(io, {
+        deed: DESTROY,
+        what: `${counted(free.length, 'key')}, for good`,
+        yes: options.yes,
+      })
       const target = tenant === undefined ? 'all tenants' : `tenant ${tenant}`
       const detail = { keys: free.length }
       return audited(session, { action: 'keys.forget', target, detail }, async (): Promise<Ended> => {

@@ -1,13 +1,16 @@
 import { audited, type Ended } from '../audited.ts'
 import { commandOf, type Invocation } from '../command.ts'
+import { confirmed, REMOVE } from '../confirm.ts'
 import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { durationFlag, nameOption, toolFlag } from '../options.ts'
+import { progressOf } from '../progress.ts'
 import { ageText, counted, sizeText } from '../text.ts'
 
 interface Options {
   readonly olderThan: number
   readonly tenant?: string
   readonly tool?: string
+  readonly yes?: true
   readonly dryRun?: true
 }
 
@@ -17,24 +20,31 @@ export const retentionRunCommand = commandOf<Options>(
       .addOption(durationFlag('--older-than <duration>', 'neither an event nor an access for so long', '30d'))
       .option('--tenant <tenant>', 'of this tenant only', nameOption)
       .addOption(toolFlag('of this tool only'))
+      .option('--yes', 'do not ask')
       .option('--dry-run', 'only say what would be removed')
       .addHelpText(
         'after',
-        '\nIt asks nothing, so that a scheduler can run it, and goes on where it was stopped. Exit codes: 0 done, 1 stopped before the end,\n2 not done.',
+        '\nA scheduler runs it with --yes. It goes on where it was stopped. Exit codes: 0 done, 1 stopped before the end,\n2 not done.',
       ),
   run,
 )
 
 async function run({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
-  const { olderThan, tenant, dryRun = false } = options
-  const { tool } = options
+  const { olderThan, tenant, tool, dryRun = false } = options
   const { withSession } = await import('../session.ts')
   const { removeInactive } = await import('@weir/context-lifecycle/removal')
   return withSession(options, io, async (session): Promise<ExitCode> => {
     const { places, archive } = await session.contexts()
+    const query = { inactiveMs: olderThan, tenant, tool, signal: io.signal }
+    let total = 0
     const work = async (): Promise<Ended> => {
-      const query = { inactiveMs: olderThan, tenant, tool, dryRun, signal: io.signal }
-      const { contexts, events, rawBytes, complete } = await removeInactive(places, query)
+      const bar = progressOf(io, 'contexts')
+      const onProgress = (done: number) => bar.show(done, Math.max(total, done))
+      const { contexts, events, rawBytes, complete } = await removeInactive(places, {
+        ...query,
+        dryRun,
+        onProgress,
+      }).finally(bar.end)
       let objects = 0
       if (!dryRun) for (const place of places) objects += await archive.collect(place, io.signal)
       const facts = { contexts, events, raw_bytes: rawBytes, cold_objects: objects, complete }
@@ -45,6 +55,12 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
       return { code: complete ? OK : NEGATIVE, outcome: complete ? 'done' : 'stopped', detail: facts }
     }
     if (dryRun) return (await work()).code
+    if (!options.yes || io.terminal) {
+      const { contexts, events } = await removeInactive(places, { ...query, dryRun: true })
+      const what = `${counted(contexts, 'context')} with ${counted(events, 'event')}, for good`
+      if (contexts > 0) await confirmed(io, { deed: REMOVE, what, yes: options.yes })
+      total = contexts
+    }
     const of = [tenant && `tenant ${tenant}`, tool && `tool ${tool}`].filter(Boolean).join(', ') || 'all'
     const detail = { older_than: ageText(olderThan) }
     return audited(session, { action: 'retention.run', target: of, detail }, work)

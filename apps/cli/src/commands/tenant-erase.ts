@@ -2,10 +2,11 @@ import { isFault } from '@weir/core/faults'
 import type { KeyStore } from '@weir/core/keyring/key-store'
 import { audited, type Ended } from '../audited.ts'
 import { commandOf, type Invocation } from '../command.ts'
+import { confirmed, DESTROY } from '../confirm.ts'
 import { evidenceOf, evidenceText } from '../erasure-evidence.ts'
 import { type Counts, countsIn, type Holdings, surveyOf, waitingIn } from '../erasure-survey.ts'
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
-import { confirmed, type OpenKeyring, withSessionKeyring } from '../keyring.ts'
+import { type OpenKeyring, withSessionKeyring } from '../keyring.ts'
 import { nameOption } from '../options.ts'
 import type { Session } from '../session.ts'
 import { ageText, counted } from '../text.ts'
@@ -112,7 +113,12 @@ function waitingText(session: Session, tenant: string, { events }: Holdings): st
 
 async function askFor(io: Invocation<Options>['io'], tenant: string, yes: boolean): Promise<void> {
   try {
-    await confirmed(io, `everything of tenant ${tenant}, for good`, tenant, yes)
+    await confirmed(io, {
+      deed: DESTROY,
+      what: `everything of tenant ${tenant}, for good`,
+      word: tenant,
+      yes,
+    })
   } catch (error) {
     // That nobody agreed is no answer about what is left.
     if (error instanceof CommandFailure) throw new CommandFailure(error.message, FAILED, { cause: error })

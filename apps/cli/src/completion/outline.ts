@@ -1,6 +1,6 @@
 /** What shells are told of the commands: made out of the commands themselves, so that nothing is offered that is not there. */
 import type { Command } from 'commander'
-import { BoundedOption, isFileOption } from '../options.ts'
+import { isFileOption, OfferingOption } from '../options.ts'
 
 /** What may follow an option. */
 export type Values =
@@ -50,7 +50,7 @@ type Option = Command['options'][number]
 
 function valuesOf(option: Option): Values | undefined {
   if (!option.required && !option.optional) return undefined
-  const words = option instanceof BoundedOption ? option.values : option.argChoices
+  const words = option instanceof OfferingOption ? option.values : option.argChoices
   if (words !== undefined) return { kind: 'words', words }
   return { kind: isFileOption(option) ? 'file' : 'any' }
 }
