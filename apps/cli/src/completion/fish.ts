@@ -13,7 +13,7 @@ export function fishCompletion(outline: readonly Outlined[]): string {
       ...(argument === undefined ? [] : [`${at}${offer(argument)}`]).filter((line) => line !== at),
       ...options.map(
         ({ name, summary, value }) =>
-          `${at} -l ${quoted(name.slice(2))} -d ${quoted(summary)}${value === undefined ? '' : ` -r${offer(value)}`}`,
+          `${at} -l ${quoted(name.slice(2))} -d ${quoted(summary)}${value === undefined ? '' : ` ${value.kind === 'file' ? '-r' : '-x'}${offer(value)}`}`,
       ),
     ]
   })
