@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Command, Option } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { run } from './cli.test-support.ts'
+import { EXEMPLIFIED, examplesOf } from './examples.ts'
 import { createProgram } from './program.ts'
 
 const docs = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8')
@@ -20,6 +21,23 @@ function leaves(): Map<string, Command> {
   }
   walk(program, program.name())
   return found
+}
+
+/** The command that takes a command line, which is not run. */
+async function parsed(line: string): Promise<string | undefined> {
+  const program = createProgram({ io: silent, finish: () => undefined })
+  await program.complete()
+  let taken: string | undefined
+  const stopBefore = (command: Command, path: string) => {
+    if (command.commands.length === 0)
+      command.action(() => {
+        taken = path
+      })
+    for (const child of command.commands) stopBefore(child, `${path} ${child.name()}`.trim())
+  }
+  stopBefore(program.command, '')
+  await program.command.parseAsync(line.split(' '), { from: 'user' })
+  return taken
 }
 
 /** The page's sections: heading → text. */
@@ -77,6 +95,32 @@ describe('docs/cli.md', () => {
         command.options.map(({ flags }) => flags),
         name,
       ).toEqual(expect.arrayContaining(GLOBAL))
+    }
+  })
+})
+
+describe('examples', () => {
+  it('are there for every command, and for no other', () => {
+    const names = [...leaves().keys()].map((name) => name.replace('webhook-cli ', ''))
+    expect([...EXEMPLIFIED].sort()).toEqual(names.sort())
+  })
+
+  it('are command lines that their command takes', async () => {
+    for (const [name] of leaves()) {
+      const path = name.replace('webhook-cli ', '')
+      expect(examplesOf(path).length, path).toBeGreaterThan(0)
+      for (const line of examplesOf(path)) {
+        expect(line.startsWith(path), line).toBe(true)
+        expect(await parsed(line), line).toBe(path)
+      }
+    }
+  })
+
+  it('are in the help of their command', async () => {
+    for (const [name] of leaves()) {
+      const path = name.replace('webhook-cli ', '')
+      const { out } = await run([...path.split(' '), '--help'])
+      for (const line of examplesOf(path)) expect(out).toContain(`webhook-cli ${line}`)
     }
   })
 })

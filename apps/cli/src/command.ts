@@ -1,8 +1,8 @@
 /** What every command is made of: a commander command whose action answers with an exit code. */
 import type { Command } from 'commander'
 import type { ExitCode } from './exit.ts'
+import { addGlobalOptions, type GlobalOptions } from './global-options.ts'
 import type { Io } from './io.ts'
-import { addGlobalOptions, type GlobalOptions } from './options.ts'
 import { type Paint, painter, type TableStyle } from './text.ts'
 
 export interface Context {

@@ -3,35 +3,7 @@ import { parseDuration } from '@weir/core/config/duration'
 import { nearest } from '@weir/core/config/nearest'
 import { TOOLS } from '@weir/core/config/tools'
 import { NAME_PATTERN } from '@weir/core/event'
-import { type Command, InvalidArgumentError, Option } from 'commander'
-
-export interface GlobalOptions {
-  readonly json?: true
-  readonly config?: string
-  readonly redisUrl?: string
-  readonly debug?: true
-}
-
-const GLOBAL = 'Options of every command:'
-
-/** Every command takes these, before and after its name. */
-export function addGlobalOptions(command: Command): Command {
-  for (const option of [
-    new Option('--json', 'print JSON instead of tables'),
-    new Option(
-      '--config <file>',
-      'configuration file (default: $CONFIG_FILE, else config.yaml where it exists)',
-    ),
-    new Option(
-      '--redis-url <url>',
-      'Redis to talk to (default: the configured one, else that of a running start)',
-    ),
-    new Option('--debug', 'show where in the program an error came from'),
-  ]) {
-    command.addOption(option.helpGroup(GLOBAL))
-  }
-  return command
-}
+import { Argument, InvalidArgumentError, Option } from 'commander'
 
 /** An option with values that completion offers; there may be others. */
 export class OfferingOption extends Option {
@@ -59,6 +31,19 @@ export class BoundedOption extends OfferingOption {
       return times === 'many' ? [...(before ?? []), text] : text
     })
   }
+}
+
+/** The same for an argument. */
+export function boundedArgument(
+  name: string,
+  meaning: string,
+  what: string,
+  values: readonly string[],
+): Argument {
+  return new Argument(name, meaning).choices(values).argParser((text: string) => {
+    if (!values.includes(text)) throw new InvalidArgumentError(noSuch(what, text, values))
+    return text
+  })
 }
 
 function noSuch(what: string, text: string, values: readonly string[]): string {

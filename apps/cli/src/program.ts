@@ -1,8 +1,8 @@
 /** webhook-cli's commands as commander sees them: stubs with a name and a summary, each completed when it is needed. */
 import { Command } from 'commander'
 import type { Context } from './command.ts'
+import { addGlobalOptions } from './global-options.ts'
 import type { Io } from './io.ts'
-import { addGlobalOptions } from './options.ts'
 import { TREE } from './tree.ts'
 
 export interface Program {

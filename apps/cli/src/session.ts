@@ -15,16 +15,18 @@ import { connectPartition, type Partition } from '@weir/core/partition'
 import { openPipelineView, type PipelineView } from '@weir/core/pipeline-view'
 import { type PartitionPlan, SINGLE_PLAN } from '@weir/core/plan'
 import { placeText } from '@weir/core/redis/place'
+import { checkVersion } from '@weir/core/redis/suitability'
 import { readPlan } from '@weir/core/stream/plans'
 import { pipelineViewOptions } from '@weir/core/view/options'
+import { ifAllowed } from '@weir/core/view/replies'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { sealedWith } from '@weir/security/envelope'
 import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { CommandFailure } from './exit.ts'
+import type { GlobalOptions } from './global-options.ts'
 import type { Io } from './io.ts'
 import { madeSecret } from './made-secrets.ts'
-import type { GlobalOptions } from './options.ts'
 import { privateRedisUrl } from './private-redis.ts'
 
 export interface Session {
@@ -47,8 +49,8 @@ export interface Session {
   readonly audit: Auditor
 }
 
-/** How long the first connection may take before the command gives up, ms. */
-export const CONNECT_LIMIT_MS = 5_000
+/** How long the first connection may take before the command gives up, ms: longer than one attempt, which tells why it failed. */
+export const CONNECT_LIMIT_MS = 6_000
 
 /** Where the configuration file is looked for when nobody names one. */
 const DEFAULT_FILE = 'config.yaml'
@@ -140,6 +142,8 @@ export async function withSession<T>(
       throw new CommandFailure(`${where} (${messageOf(error)}).`, 2, { cause: error })
     }
     await connected(partitions, failed.promise, io.signal).catch(unreachable)
+    const info = await ifAllowed(partitions[0].link.call('INFO', 'server'))
+    if (info !== null) checkVersion(info)
     const { cluster_enabled: several, partitions: configured } = config.webhook.redis
     const plan = several ? await readPlan(partitions[0]) : SINGLE_PLAN
     for (let each = 1; each < (plan?.highest ?? configured); each++) partitions.push(connect(each))

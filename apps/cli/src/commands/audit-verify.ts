@@ -7,8 +7,8 @@ import type { CheckpointKeys } from '@weir/security/audit-checkpoint'
 import type { AuditCheck, AuditProblem, FoundCheckpoint } from '../audit-check.ts'
 import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, NEGATIVE, OK } from '../exit.ts'
+import type { GlobalOptions } from '../global-options.ts'
 import type { Io } from '../io.ts'
-import type { GlobalOptions } from '../options.ts'
 import { oneLine, type Paint } from '../text.ts'
 
 interface Options {

@@ -1,13 +1,13 @@
-import { Argument } from 'commander'
 import { commandOf } from '../command.ts'
 import { OK } from '../exit.ts'
+import { boundedArgument } from '../options.ts'
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const
 
 export const completionCommand = commandOf(
   (command) =>
     command
-      .addArgument(new Argument('<shell>', 'for which shell').choices(SHELLS))
+      .addArgument(boundedArgument('<shell>', 'for which shell: bash, zsh or fish', 'shell', SHELLS))
       .addHelpText(
         'after',
         '\nFor this session: source <(webhook-cli completion bash), the same with zsh, webhook-cli completion fish | source.' +

@@ -1,10 +1,9 @@
 import type { Tier } from '@weir/context-lifecycle/compose'
 import type { Transitioned } from '@weir/context-lifecycle/tiers/transition'
-import { Option } from 'commander'
 import { audited, type Ended } from '../audited.ts'
 import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
-import { durationFlag, nameOption, toolFlag } from '../options.ts'
+import { BoundedOption, durationFlag, nameOption, toolFlag } from '../options.ts'
 import { progressOf } from '../progress.ts'
 import { ageText, counted } from '../text.ts'
 
@@ -21,9 +20,11 @@ export const forceTransitionCommand = commandOf<Options>(
   (command) =>
     command
       .addOption(
-        new Option('--tier <tier>', 'where to: hot, warm or cold')
-          .choices(['hot', 'warm', 'cold'])
-          .makeOptionMandatory(),
+        new BoundedOption('--tier <tier>', 'where to: hot, warm or cold', 'tier', [
+          'hot',
+          'warm',
+          'cold',
+        ]).makeOptionMandatory(),
       )
       .option('--id <context>', 'this context alone (ctx_…)')
       .option('--tenant <tenant>', 'of this tenant only', nameOption)

@@ -11,14 +11,13 @@ import { SINGLE_PLAN } from '@weir/core/plan'
 import { placeText } from '@weir/core/redis/place'
 import { readPlan } from '@weir/core/stream/plans'
 import { pipelineViewOptions } from '@weir/core/view/options'
-import { createRedactor } from '@weir/security/redact'
 import type { Part } from '../commands/doctor.ts'
+import type { GlobalOptions } from '../global-options.ts'
 import type { Io } from '../io.ts'
 import { madeSecret } from '../made-secrets.ts'
-import type { GlobalOptions } from '../options.ts'
 import { CONNECT_LIMIT_MS, connected, loadForCommand, loadForServers, useStarted } from '../session.ts'
 import { ageText } from '../text.ts'
-import { examined, type Finding, fail, ok, skip, warn } from './finding.ts'
+import { examined, type Finding, fail, ok, skip, warn, withoutSecrets } from './finding.ts'
 
 export async function examine(
   globals: GlobalOptions,
@@ -70,9 +69,8 @@ export async function examine(
     const look = () => examineCertificates(config, [...new Set(peers)], io.clock.now())
     found.push(...(await examined('certificates', 'correct the setting', look)))
   }
-  const redact = createRedactor({ secrets: secretsIn(config), fields: config.webhook.security.redact_fields })
-  // What others say may quote what they were asked with. The loader's own sentences never hold a secret.
-  return [...findings, ...found.map((each) => ({ ...each, finding: redact(each.finding) }))]
+  const secrets = secretsIn(config)
+  return [...findings, ...found.map((each) => withoutSecrets(each, secrets))]
 }
 
 async function examineConfig(globals: GlobalOptions, io: Io): Promise<Finding[]> {
