@@ -50,6 +50,12 @@ function sections(): Map<string, string> {
   )
 }
 
+/** The section of a command, '' where there is none. */
+function sectionOf(name: string): string {
+  const isIts = (heading: string) => heading === `\`${name}\`` || heading.startsWith(`\`${name} `)
+  return [...sections()].find(([heading]) => isIts(heading))?.[1] ?? ''
+}
+
 /** The options that a section's tables name. */
 function documentedOptions(section: string): string[] {
   return [...section.matchAll(/^\| ((?:`-[^`]+`(?:, )?)+) \|/gm)].flatMap(([, cell]) =>
@@ -79,12 +85,17 @@ describe('docs/cli.md', () => {
   })
 
   it('describes every option of every command, and no other', () => {
-    const all = sections()
-    for (const [name, command] of leaves()) {
-      const heading = [...all.keys()].find(
-        (candidate) => candidate === `\`${name}\`` || candidate.startsWith(`\`${name} `),
-      )
-      expect(documentedOptions(all.get(heading ?? '') ?? ''), name).toEqual(flagsOf(command.options))
+    for (const [name, command] of leaves())
+      expect(documentedOptions(sectionOf(name)), name).toEqual(flagsOf(command.options))
+  })
+
+  it('shows for every command what it answers, with command lines that it takes', async () => {
+    for (const [name] of leaves()) {
+      const lines = [...sectionOf(name).matchAll(/^\$ webhook-cli (.+)$/gm)].map(([, line]) => line!)
+      const own = lines.filter((line) => `webhook-cli ${line} `.startsWith(`${name} `))
+      expect(own.length, name).toBeGreaterThan(0)
+      for (const line of own)
+        expect(await parsed(line.replace(' < /dev/null', '')), line).toBe(name.replace('webhook-cli ', ''))
     }
   })
 

@@ -5,7 +5,7 @@ import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import type { LookDocument } from '../find-events.ts'
 import { BoundedOption, integerOption, type Moment, momentOption, nameOption, toolFlag } from '../options.ts'
 import { progressOf } from '../progress.ts'
-import { tableOf } from '../text.ts'
+import { counted, tableOf } from '../text.ts'
 
 interface Options {
   readonly tool?: string
@@ -88,7 +88,7 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
 function lookText({ place, looked, complete, back_to: backTo, cold }: LookDocument): string {
   const far = complete ? 'all of it' : backTo === null ? 'not all of it' : `back to ${backTo}`
   const left = cold > 0 ? `; ${cold} cold ones not looked into` : ''
-  return `looked in ${place}: ${looked} events, ${far}${complete ? '' : ' (--look looks further)'}${left}\n`
+  return `looked in ${place}: ${counted(looked, 'event')}, ${far}${complete ? '' : ' (--look looks further)'}${left}\n`
 }
 
 const COLUMNS = [
