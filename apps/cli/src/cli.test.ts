@@ -8,12 +8,11 @@ import { createProgram } from './program.ts'
 const docs = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8')
 
 const silent = { out: () => undefined, err: () => undefined, columns: undefined, colour: false } as never
-const whole = createProgram({ io: silent, finish: () => undefined })
-await whole.complete()
+const whole = await createProgram({ io: silent, finish: () => undefined }).whole()
 
 /** Every command that does something, by its full name. */
 function leaves(): Map<string, Command> {
-  const program = whole.command
+  const program = whole
   const found = new Map<string, Command>()
   const walk = (command: Command, name: string) => {
     if (command.commands.length === 0) found.set(name, command)
@@ -25,8 +24,7 @@ function leaves(): Map<string, Command> {
 
 /** The command that takes a command line, which is not run. */
 async function parsed(line: string): Promise<string | undefined> {
-  const program = createProgram({ io: silent, finish: () => undefined })
-  await program.complete()
+  const program = await createProgram({ io: silent, finish: () => undefined }).whole()
   let taken: string | undefined
   const stopBefore = (command: Command, path: string) => {
     if (command.commands.length === 0)
@@ -35,8 +33,8 @@ async function parsed(line: string): Promise<string | undefined> {
       })
     for (const child of command.commands) stopBefore(child, `${path} ${child.name()}`.trim())
   }
-  stopBefore(program.command, '')
-  await program.command.parseAsync(line.split(' '), { from: 'user' })
+  stopBefore(program, '')
+  await program.parseAsync(line.split(' '), { from: 'user' })
   return taken
 }
 

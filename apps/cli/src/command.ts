@@ -33,18 +33,25 @@ function printerOf(io: Io, { json }: GlobalOptions): Printer {
   }
 }
 
+/** What a command is completed with. */
+export interface CommandContext extends Context {
+  /** The program with all its commands completed. */
+  whole(): Promise<Command>
+}
+
 export interface Invocation<Options> {
   readonly options: Options & GlobalOptions
   /** Positional arguments, in order. */
   readonly args: readonly string[]
   readonly io: Io
   readonly print: Printer
+  readonly whole: CommandContext['whole']
 }
 
 /** What a command takes and does. Its name and its summary stand in tree.ts, so that help need not load it. */
 export interface Body {
   /** Makes a command that has only its name into the whole one. */
-  complete(command: Command, context: Context): void
+  complete(command: Command, context: CommandContext): void
 }
 
 /**
@@ -56,12 +63,12 @@ export function commandOf<Options extends object>(
   run: (invocation: Invocation<Options>) => Promise<ExitCode>,
 ): Body {
   return {
-    complete(command, { io, finish }) {
+    complete(command, { io, finish, whole }) {
       define(command)
       addGlobalOptions(command)
       command.action(async () => {
         const options = command.optsWithGlobals<Options & GlobalOptions>()
-        finish(await run({ options, args: command.args, io, print: printerOf(io, options) }))
+        finish(await run({ options, args: command.args, io, print: printerOf(io, options), whole }))
       })
     },
   }

@@ -7,8 +7,8 @@ import { TREE } from './tree.ts'
 
 export interface Program {
   readonly command: Command
-  /** Completes every command, as for completion scripts and tests. */
-  complete(): Promise<void>
+  /** The same with every command completed, as for completion scripts and tests. */
+  whole(): Promise<Command>
 }
 
 export function createProgram(context: Context): Program {
@@ -20,7 +20,7 @@ export function createProgram(context: Context): Program {
     complete.set(command, async () => {
       complete.delete(command)
       const [{ examplesText }, body] = await Promise.all([import('./examples.ts'), leaf.load()])
-      body.complete(command, context)
+      body.complete(command, { ...context, whole })
       command.addHelpText('after', examplesText(path))
     })
     return command
@@ -28,7 +28,11 @@ export function createProgram(context: Context): Program {
   const completeBefore = (parent: Command): Command =>
     parent.hook('preSubcommand', async (_parent, child) => complete.get(child)?.())
 
-  const program = completeBefore(prepared(addGlobalOptions(new Command('webhook-cli')), context.io))
+  const whole = async (): Promise<Command> => {
+    await Promise.all([...complete.values()].map((each) => each()))
+    return program
+  }
+  const program: Command = completeBefore(prepared(addGlobalOptions(new Command('webhook-cli')), context.io))
     .description("The operators' commands of Weir. They talk to Redis directly; no app needs to run.")
     .helpCommand(false)
   for (const node of TREE) {
@@ -44,12 +48,7 @@ export function createProgram(context: Context): Program {
     'after',
     '\n`webhook-cli <command> --help` shows examples. Exit codes: 0 done, 1 the answer is a no, 2 wrong usage or nobody answers.',
   )
-  return {
-    command: program,
-    async complete() {
-      await Promise.all([...complete.values()].map((each) => each()))
-    },
-  }
+  return { command: program, whole }
 }
 
 /** Commander must neither exit nor write by itself. */

@@ -13,14 +13,11 @@ export const completionCommand = commandOf(
         '\nFor this session: source <(webhook-cli completion bash), the same with zsh, webhook-cli completion fish | source.' +
           '\nFor every one: put that line into ~/.bashrc or ~/.zshrc; of fish the output into ~/.config/fish/completions/webhook-cli.fish.',
       ),
-  async ({ args, io, print }) => {
+  async ({ args, print, whole }) => {
     const shell = args[0] as (typeof SHELLS)[number]
-    const { createProgram } = await import('../program.ts')
     const { outlineOf } = await import('../completion/outline.ts')
     const { scriptFor } = await import('../completion/scripts.ts')
-    const program = createProgram({ io, finish: () => undefined })
-    await program.complete()
-    const script = scriptFor(shell, outlineOf(program.command))
+    const script = scriptFor(shell, outlineOf(await whole()))
     print.answer({ shell, script }, () => script)
     return OK
   },

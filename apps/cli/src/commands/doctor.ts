@@ -1,22 +1,10 @@
 import type { Command } from 'commander'
 import { commandOf } from '../command.ts'
 import type { Finding, Status } from '../doctor/finding.ts'
+import { PARTS, type Part } from '../doctor/parts.ts'
 import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { BoundedOption } from '../options.ts'
 import { type Colour, type Paint, tableOf } from '../text.ts'
-
-/** What can be left out, in the order in which it is looked at. */
-export const PARTS = [
-  'config',
-  'redis',
-  'pipeline',
-  'secrets',
-  'keyring',
-  'cold',
-  'ai',
-  'certificates',
-] as const
-export type Part = (typeof PARTS)[number]
 
 interface Options {
   readonly skip?: readonly Part[]

@@ -11,13 +11,13 @@ import { SINGLE_PLAN } from '@weir/core/plan'
 import { placeText } from '@weir/core/redis/place'
 import { readPlan } from '@weir/core/stream/plans'
 import { pipelineViewOptions } from '@weir/core/view/options'
-import type { Part } from '../commands/doctor.ts'
 import type { GlobalOptions } from '../global-options.ts'
 import type { Io } from '../io.ts'
 import { madeSecret } from '../made-secrets.ts'
 import { CONNECT_LIMIT_MS, connected, loadForCommand, loadForServers, useStarted } from '../session.ts'
 import { ageText } from '../text.ts'
 import { examined, type Finding, fail, ok, skip, warn, withoutSecrets } from './finding.ts'
+import type { Part } from './parts.ts'
 
 export async function examine(
   globals: GlobalOptions,
