@@ -81,6 +81,19 @@ describe('wrong command lines', () => {
   })
 })
 
+describe('half-configured S3', () => {
+  it.each([
+    [['context', 'restore', '--dry-run']],
+    [['force-transition', '--tier', 'cold']],
+    [['retention', 'run', '--yes']],
+    [['tenant', 'erase', 'acme', '--yes']],
+  ])('keeps %j from taking an empty directory for cold storage', async (args) => {
+    expect(await complaintOf(args, { S3_ENDPOINT: 'http://127.0.0.1:9000' })).toBe(
+      'error: cold storage is half-configured: S3_ENDPOINT is set and S3_BUCKET is not; set S3_BUCKET too, or unset S3_ENDPOINT.\n',
+    )
+  })
+})
+
 describe('a Redis that cannot be used', () => {
   const held: Socket[] = []
   const silent = createServer((socket) => held.push(socket))

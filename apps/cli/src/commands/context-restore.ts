@@ -5,6 +5,7 @@ import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { nameOption } from '../options.ts'
 import { progressOf } from '../progress.ts'
 import { counted, pairs, sizeText, type TableStyle } from '../text.ts'
+import { requireWholeS3 } from '../whole-s3.ts'
 
 interface Options {
   readonly tenant?: string
@@ -30,6 +31,7 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
   const { restoreContexts } = await import('@weir/context-lifecycle/tiers/restore')
   const { NO_KEYRING } = await import('@weir/core/keyring/keyring')
   return withSession(options, io, async (session): Promise<ExitCode> => {
+    requireWholeS3(session.config)
     const kept = await session.contexts()
     const { places, placeOf, library, codec } = kept
     const work = async (): Promise<Ended> => {

@@ -172,7 +172,12 @@ function commandLine(
     rate: flags.rate,
   }
   const words = Object.entries(given).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${name} ${value}`],
+    value === undefined ? [] : [`--${name} ${quoted(String(value))}`],
   )
   return `webhook-cli dlq ${command} ${words.join(' ')}${flags.yes ? ' --yes' : ''}`
+}
+
+/** For a shell. */
+function quoted(text: string): string {
+  return /^[\w.:@/+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

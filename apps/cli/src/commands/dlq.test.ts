@@ -199,6 +199,22 @@ describe('dlq replay', () => {
     expect(await pipeline.ledger()).toMatchObject({ dead: 0, parked: 5 })
   })
 
+  it('says before it begins what does the rest, in words that a shell takes as they are', async () => {
+    const pipeline = await open()
+    await pipeline.kill({}, { reason: "it's odd" })
+    const { err } = await cli(['dlq', 'replay', '--reason', "it's odd", '--since', '1h'])
+    expect(err).toMatch(
+      /^should it be killed, this does the rest: webhook-cli dlq replay --reason 'it'\\''s odd' --since \d{4}-\S+Z --until \d{4}-\S+Z\n$/,
+    )
+  })
+
+  it('shows how far it is where somebody watches', async () => {
+    const pipeline = await open()
+    for (let i = 0; i < 3; i++) await pipeline.kill()
+    const { err } = await cli(['dlq', 'replay', '--all'], { terminal: true })
+    expect(err).toContain('100 %  3 of 3 dead letters')
+  })
+
   it('prints the same when Redis goes away on the way', async () => {
     const pipeline = await open()
     for (let i = 0; i < 3; i++) await pipeline.kill()

@@ -6,6 +6,7 @@ import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { BoundedOption, durationFlag, nameOption, toolFlag } from '../options.ts'
 import { progressOf } from '../progress.ts'
 import { ageText, counted } from '../text.ts'
+import { requireWholeS3 } from '../whole-s3.ts'
 
 interface Options {
   readonly tier: Tier
@@ -49,6 +50,7 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
   const { withSession } = await import('../session.ts')
   const { transitionContexts } = await import('@weir/context-lifecycle/tiers/transition')
   return withSession(options, io, async (session): Promise<ExitCode> => {
+    requireWholeS3(session.config)
     const { places, placeOf, mover, archive, library } = await session.contexts()
     const { concurrency } = session.config.webhook.context_lifecycle.curator
     const work = async (): Promise<Ended> => {

@@ -5,6 +5,7 @@ import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { durationFlag, nameOption, toolFlag } from '../options.ts'
 import { progressOf } from '../progress.ts'
 import { ageText, counted, sizeText } from '../text.ts'
+import { requireWholeS3 } from '../whole-s3.ts'
 
 interface Options {
   readonly olderThan: number
@@ -34,6 +35,7 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
   const { withSession } = await import('../session.ts')
   const { removeInactive } = await import('@weir/context-lifecycle/removal')
   return withSession(options, io, async (session): Promise<ExitCode> => {
+    requireWholeS3(session.config)
     const { places, archive } = await session.contexts()
     const query = { inactiveMs: olderThan, tenant, tool, signal: io.signal }
     let total = 0

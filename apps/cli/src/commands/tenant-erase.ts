@@ -10,6 +10,7 @@ import { type OpenKeyring, withSessionKeyring } from '../keyring.ts'
 import { nameOption } from '../options.ts'
 import type { Session } from '../session.ts'
 import { ageText, counted } from '../text.ts'
+import { requireWholeS3 } from '../whole-s3.ts'
 
 interface Options {
   readonly force?: true
@@ -40,6 +41,7 @@ async function erase({ options, args, io, print }: Invocation<Options>): Promise
   const { withSession } = await import('../session.ts')
   return withSession(options, io, (session) =>
     withSessionKeyring(session, io, async (keyring): Promise<ExitCode> => {
+      requireWholeS3(session.config)
       const { keys, destroyed } = keysIn(keyring, tenant)
       const at = io.clock.now()
       const before = await surveyOf(session, tenant, new Set([...keys, ...destroyed]), io.signal).catch(

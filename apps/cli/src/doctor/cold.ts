@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { configuredColdStore } from '@weir/context-lifecycle/cold/configured'
 import type { Clock } from '@weir/core/clock'
 import type { Config } from '@weir/core/config/schema'
+import { HALF_S3, HALF_S3_FIX, isHalf } from '../whole-s3.ts'
 import { type Finding, fail, ok, skip, warn } from './finding.ts'
 
 const CHECK = 'cold storage'
@@ -15,13 +16,9 @@ export async function examineCold(config: Config, clock: Clock): Promise<Finding
   const { context_lifecycle: lifecycle } = config.webhook
   if (!lifecycle.enabled) return [skip(CHECK, 'contexts are switched off (CONTEXTS_ENABLED)')]
   const { s3 } = lifecycle
-  if (s3.bucket === null && s3.endpoint !== null)
+  if (isHalf(config))
     return [
-      fail(
-        CHECK,
-        'half-configured: S3_ENDPOINT is set and S3_BUCKET is not, so contexts go to a directory of this machine',
-        'set S3_BUCKET too, or unset S3_ENDPOINT',
-      ),
+      fail(CHECK, `half-configured: ${HALF_S3}, so contexts go to a directory of this machine`, HALF_S3_FIX),
     ]
   const quick: Config = structuredClone(config)
   Object.assign(quick.webhook.context_lifecycle.s3, {

@@ -330,6 +330,21 @@ describe('doctor: secrets', () => {
     for (const secret of Object.values(given)) if (/\d/.test(secret)) expect(out).not.toContain(secret)
   })
 
+  it('looks at those of single tenants', async () => {
+    const file = join(directory, 'tenants.yaml')
+    writeFileSync(
+      file,
+      `webhook: { security: { tenant_secrets: { acme: { gitlab: [x7Gq2, '${SECRET}'] } } } }\n`,
+    )
+    const { of } = await doctor({ CONFIG_FILE: file })
+    const where = 'webhook.security.tenant_secrets.acme.gitlab'
+    expect(of('secrets').map(({ finding }) => finding)).toEqual([
+      expect.stringMatching(/^there for github, gitlab;/),
+      `${where} has fewer than 16 characters`,
+      `GITHUB_WEBHOOK_SECRET and ${where} are the same`,
+    ])
+  })
+
   it('reads those in files, and says where they cannot be read', async () => {
     const files = join(directory, 'secrets')
     mkdirSync(files)

@@ -154,7 +154,9 @@ async function examineRedis(
         findings.push(...(await examined('redis', fix, () => server.examineServer(deps))))
       }
       const { examineRights } = await import('./redis-rights.ts')
-      findings.push(...(await examined('redis rights', fix, () => examineRights(first, several))))
+      findings.push(
+        ...(await examined('redis rights', fix, () => examineRights(first, config.webhook.redis))),
+      )
     }
     if (!without.has('pipeline')) {
       const { examinePipeline } = await import('./pipeline.ts')

@@ -1,14 +1,18 @@
 /** May this user do what Weir's processes do? Each right is tried with a command that changes nothing. */
+import type { Config } from '@weir/core/config/schema'
 import { isFault } from '@weir/core/faults'
 import type { Partition } from '@weir/core/partition'
 import type { RedisArg } from '@weir/core/redis/link'
 import { type Finding, fail, ok } from './finding.ts'
 
-/** The rule of docs/redis.md. */
-const RULE =
-  'ACL SETUSER <user> ~webhook-events* ~{webhook-events}* +@all -@admin -@dangerous +info +role +config|get +client|list +client|kill +client|unblock (docs/redis.md)'
+/** The rule of docs/redis.md, with the names of this configuration. */
+const ruleOf = (stream: string, cluster: boolean) =>
+  `ACL SETUSER <user> ~${stream}* ~{${stream}}* +@all -@admin -@dangerous +info +role +config|get +client|list +client|kill +client|unblock${cluster ? ' +cluster|slots' : ''} (docs/redis.md)`
 
-export async function examineRights({ link, keys }: Partition, cluster: boolean): Promise<Finding[]> {
+export async function examineRights(
+  { link, keys }: Partition,
+  { stream, cluster_enabled: cluster }: Config['webhook']['redis'],
+): Promise<Finding[]> {
   // A key of ours that is never made.
   const nowhere = `${keys.limits}:doctor`
   const tries: readonly (readonly [string, ...RedisArg[]])[] = [
@@ -34,23 +38,21 @@ export async function examineRights({ link, keys }: Partition, cluster: boolean)
     ['CLIENT', 'LIST'],
     ...(cluster ? [['CLUSTER', 'SLOTS'] as const] : []),
   ]
+  // Subcommands, and the keys that are there, tell which right it is; the rest is filling.
+  const isTelling = (command: string, arg: string) =>
+    ['SCRIPT', 'CONFIG', 'CLIENT', 'CLUSTER'].includes(command)
+      ? /^[A-Z]+$/.test(arg)
+      : arg === keys.stream || arg === keys.deadLetters
   const missing: string[] = []
   for (const [command, ...args] of tries) {
     try {
       await link.call(command, ...args)
     } catch (error) {
       if (!isFault(error, 'REDIS_UNSUITABLE')) throw error
-      missing.push([command, ...args.filter((arg) => isWord(command, arg))].join(' '))
+      missing.push([command, ...args.filter((arg) => isTelling(command, String(arg)))].join(' '))
     }
   }
   const check = 'redis rights'
   if (missing.length === 0) return [ok(check, 'the user may do all that Weir does')]
-  return [fail(check, `the user may not: ${missing.join(', ')}`, RULE)]
-}
-
-/** Subcommands and keys tell which right it is; the rest is filling. */
-function isWord(command: string, arg: RedisArg): boolean {
-  return ['SCRIPT', 'CONFIG', 'CLIENT', 'CLUSTER'].includes(command)
-    ? /^[A-Z]+$/.test(String(arg))
-    : String(arg).includes('webhook') && !String(arg).endsWith(':doctor')
+  return [fail(check, `the user may not: ${missing.join(', ')}`, ruleOf(stream, cluster))]
 }
