@@ -8,6 +8,7 @@ import { type Counts, countsIn, type Holdings, surveyOf, waitingIn } from '../er
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
 import { type OpenKeyring, withSessionKeyring } from '../keyring.ts'
 import { nameOption } from '../options.ts'
+import { progressOf } from '../progress.ts'
 import type { Session } from '../session.ts'
 import { ageText, counted } from '../text.ts'
 import { requireWholeS3 } from '../whole-s3.ts'
@@ -60,11 +61,20 @@ async function erase({ options, args, io, print }: Invocation<Options>): Promise
       await askFor(io, tenant, options.yes === true)
       const action = { action: 'tenant.erase', target: `tenant ${tenant}`, detail: countsIn(before) }
       return audited(session, action, async (): Promise<Ended> => {
-        const removed = await removeAll(session, tenant, before, trim, io.signal).catch((error: unknown) => {
-          // Cold storage rejects with what the signal says.
-          if (io.signal.aborted && !isFault(error)) return undefined
-          throw error
+        const progress = progressOf(io, 'kinds of things')
+        const removed = await removeAll(session, {
+          tenant,
+          before,
+          trim,
+          signal: io.signal,
+          onStep: progress.show,
         })
+          .catch((error: unknown) => {
+            // Cold storage rejects with what the signal says.
+            if (io.signal.aborted && !isFault(error)) return undefined
+            throw error
+          })
+          .finally(progress.end)
         if (removed === undefined) {
           io.err('stopped before the end; the keys are still there. Run it again: it goes on.\n')
           return { code: NEGATIVE, outcome: 'stopped' }
@@ -128,16 +138,24 @@ async function askFor(io: Invocation<Options>['io'], tenant: string, yes: boolea
   }
 }
 
+interface Removal {
+  readonly tenant: string
+  readonly before: Holdings
+  readonly trim: boolean
+  readonly signal: AbortSignal
+  /** So many kinds of things are gone. */
+  onStep(done: number, of: number): void
+}
+
+const KINDS = 6
+
 /**
  * Everything but the keys, which say whose dictionaries are whose. Each step leaves what a further run finds its way by: dictionaries
  * go before what names them. undefined when it was stopped.
  */
 async function removeAll(
   session: Session,
-  tenant: string,
-  before: Holdings,
-  trim: boolean,
-  signal: AbortSignal,
+  { tenant, before, trim, signal, onStep }: Removal,
 ): Promise<Counts | undefined> {
   const { enrichmentKeysOf, removeEnrichment } = await import('@weir/ai/tenant-keys')
   const { eraseContexts, eraseObjects } = await import('@weir/context-lifecycle/erasure')
@@ -147,14 +165,20 @@ async function removeAll(
   const { places, archive, store } = await session.contexts()
   const { dictionaries, cold, events } = before
 
+  onStep(0, KINDS)
   await deleteTenantDictionaries(partitions, dictionaries)
+  onStep(1, KINDS)
   const parked = await view.purgeParked(tenant, signal)
   if (!parked.complete) return undefined
+  onStep(2, KINDS)
   const letters = await view.deadLetters.purge({ tenant }, { signal })
   if (letters.stopped) return undefined
+  onStep(3, KINDS)
   const contexts = await eraseContexts(places, tenant, signal)
   if (!contexts.complete) return undefined
+  onStep(4, KINDS)
   const objects = await eraseObjects({ store: await store(), archive }, places, tenant, signal)
+  onStep(5, KINDS)
   // After the contexts: nobody begins to embed or to sum up one that is gone.
   const { link: home, keys: homeKeys } = partitions[0]
   const enrichment = await enrichmentKeysOf(home, homeKeys.ai, tenant)
