@@ -81,6 +81,11 @@ export async function findEvents(
     const tally = { looked: 0, complete: true, backTo: undefined as number | undefined }
     let matched = 0
     for await (const page of pages) {
+      // There is more, and it is not looked at.
+      if (signal.aborted || matched >= query.limit || tally.looked >= look) {
+        tally.complete = false
+        break
+      }
       tally.looked += page.looked
       tally.backTo = page.backTo ?? tally.backTo
       const fitting = page.records.filter((record) => fits(record, query) && !found.has(record.id))
@@ -94,10 +99,6 @@ export async function findEvents(
         }
       }
       deps.onProgress(tally.looked, look)
-      if (signal.aborted || matched >= query.limit || tally.looked >= look) {
-        tally.complete = false
-        break
-      }
     }
     looked.push(lookDocument(place, tally, 0))
   }

@@ -23,7 +23,7 @@ interface Options {
 const STATES = ['unread', 'pending', 'parked', 'dead', 'settled'] as const
 const LIMIT = 20
 const MOST = 10_000
-/** Records looked at in each place: some seconds at most. */
+/** Records looked at in each place: half a second where tool, tenant or type tell, 9 s where each has to be asked for its state. */
 const LOOK = 10_000
 
 export const eventsFindCommand = commandOf<Options>(define, run)
