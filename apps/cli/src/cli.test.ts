@@ -2,14 +2,17 @@ import { readFileSync } from 'node:fs'
 import type { Command, Option } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { run } from './cli.test-support.ts'
-import { createProgram } from './cli.ts'
+import { EXEMPLIFIED, examplesOf } from './examples.ts'
+import { createProgram } from './program.ts'
 
 const docs = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8')
 
+const silent = { out: () => undefined, err: () => undefined, columns: undefined, colour: false } as never
+const whole = await createProgram({ io: silent, finish: () => undefined }).whole()
+
 /** Every command that does something, by its full name. */
 function leaves(): Map<string, Command> {
-  const io = { out: () => undefined, err: () => undefined, columns: undefined, colour: false }
-  const program = createProgram({ io: io as never, finish: () => undefined })
+  const program = whole
   const found = new Map<string, Command>()
   const walk = (command: Command, name: string) => {
     if (command.commands.length === 0) found.set(name, command)
@@ -17,6 +20,22 @@ function leaves(): Map<string, Command> {
   }
   walk(program, program.name())
   return found
+}
+
+/** The command that takes a command line, which is not run. */
+async function parsed(line: string): Promise<string | undefined> {
+  const program = await createProgram({ io: silent, finish: () => undefined }).whole()
+  let taken: string | undefined
+  const stopBefore = (command: Command, path: string) => {
+    if (command.commands.length === 0)
+      command.action(() => {
+        taken = path
+      })
+    for (const child of command.commands) stopBefore(child, `${path} ${child.name()}`.trim())
+  }
+  stopBefore(program, '')
+  await program.parseAsync(line.split(' '), { from: 'user' })
+  return taken
 }
 
 /** The page's sections: heading → text. */
@@ -29,6 +48,12 @@ function sections(): Map<string, string> {
   )
 }
 
+/** The section of a command, '' where there is none. */
+function sectionOf(name: string): string {
+  const isIts = (heading: string) => heading === `\`${name}\`` || heading.startsWith(`\`${name} `)
+  return [...sections()].find(([heading]) => isIts(heading))?.[1] ?? ''
+}
+
 /** The options that a section's tables name. */
 function documentedOptions(section: string): string[] {
   return [...section.matchAll(/^\| ((?:`-[^`]+`(?:, )?)+) \|/gm)].flatMap(([, cell]) =>
@@ -36,7 +61,7 @@ function documentedOptions(section: string): string[] {
   )
 }
 
-const GLOBAL = ['--json', '--config <file>', '--redis-url <url>']
+const GLOBAL = ['--json', '--config <file>', '--redis-url <url>', '--debug']
 const flagsOf = (options: readonly Option[]) =>
   options.map(({ flags }) => flags).filter((flags) => !GLOBAL.includes(flags))
 
@@ -58,12 +83,17 @@ describe('docs/cli.md', () => {
   })
 
   it('describes every option of every command, and no other', () => {
-    const all = sections()
-    for (const [name, command] of leaves()) {
-      const heading = [...all.keys()].find(
-        (candidate) => candidate === `\`${name}\`` || candidate.startsWith(`\`${name} `),
-      )
-      expect(documentedOptions(all.get(heading ?? '') ?? ''), name).toEqual(flagsOf(command.options))
+    for (const [name, command] of leaves())
+      expect(documentedOptions(sectionOf(name)), name).toEqual(flagsOf(command.options))
+  })
+
+  it('shows for every command what it answers, with command lines that it takes', async () => {
+    for (const [name] of leaves()) {
+      const lines = [...sectionOf(name).matchAll(/^\$ webhook-cli (.+)$/gm)].map(([, line]) => line!)
+      const own = lines.filter((line) => `webhook-cli ${line} `.startsWith(`${name} `))
+      expect(own.length, name).toBeGreaterThan(0)
+      for (const line of own)
+        expect(await parsed(line.replace(' < /dev/null', '')), line).toBe(name.replace('webhook-cli ', ''))
     }
   })
 
@@ -74,6 +104,32 @@ describe('docs/cli.md', () => {
         command.options.map(({ flags }) => flags),
         name,
       ).toEqual(expect.arrayContaining(GLOBAL))
+    }
+  })
+})
+
+describe('examples', () => {
+  it('are there for every command, and for no other', () => {
+    const names = [...leaves().keys()].map((name) => name.replace('webhook-cli ', ''))
+    expect([...EXEMPLIFIED].sort()).toEqual(names.sort())
+  })
+
+  it('are command lines that their command takes', async () => {
+    for (const [name] of leaves()) {
+      const path = name.replace('webhook-cli ', '')
+      expect(examplesOf(path).length, path).toBeGreaterThan(0)
+      for (const line of examplesOf(path)) {
+        expect(line.startsWith(path), line).toBe(true)
+        expect(await parsed(line), line).toBe(path)
+      }
+    }
+  })
+
+  it('are in the help of their command', async () => {
+    for (const [name] of leaves()) {
+      const path = name.replace('webhook-cli ', '')
+      const { out } = await run([...path.split(' '), '--help'])
+      for (const line of examplesOf(path)) expect(out).toContain(`webhook-cli ${line}`)
     }
   })
 })

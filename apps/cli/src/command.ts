@@ -1,8 +1,8 @@
 /** What every command is made of: a commander command whose action answers with an exit code. */
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import type { ExitCode } from './exit.ts'
+import { addGlobalOptions, type GlobalOptions } from './global-options.ts'
 import type { Io } from './io.ts'
-import { addGlobalOptions, type GlobalOptions } from './options.ts'
 import { type Paint, painter, type TableStyle } from './text.ts'
 
 export interface Context {
@@ -33,34 +33,43 @@ function printerOf(io: Io, { json }: GlobalOptions): Printer {
   }
 }
 
+/** What a command is completed with. */
+export interface CommandContext extends Context {
+  /** The program with all its commands completed. */
+  whole(): Promise<Command>
+}
+
 export interface Invocation<Options> {
   readonly options: Options & GlobalOptions
   /** Positional arguments, in order. */
   readonly args: readonly string[]
   readonly io: Io
   readonly print: Printer
+  readonly whole: CommandContext['whole']
+}
+
+/** What a command takes and does. Its name and its summary stand in tree.ts, so that help need not load it. */
+export interface Body {
+  /** Makes a command that has only its name into the whole one. */
+  complete(command: Command, context: CommandContext): void
 }
 
 /**
  * A command. `define` adds its arguments and options; `run` does the work. Modules that `run` needs and that are slow
- * to load (Redis client, schema, codecs) are imported by it when it runs, so that `--help` stays fast.
+ * to load (Redis client, schema, codecs) are imported by it when it runs, so that help stays fast.
  */
 export function commandOf<Options extends object>(
-  { io, finish }: Context,
-  name: string,
-  summary: string,
   define: (command: Command) => void,
   run: (invocation: Invocation<Options>) => Promise<ExitCode>,
-): Command {
-  const command = new Command(name)
-    .summary(summary)
-    .description(summary)
-    .helpOption('-h, --help', 'show this help')
-  define(command)
-  addGlobalOptions(command)
-  command.action(async () => {
-    const options = command.optsWithGlobals<Options & GlobalOptions>()
-    finish(await run({ options, args: command.args, io, print: printerOf(io, options) }))
-  })
-  return command
+): Body {
+  return {
+    complete(command, { io, finish, whole }) {
+      define(command)
+      addGlobalOptions(command)
+      command.action(async () => {
+        const options = command.optsWithGlobals<Options & GlobalOptions>()
+        finish(await run({ options, args: command.args, io, print: printerOf(io, options), whole }))
+      })
+    },
+  }
 }

@@ -186,17 +186,3 @@ export async function countedUses(
     ...remembered.uses.map((each) => ({ ...none, ...each })),
   ]
 }
-
-/** Throws a CommandFailure unless the user types the word. */
-export async function confirmed(io: Io, what: string, word: string, yes: boolean): Promise<void> {
-  if (yes) return
-  if (io.ask === undefined)
-    throw new CommandFailure(`this destroys ${what}: pass --yes where nobody can be asked.`)
-  let answer = ''
-  try {
-    answer = await io.ask(`Destroy ${what}? Type ${word}: `)
-  } catch (error) {
-    if (!io.signal.aborted) throw error // Ctrl-C is an answer too
-  }
-  if (answer.trim().toLowerCase() !== word) throw new CommandFailure('nothing was destroyed.', NEGATIVE)
-}

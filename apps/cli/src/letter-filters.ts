@@ -2,7 +2,10 @@
 import type { LetterQuery } from '@weir/core/view/dead-letters'
 import type { Command } from 'commander'
 import { CommandFailure } from './exit.ts'
-import { type Moment, momentOption, nameOption } from './options.ts'
+import { type Moment, momentOption, nameOption, OfferingOption, toolFlag } from './options.ts'
+
+/** Those that consumers of this version give (docs/consumer.md); another version may have others. */
+const REASONS = ['handler', 'timeout', 'permanent', 'malformed', 'poison', 'corrupt', 'key-destroyed']
 
 export interface LetterFilters {
   readonly tool?: string
@@ -15,9 +18,15 @@ export interface LetterFilters {
 
 export function addLetterFilters(command: Command): Command {
   return command
-    .option('--tool <tool>', 'only letters of this tool', nameOption)
+    .addOption(toolFlag('only letters of this tool'))
     .option('--tenant <tenant>', 'only letters of this tenant', nameOption)
-    .option('--reason <reason>', 'only letters with this reason, e.g. handler, timeout, malformed, poison')
+    .addOption(
+      new OfferingOption(
+        '--reason <reason>',
+        'only letters with this reason, e.g. handler, timeout, malformed, poison',
+        REASONS,
+      ),
+    )
     .option(
       '--since <time>',
       'only letters that died at or after this time (RFC 3339, or how long ago: 2h)',

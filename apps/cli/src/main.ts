@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /** webhook-cli's process: argv, environment, streams and signals. */
 import { hostname, userInfo } from 'node:os'
-import { createInterface } from 'node:readline/promises'
 import { systemClock } from '@weir/core/clock'
 import { runCli } from './cli.ts'
 import type { Io } from './io.ts'
@@ -21,6 +20,7 @@ stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 async function ask(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline/promises') // few are asked, and help should be fast
   const lines = createInterface({ input: stdin, output: stderr })
   try {
     return await lines.question(question, { signal: stopping.signal })

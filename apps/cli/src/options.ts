@@ -1,32 +1,65 @@
 /** Options that several commands share, and how their values are read. Wrong values are usage errors. */
 import { parseDuration } from '@weir/core/config/duration'
+import { nearest } from '@weir/core/config/nearest'
+import { TOOLS } from '@weir/core/config/tools'
 import { NAME_PATTERN } from '@weir/core/event'
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { Argument, InvalidArgumentError, Option } from 'commander'
 
-export interface GlobalOptions {
-  readonly json?: true
-  readonly config?: string
-  readonly redisUrl?: string
+/** An option with values that completion offers; there may be others. */
+export class OfferingOption extends Option {
+  readonly values: readonly string[]
+
+  constructor(flags: string, meaning: string, values: readonly string[]) {
+    super(flags, meaning)
+    this.values = values
+  }
 }
 
-const GLOBAL = 'Options of every command:'
-
-/** Every command takes these, before and after its name. */
-export function addGlobalOptions(command: Command): Command {
-  for (const option of [
-    new Option('--json', 'print JSON instead of tables'),
-    new Option(
-      '--config <file>',
-      'configuration file (default: $CONFIG_FILE, else config.yaml where it exists)',
-    ),
-    new Option(
-      '--redis-url <url>',
-      'Redis to talk to (default: the configured one, else that of a running start)',
-    ),
-  ]) {
-    command.addOption(option.helpGroup(GLOBAL))
+/** An option with these values and no others: what is none of them is refused with the nearest. */
+export class BoundedOption extends OfferingOption {
+  /** @param times `many`: it may be repeated, and its value is the list of them */
+  constructor(
+    flags: string,
+    meaning: string,
+    what: string,
+    values: readonly string[],
+    times: 'once' | 'many' = 'once',
+  ) {
+    super(flags, meaning, values)
+    this.argParser<string | readonly string[]>((text, before) => {
+      if (!values.includes(text)) throw new InvalidArgumentError(noSuch(what, text, values))
+      return times === 'many' ? [...(before ?? []), text] : text
+    })
   }
-  return command
+}
+
+/** The same for an argument. */
+export function boundedArgument(
+  name: string,
+  meaning: string,
+  what: string,
+  values: readonly string[],
+): Argument {
+  return new Argument(name, meaning).choices(values).argParser((text: string) => {
+    if (!values.includes(text)) throw new InvalidArgumentError(noSuch(what, text, values))
+    return text
+  })
+}
+
+function noSuch(what: string, text: string, values: readonly string[]): string {
+  const meant = nearest(text, values)
+  const hint = meant === undefined ? `There are ${values.join(', ')}.` : `Did you mean ${meant}?`
+  return `There is no such ${what}. ${hint}`
+}
+
+/** Its value is the path of a file: completion offers those. */
+export function isFileOption({ flags }: Option): boolean {
+  return /<(?:file|pem|export)>/.test(flags)
+}
+
+/** One of the tools. */
+export function toolFlag(meaning: string): Option {
+  return new BoundedOption('--tool <tool>', meaning, 'tool', TOOLS)
 }
 
 /** An option that takes a duration; its default is shown as people write it. */

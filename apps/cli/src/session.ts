@@ -15,16 +15,18 @@ import { connectPartition, type Partition } from '@weir/core/partition'
 import { openPipelineView, type PipelineView } from '@weir/core/pipeline-view'
 import { type PartitionPlan, SINGLE_PLAN } from '@weir/core/plan'
 import { placeText } from '@weir/core/redis/place'
+import { checkVersion } from '@weir/core/redis/suitability'
 import { readPlan } from '@weir/core/stream/plans'
 import { pipelineViewOptions } from '@weir/core/view/options'
+import { ifAllowed } from '@weir/core/view/replies'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { sealedWith } from '@weir/security/envelope'
 import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { CommandFailure } from './exit.ts'
+import type { GlobalOptions } from './global-options.ts'
 import type { Io } from './io.ts'
 import { madeSecret } from './made-secrets.ts'
-import type { GlobalOptions } from './options.ts'
 import { privateRedisUrl } from './private-redis.ts'
 
 export interface Session {
@@ -47,8 +49,8 @@ export interface Session {
   readonly audit: Auditor
 }
 
-/** How long the first connection may take before the command gives up, ms. */
-const CONNECT_LIMIT_MS = 5_000
+/** How long the first connection may take before the command gives up, ms: longer than one attempt, which tells why it failed. */
+export const CONNECT_LIMIT_MS = 6_000
 
 /** Where the configuration file is looked for when nobody names one. */
 const DEFAULT_FILE = 'config.yaml'
@@ -87,6 +89,13 @@ function thisServer(url: string): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(one).map(([key, value]) => [`webhook.redis.${key}`, value]))
 }
 
+/** Where no Redis is configured: takes the private one of a `start` that runs. False when there is none, or it is not asked for. */
+export function useStarted({ config, privateRedis }: LoadedConfig, dataDirectory: string): boolean {
+  const url = privateRedis ? privateRedisUrl(dataDirectory) : undefined
+  if (url !== undefined) config.webhook.redis.url = url
+  return url !== undefined
+}
+
 /** Connects, runs `use` and disconnects. Fails when Redis cannot be reached at the start. */
 export async function withSession<T>(
   globals: GlobalOptions,
@@ -96,8 +105,7 @@ export async function withSession<T>(
   const loaded = await loadForCommand(globals, io)
   const { config } = loaded
   const dataDirectory = resolve(io.cwd, config.webhook.data_dir)
-  const started = loaded.privateRedis ? privateRedisUrl(dataDirectory) : undefined
-  if (started !== undefined) config.webhook.redis.url = started
+  const started = useStarted(loaded, dataDirectory)
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => undefined) // looked at only while connecting
   const name = `webhook-cli:${process.pid}`
@@ -128,12 +136,14 @@ export async function withSession<T>(
   try {
     const unreachable = (error: unknown) => {
       const where =
-        loaded.privateRedis && started === undefined
+        loaded.privateRedis && !started
           ? `No Redis is configured (REDIS_URL, --redis-url), no \`start\` runs in ${dataDirectory}, and there is none at ${shown} either`
           : `Redis at ${shown} cannot be reached; check REDIS_URL, REDIS_ADDRESSES or --redis-url, and that it runs`
       throw new CommandFailure(`${where} (${messageOf(error)}).`, 2, { cause: error })
     }
     await connected(partitions, failed.promise, io.signal).catch(unreachable)
+    const info = await ifAllowed(partitions[0].link.call('INFO', 'server'))
+    if (info !== null) checkVersion(info)
     const { cluster_enabled: several, partitions: configured } = config.webhook.redis
     const plan = several ? await readPlan(partitions[0]) : SINGLE_PLAN
     for (let each = 1; each < (plan?.highest ?? configured); each++) partitions.push(connect(each))
@@ -187,7 +197,7 @@ function tellAudit(event: AuditorEvent, io: Io): void {
 }
 
 /** Resolves when all links are up; rejects with the first error of the connection. */
-async function connected(
+export async function connected(
   places: readonly Pick<Partition, 'link'>[],
   failed: Promise<never>,
   signal: AbortSignal,

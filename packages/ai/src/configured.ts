@@ -39,16 +39,7 @@ export function configuredEnrichment(config: Config, deps: ConfiguredEnrichmentD
   if (!ai.enabled) return undefined
   const { embedding, summarization } = ai
   const { link, prefix, redact, clock, observe } = deps
-  const client = createOpenAiClient({
-    baseUrl: ai.base_url ?? undefined,
-    apiKey: ai.openai_api_key ?? undefined,
-    timeoutMs: ai.request_timeout,
-    attempts: ai.attempts,
-    baseDelayMs: ai.retry_base_delay,
-    maxDelayMs: ai.retry_max_delay,
-    clock,
-    random: deps.random,
-  })
+  const client = configuredClient(config, deps)
   const { model } = summarization
   // Nothing is kept in the clear because the key is not here.
   const keeps = !security.encryption_enabled || deps.keyring !== undefined
@@ -94,6 +85,27 @@ export function configuredEnrichment(config: Config, deps: ConfiguredEnrichmentD
       },
     },
   })
+}
+
+type ClientDeps = Pick<ConfiguredEnrichmentDeps, 'clock' | 'random'>
+
+/** The way to the provider; nothing is asked before it is used. */
+export function configuredClient({ webhook: { ai } }: Config, { clock, random }: ClientDeps): OpenAiClient {
+  return createOpenAiClient({
+    baseUrl: ai.base_url ?? undefined,
+    apiKey: ai.openai_api_key ?? undefined,
+    timeoutMs: ai.request_timeout,
+    attempts: ai.attempts,
+    baseDelayMs: ai.retry_base_delay,
+    maxDelayMs: ai.retry_max_delay,
+    clock,
+    random,
+  })
+}
+
+/** What computes embeddings, without cache, budget and breaker. */
+export function configuredEmbedder(config: Config, deps: ClientDeps): Embedder {
+  return embedderOf(config.webhook.ai.embedding, configuredClient(config, deps))
 }
 
 function embedderOf(embedding: Config['webhook']['ai']['embedding'], client: OpenAiClient): Embedder {

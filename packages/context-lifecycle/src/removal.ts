@@ -22,6 +22,8 @@ export interface RemovalQuery {
   readonly dryRun: boolean
   /** Stops before the next context. */
   readonly signal?: AbortSignal | undefined
+  /** So many contexts were removed, or counted. */
+  readonly onProgress?: (contexts: number) => void
 }
 
 export interface Removed {
@@ -116,6 +118,7 @@ export async function removeInactive(places: readonly ContextPlace[], query: Rem
         sum.contexts++
         sum.events += found.events
         sum.rawBytes += found.rawBytes
+        query.onProgress?.(sum.contexts)
       }
       if (ids.length < PAGE) break
     }

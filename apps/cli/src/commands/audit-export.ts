@@ -2,8 +2,7 @@
 import { open, rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { messageOf } from '@weir/core/faults'
-import type { Command } from 'commander'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, OK } from '../exit.ts'
 import type { Io } from '../io.ts'
 import { integerOption, type Moment, momentOption } from '../options.ts'
@@ -17,33 +16,28 @@ interface Options {
   readonly checkpoints?: true
 }
 
-export function auditExportCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'export',
-    'write the audit trail as lines of JSON, as `audit verify --file` reads them',
-    (command) =>
-      command
-        .option(
-          '--since <time>',
-          'from the first entry of this time on (RFC 3339, or how long ago: 2h)',
-          momentOption,
-        )
-        .option('--until <time>', 'to the last entry of this time', momentOption)
-        .option(
-          '--after <n>',
-          'entries after this one: goes on where an earlier export ended',
-          integerOption(0),
-        )
-        .option('--out <file>', 'write to this file, whole or not at all; default: standard output')
-        .option('--checkpoints', 'the checkpoints instead of the entries')
-        .addHelpText(
-          'after',
-          '\nEntries come in one piece: clocks differ a little, so one among them may be of a time before or after.',
-        ),
-    run,
-  )
-}
+export const auditExportCommand = commandOf<Options>(
+  (command) =>
+    command
+      .option(
+        '--since <time>',
+        'from the first entry of this time on (RFC 3339, or how long ago: 2h)',
+        momentOption,
+      )
+      .option('--until <time>', 'to the last entry of this time', momentOption)
+      .option(
+        '--after <n>',
+        'entries after this one: goes on where an earlier export ended',
+        integerOption(0),
+      )
+      .option('--out <file>', 'write to this file, whole or not at all; default: standard output')
+      .option('--checkpoints', 'the checkpoints instead of the entries')
+      .addHelpText(
+        'after',
+        '\nEntries come in one piece: clocks differ a little, so one among them may be of a time before or after.',
+      ),
+  run,
+)
 
 async function run(invocation: Invocation<Options>): Promise<ExitCode> {
   const { options, io, print } = invocation

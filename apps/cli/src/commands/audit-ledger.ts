@@ -1,7 +1,6 @@
 import type { AuditDocument, Verdict } from '@weir/core/view/documents'
 import type { LedgerFacts } from '@weir/core/view/status'
-import type { Command } from 'commander'
-import { type Context, commandOf } from '../command.ts'
+import { commandOf } from '../command.ts'
 import { type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
 import { type Paint, type TableStyle, tableOf } from '../text.ts'
 
@@ -12,24 +11,19 @@ const CODES: Readonly<Record<Verdict, ExitCode>> = {
   unknown: FAILED,
 }
 
-export function auditLedgerCommand(context: Context): Command {
-  return commandOf(
-    context,
-    'ledger',
-    'check that every accepted event is in exactly one place',
-    (command) =>
-      command.addHelpText(
-        'after',
-        '\nExit codes: 0 balanced; 1 events are missing, counted twice, or were lost by Redis; 2 unknown, or Redis cannot be reached.',
-      ),
-    async ({ options, io, print }) => {
-      const { withSession } = await import('../session.ts')
-      const { audit, partitions } = await withSession(options, io, ({ view }) => view.ledger())
-      print.answer(audit, () => auditText(audit, print.style) + unevenText(partitions))
-      return CODES[audit.verdict]
-    },
-  )
-}
+export const auditLedgerCommand = commandOf(
+  (command) =>
+    command.addHelpText(
+      'after',
+      '\nExit codes: 0 balanced; 1 events are missing, counted twice, or were lost by Redis; 2 unknown, or Redis cannot be reached.',
+    ),
+  async ({ options, io, print }) => {
+    const { withSession } = await import('../session.ts')
+    const { audit, partitions } = await withSession(options, io, ({ view }) => view.ledger())
+    print.answer(audit, () => auditText(audit, print.style) + unevenText(partitions))
+    return CODES[audit.verdict]
+  },
+)
 
 /** With several partitions: those whose own ledger does not balance, as sums may hide it. */
 function unevenText(partitions: LedgerFacts['partitions']): string {

@@ -4,12 +4,11 @@ import { resolve } from 'node:path'
 import { messageOf } from '@weir/core/faults'
 import type { ChainPoint } from '@weir/security/audit-chain'
 import type { CheckpointKeys } from '@weir/security/audit-checkpoint'
-import type { Command } from 'commander'
 import type { AuditCheck, AuditProblem, FoundCheckpoint } from '../audit-check.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, NEGATIVE, OK } from '../exit.ts'
+import type { GlobalOptions } from '../global-options.ts'
 import type { Io } from '../io.ts'
-import type { GlobalOptions } from '../options.ts'
 import { oneLine, type Paint } from '../text.ts'
 
 interface Options {
@@ -18,38 +17,30 @@ interface Options {
   readonly publicKey?: string
 }
 
-export function auditVerifyCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'verify',
-    'check the chain of the audit trail, and name the first link that does not hold',
-    (command) =>
-      command
-        .option(
-          '--file <export>',
-          'check what `audit export` wrote (- is standard input), not what Redis has',
-        )
-        .option('--checkpoints <file>', 'checkpoints that were kept elsewhere; a cut-off end shows by them')
-        .option('--public-key <pem>', 'file with the keys that checkpoints must be signed with')
-        .addHelpText(
-          'after',
-          '\nExit codes: 0 intact; 1 broken; 2 it cannot be read.\nWithout --public-key the configured signing key counts, where it can be read; without any, signatures are not checked.',
-        ),
-    async (invocation) => {
-      const { options, io, print } = invocation
-      const given: Given = {
-        keys: await keysOf(options, io),
-        checkpoints: options.checkpoints === undefined ? [] : await checkpointsIn(options.checkpoints, io),
-      }
-      const verified =
-        options.file === undefined
-          ? await verifyRedis(invocation, given)
-          : await verifyFile(options.file, io, given)
-      print.answer(documentOf(verified), () => textOf(verified, print.paint))
-      return verified.check.problems.length === 0 ? OK : NEGATIVE
-    },
-  )
-}
+export const auditVerifyCommand = commandOf<Options>(
+  (command) =>
+    command
+      .option('--file <export>', 'check what `audit export` wrote (- is standard input), not what Redis has')
+      .option('--checkpoints <file>', 'checkpoints that were kept elsewhere; a cut-off end shows by them')
+      .option('--public-key <pem>', 'file with the keys that checkpoints must be signed with')
+      .addHelpText(
+        'after',
+        '\nExit codes: 0 intact; 1 broken; 2 it cannot be read.\nWithout --public-key the configured signing key counts, where it can be read; without any, signatures are not checked.',
+      ),
+  async (invocation) => {
+    const { options, io, print } = invocation
+    const given: Given = {
+      keys: await keysOf(options, io),
+      checkpoints: options.checkpoints === undefined ? [] : await checkpointsIn(options.checkpoints, io),
+    }
+    const verified =
+      options.file === undefined
+        ? await verifyRedis(invocation, given)
+        : await verifyFile(options.file, io, given)
+    print.answer(documentOf(verified), () => textOf(verified, print.paint))
+    return verified.check.problems.length === 0 ? OK : NEGATIVE
+  },
+)
 
 interface Given {
   readonly keys: CheckpointKeys | undefined

@@ -1,23 +1,17 @@
 import type { BreakerDocument } from '@weir/core/view/documents'
-import type { Command } from 'commander'
-import { type Context, commandOf } from '../command.ts'
+import { commandOf } from '../command.ts'
 import { OK } from '../exit.ts'
 import { ageText, type Colour, type TableStyle, tableOf } from '../text.ts'
 
-export function breakersCommand(context: Context): Command {
-  return commandOf(
-    context,
-    'breakers',
-    "show every tool's circuit breaker",
-    () => undefined,
-    async ({ options, io, print }) => {
-      const { withSession } = await import('../session.ts')
-      const breakers = await withSession(options, io, ({ view }) => view.breakers())
-      print.answer({ breakers }, () => breakersText(breakers, print.style))
-      return OK
-    },
-  )
-}
+export const breakersCommand = commandOf(
+  () => undefined,
+  async ({ options, io, print }) => {
+    const { withSession } = await import('../session.ts')
+    const breakers = await withSession(options, io, ({ view }) => view.breakers())
+    print.answer({ breakers }, () => breakersText(breakers, print.style))
+    return OK
+  },
+)
 
 const COLOURS: Readonly<Record<BreakerDocument['state'], Colour>> = {
   closed: 'green',

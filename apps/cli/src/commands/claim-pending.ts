@@ -1,7 +1,6 @@
 import type { PipelineView } from '@weir/core/pipeline-view'
-import type { Command } from 'commander'
 import { audited } from '../audited.ts'
-import { type Context, commandOf, type Printer } from '../command.ts'
+import { commandOf, type Printer } from '../command.ts'
 import { OK } from '../exit.ts'
 import { durationFlag } from '../options.ts'
 import { ageText, counted, tableOf } from '../text.ts'
@@ -13,47 +12,38 @@ interface Options {
 
 const IDLE_TIME = '5m'
 
-export function claimPendingCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'claim-pending',
-    'give back entries that their consumers have been silent about, so that any consumer takes them up at once',
-    (command) =>
-      command
-        .addOption(
-          durationFlag(
-            '--idle-time <duration>',
-            'only entries without a sign of life for so long',
-            IDLE_TIME,
-          ),
+export const claimPendingCommand = commandOf<Options>(
+  (command) =>
+    command
+      .addOption(
+        durationFlag('--idle-time <duration>', 'only entries without a sign of life for so long', IDLE_TIME),
+      )
+      .option('--dry-run', 'only count them'),
+  async ({ options, io, print }) => {
+    const { withSession } = await import('../session.ts')
+    const { idleTime, dryRun = false } = options
+    return withSession(options, io, async (session) => {
+      const { view, config } = session
+      const { reclaim_idle: reclaim } = config.webhook.consumer
+      if (idleTime < reclaim && !dryRun) {
+        io.err(
+          `note: consumers give a sign of life at least every ${ageText(reclaim / 3)}; below ${ageText(reclaim)} (webhook.consumer.reclaim_idle) entries may be taken from one that still works on them, and then run twice\n`,
         )
-        .option('--dry-run', 'only count them'),
-    async ({ options, io, print }) => {
-      const { withSession } = await import('../session.ts')
-      const { idleTime, dryRun = false } = options
-      return withSession(options, io, async (session) => {
-        const { view, config } = session
-        const { reclaim_idle: reclaim } = config.webhook.consumer
-        if (idleTime < reclaim && !dryRun) {
-          io.err(
-            `note: consumers give a sign of life at least every ${ageText(reclaim / 3)}; below ${ageText(reclaim)} (webhook.consumer.reclaim_idle) entries may be taken from one that still works on them, and then run twice\n`,
-          )
-        }
-        if (dryRun) {
-          answer(print, options, await view.claimPending(idleTime, { dryRun }))
-          return OK
-        }
-        const target = `entries idle for ${ageText(idleTime)}`
-        return audited(session, { action: 'pending.claim', target }, async () => {
-          const result = await view.claimPending(idleTime, { dryRun })
-          answer(print, options, result)
-          const { found, released, gone } = result
-          return { code: OK, outcome: 'done', detail: { found, released, gone } }
-        })
+      }
+      if (dryRun) {
+        answer(print, options, await view.claimPending(idleTime, { dryRun }))
+        return OK
+      }
+      const target = `entries idle for ${ageText(idleTime)}`
+      return audited(session, { action: 'pending.claim', target }, async () => {
+        const result = await view.claimPending(idleTime, { dryRun })
+        answer(print, options, result)
+        const { found, released, gone } = result
+        return { code: OK, outcome: 'done', detail: { found, released, gone } }
       })
-    },
-  )
-}
+    })
+  },
+)
 
 type Result = Awaited<ReturnType<PipelineView['claimPending']>>
 

@@ -1,9 +1,8 @@
 import type { SummaryDocument } from '@weir/context-lifecycle/document'
 import type { Config } from '@weir/core/config/schema'
-import type { Command } from 'commander'
-import { type Context, commandOf } from '../command.ts'
+import { commandOf } from '../command.ts'
 import { type ExitCode, OK } from '../exit.ts'
-import { integerOption, nameOption } from '../options.ts'
+import { integerOption, nameOption, toolFlag } from '../options.ts'
 import { counted, tableOf } from '../text.ts'
 
 interface Options {
@@ -15,41 +14,36 @@ interface Options {
 const LIMIT = 50
 const MOST = 100_000
 
-export function contextListCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'list',
-    'list the contexts to which something happened last',
-    (command) =>
-      command
-        .option('--tenant <tenant>', 'of this tenant only', nameOption)
-        .option('--tool <tool>', 'of this tool only', nameOption)
-        .option('--limit <n>', 'so many at most', integerOption(1, MOST), LIMIT),
-    async ({ options, io, print }): Promise<ExitCode> => {
-      const { withSession } = await import('../session.ts')
-      const { summaryDocument } = await import('@weir/context-lifecycle/document')
-      return withSession(options, io, async (session): Promise<ExitCode> => {
-        const { contexts } = await session.contexts()
-        const { tenant, tool, limit } = options
-        let unreadable = 0
-        const onUnreadable = () => void unreadable++
-        const found = await contexts.list({ tenant, tool, limit, onUnreadable })
-        const documents = found.map(summaryDocument)
-        print.answer({ contexts: documents, unreadable }, () => {
-          if (documents.length > 0) return tableOf(COLUMNS, documents, print.style)
-          if (unreadable > 0) return 'there are none that can be read here\n'
-          if (tenant !== undefined || tool !== undefined) return 'there are none of these\n'
-          return `there are no contexts${switchedOff(session.config)}\n`
-        })
-        if (unreadable > 0)
-          io.err(
-            `note: ${counted(unreadable, 'context')} left out: encrypted with a key that is destroyed or missing here, or damaged (\`keys status --count\`)\n`,
-          )
-        return OK
+export const contextListCommand = commandOf<Options>(
+  (command) =>
+    command
+      .option('--tenant <tenant>', 'of this tenant only', nameOption)
+      .addOption(toolFlag('of this tool only'))
+      .option('--limit <n>', 'so many at most', integerOption(1, MOST), LIMIT),
+  async ({ options, io, print }): Promise<ExitCode> => {
+    const { withSession } = await import('../session.ts')
+    const { summaryDocument } = await import('@weir/context-lifecycle/document')
+    return withSession(options, io, async (session): Promise<ExitCode> => {
+      const { contexts } = await session.contexts()
+      const { tenant, tool, limit } = options
+      let unreadable = 0
+      const onUnreadable = () => void unreadable++
+      const found = await contexts.list({ tenant, tool, limit, onUnreadable })
+      const documents = found.map(summaryDocument)
+      print.answer({ contexts: documents, unreadable }, () => {
+        if (documents.length > 0) return tableOf(COLUMNS, documents, print.style)
+        if (unreadable > 0) return 'there are none that can be read here\n'
+        if (tenant !== undefined || tool !== undefined) return 'there are none of these\n'
+        return `there are no contexts${switchedOff(session.config)}\n`
       })
-    },
-  )
-}
+      if (unreadable > 0)
+        io.err(
+          `note: ${counted(unreadable, 'context')} left out: encrypted with a key that is destroyed or missing here, or damaged (\`keys status --count\`)\n`,
+        )
+      return OK
+    })
+  },
+)
 
 /** Why nothing is remembered, where that is so. */
 export function switchedOff({ webhook }: Config): string {

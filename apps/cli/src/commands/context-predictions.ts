@@ -3,8 +3,7 @@ import type { Contexts } from '@weir/context-lifecycle/contexts'
 import type { Habit, Reason } from '@weir/context-lifecycle/prewarm/habits'
 import type { Prediction } from '@weir/context-lifecycle/prewarm/predict'
 import { isFault } from '@weir/core/faults'
-import type { Command } from 'commander'
-import { type Context, commandOf } from '../command.ts'
+import { commandOf } from '../command.ts'
 import { type ExitCode, OK } from '../exit.ts'
 import { integerOption } from '../options.ts'
 import { counted, tableOf } from '../text.ts'
@@ -35,56 +34,51 @@ interface Row {
 const LIMIT = 20
 const MOST = 1_000
 
-export function contextPredictionsCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'predictions',
-    'show which contexts will be read next, and why',
-    (command) =>
-      command.option('--limit <n>', 'so many at most, the likeliest first', integerOption(1, MOST), LIMIT),
-    async ({ options, io, print }): Promise<ExitCode> => {
-      const { withSession } = await import('../session.ts')
-      const { createAccessLog } = await import('@weir/context-lifecycle/prewarm/access-log')
-      const { predict } = await import('@weir/context-lifecycle/prewarm/predict')
-      const { configuredAccessNotes, configuredRules } = await import('@weir/context-lifecycle/prewarm/rules')
-      const { redisTime } = await import('@weir/core/view/replies')
-      return withSession(options, io, async (session): Promise<ExitCode> => {
-        const { contexts, places } = await session.contexts()
-        const rules = configuredRules(session.config)
-        const now = await redisTime(places[0].link)
-        const accesses = await createAccessLog(places, rules.historyMs).read(now)
-        // Below the threshold too, so that one sees what is missing.
-        const found = predict(accesses, now, { ...rules, threshold: 0, max: MOST })
-        const rows: Row[] = []
-        let unreadable = 0
-        for (const prediction of found) {
-          if (rows.length >= options.limit) break
-          const row = await rowOf(contexts, prediction, rules.threshold)
-          if (row === 'unreadable') unreadable++
-          else if (row !== undefined) rows.push(row)
-        }
-        print.answer(
-          { predictions: rows, threshold: rules.threshold, accesses: accesses.length, unreadable },
-          () => {
-            if (rows.length > 0) return tableOf(COLUMNS, rows, print.style)
-            if (accesses.length > 0)
-              return `nothing can be said from ${accesses.length === 1 ? 'one access' : `${accesses.length} accesses`}\n`
-            const off = configuredAccessNotes(session.config) === undefined
-            const why =
-              switchedOff(session.config) ||
-              (off ? '; prewarming is switched off here (webhook.ai.prewarming.enabled)' : '')
-            return `no accesses were noted${why}\n`
-          },
+export const contextPredictionsCommand = commandOf<Options>(
+  (command) =>
+    command.option('--limit <n>', 'so many at most, the likeliest first', integerOption(1, MOST), LIMIT),
+  async ({ options, io, print }): Promise<ExitCode> => {
+    const { withSession } = await import('../session.ts')
+    const { createAccessLog } = await import('@weir/context-lifecycle/prewarm/access-log')
+    const { predict } = await import('@weir/context-lifecycle/prewarm/predict')
+    const { configuredAccessNotes, configuredRules } = await import('@weir/context-lifecycle/prewarm/rules')
+    const { redisTime } = await import('@weir/core/view/replies')
+    return withSession(options, io, async (session): Promise<ExitCode> => {
+      const { contexts, places } = await session.contexts()
+      const rules = configuredRules(session.config)
+      const now = await redisTime(places[0].link)
+      const accesses = await createAccessLog(places, rules.historyMs).read(now)
+      // Below the threshold too, so that one sees what is missing.
+      const found = predict(accesses, now, { ...rules, threshold: 0, max: MOST })
+      const rows: Row[] = []
+      let unreadable = 0
+      for (const prediction of found) {
+        if (rows.length >= options.limit) break
+        const row = await rowOf(contexts, prediction, rules.threshold)
+        if (row === 'unreadable') unreadable++
+        else if (row !== undefined) rows.push(row)
+      }
+      print.answer(
+        { predictions: rows, threshold: rules.threshold, accesses: accesses.length, unreadable },
+        () => {
+          if (rows.length > 0) return tableOf(COLUMNS, rows, print.style)
+          if (accesses.length > 0)
+            return `nothing can be said from ${accesses.length === 1 ? 'one access' : `${accesses.length} accesses`}\n`
+          const off = configuredAccessNotes(session.config) === undefined
+          const why =
+            switchedOff(session.config) ||
+            (off ? '; prewarming is switched off here (webhook.ai.prewarming.enabled)' : '')
+          return `no accesses were noted${why}\n`
+        },
+      )
+      if (unreadable > 0)
+        io.err(
+          `note: ${counted(unreadable, 'context')} left out: encrypted with a key that is destroyed or missing here, or damaged\n`,
         )
-        if (unreadable > 0)
-          io.err(
-            `note: ${counted(unreadable, 'context')} left out: encrypted with a key that is destroyed or missing here, or damaged\n`,
-          )
-        return OK
-      })
-    },
-  )
-}
+      return OK
+    })
+  },
+)
 
 /** undefined when it is not there any more. */
 async function rowOf(

@@ -1,34 +1,29 @@
 import type { Restored } from '@weir/context-lifecycle/tiers/restore'
-import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { nameOption } from '../options.ts'
 import { progressOf } from '../progress.ts'
 import { counted, pairs, sizeText, type TableStyle } from '../text.ts'
+import { requireWholeS3 } from '../whole-s3.ts'
 
 interface Options {
   readonly tenant?: string
   readonly dryRun?: true
 }
 
-export function contextRestoreCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'restore',
-    'rebuild what cold storage holds, in a Redis that has lost it',
-    (command) =>
-      command
-        .option('--tenant <tenant>', 'of this tenant only', nameOption)
-        .option('--dry-run', 'read and check everything, and write nothing')
-        .addHelpText(
-          'after',
-          '\nContexts that are there are left alone, so it may be run again, and goes on where it was stopped. Every object is checked.\n' +
-            'Exit codes: 0 all is back, 1 something is damaged, missing or unreadable, or it was stopped before the end, 2 not done.',
-        ),
-    run,
-  )
-}
+export const contextRestoreCommand = commandOf<Options>(
+  (command) =>
+    command
+      .option('--tenant <tenant>', 'of this tenant only', nameOption)
+      .option('--dry-run', 'read and check everything, and write nothing')
+      .addHelpText(
+        'after',
+        '\nContexts that are there are left alone, so it may be run again, and goes on where it was stopped. Every object is checked.\n' +
+          'Exit codes: 0 all is back, 1 something is damaged, missing or unreadable, or it was stopped before the end, 2 not done.',
+      ),
+  run,
+)
 
 async function run({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
   const { tenant, dryRun = false } = options
@@ -36,6 +31,7 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
   const { restoreContexts } = await import('@weir/context-lifecycle/tiers/restore')
   const { NO_KEYRING } = await import('@weir/core/keyring/keyring')
   return withSession(options, io, async (session): Promise<ExitCode> => {
+    requireWholeS3(session.config)
     const kept = await session.contexts()
     const { places, placeOf, library, codec } = kept
     const work = async (): Promise<Ended> => {

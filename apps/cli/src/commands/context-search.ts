@@ -1,8 +1,7 @@
 import type { SearchDocument, SearchResultDocument } from '@weir/context-lifecycle/search/document'
-import type { Command } from 'commander'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
-import { integerOption, nameOption } from '../options.ts'
+import { integerOption, nameOption, toolFlag } from '../options.ts'
 import { progressOf } from '../progress.ts'
 import { counted, oneLine, type TableStyle, tableOf } from '../text.ts'
 import { switchedOff } from './context-list.ts'
@@ -19,27 +18,22 @@ interface Options {
 const LIMIT = 10
 const MOST = 100
 
-export function contextSearchCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'search',
-    'find contexts by what happened in them',
-    (command) =>
-      command
-        .argument('<question...>', 'words, an identifier such as PROJ-123, a question')
-        .option('--tenant <tenant>', 'of this tenant only', nameOption)
-        .option('--tool <tool>', 'of this tool only', nameOption)
-        .option('--kind <kind>', 'of this kind only: pull_request, issue, alert_group, …')
-        .option('--state <state>', 'in this state only: open, merged, firing, …')
-        .option('--limit <n>', 'so many at most', integerOption(1, MOST), LIMIT)
-        .option('--explain', 'also show where each score comes from')
-        .addHelpText(
-          'after',
-          '\nIt reads what is searched of all contexts out of Redis first: some seconds for each 50,000. The operations API has it ready.\nExit codes: 0 found, 1 nothing found, 2 Redis cannot be reached or the question is refused.',
-        ),
-    run,
-  )
-}
+export const contextSearchCommand = commandOf<Options>(
+  (command) =>
+    command
+      .argument('<question...>', 'words, an identifier such as PROJ-123, a question')
+      .option('--tenant <tenant>', 'of this tenant only', nameOption)
+      .addOption(toolFlag('of this tool only'))
+      .option('--kind <kind>', 'of this kind only: pull_request, issue, alert_group, …')
+      .option('--state <state>', 'in this state only: open, merged, firing, …')
+      .option('--limit <n>', 'so many at most', integerOption(1, MOST), LIMIT)
+      .option('--explain', 'also show where each score comes from')
+      .addHelpText(
+        'after',
+        '\nIt reads what is searched of all contexts out of Redis first: some seconds for each 50,000. The operations API has it ready.\nExit codes: 0 found, 1 nothing found, 2 Redis cannot be reached or the question is refused.',
+      ),
+  run,
+)
 
 async function run({ options, args, io, print }: Invocation<Options>): Promise<ExitCode> {
   const { limit, explain = false, tenant, tool, kind, state } = options

@@ -1,10 +1,8 @@
 import type { ContextDocument } from '@weir/context-lifecycle/document'
-import type { Command } from 'commander'
-import { type Context, commandOf } from '../command.ts'
+import { commandOf } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
-import { integerOption, nameOption } from '../options.ts'
+import { integerOption, nameOption, toolFlag } from '../options.ts'
 import { counted, oneLine, pairs, sizeText, type TableStyle, tableOf } from '../text.ts'
-import { knownTool } from '../tools.ts'
 import { switchedOff } from './context-list.ts'
 
 interface Options {
@@ -17,61 +15,52 @@ interface Options {
 const LIMIT = 50
 const MOST = 100_000
 
-export function contextShowCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'show',
-    'show what happened around a subject',
-    (command) =>
-      command
-        .argument(
-          '<context>',
-          'id of a context (ctx_…) or of one of its events (evt_…), or with --tool a subject',
+export const contextShowCommand = commandOf<Options>(
+  (command) =>
+    command
+      .argument(
+        '<context>',
+        'id of a context (ctx_…) or of one of its events (evt_…), or with --tool a subject',
+      )
+      .addOption(toolFlag('the argument is a subject of this tool, e.g. acme/site#42 or PROJ-123'))
+      .option('--tenant <tenant>', 'of which tenant the subject is', nameOption, 'default')
+      .option('--limit <n>', 'newest events at most', integerOption(1, MOST), LIMIT)
+      .option('--explain', 'also show why it is as important as it is')
+      .addHelpText(
+        'after',
+        '\nIt counts as an access. Exit codes: 0 shown, 1 there is no such context, 2 Redis cannot be reached.',
+      ),
+  async ({ options, args, io, print }): Promise<ExitCode> => {
+    const named = args[0] ?? ''
+    const { tool } = options
+    const { withSession } = await import('../session.ts')
+    const { CONTEXT_ID_PATTERN, contextIdOf } = await import('@weir/context-lifecycle/context-id')
+    const { EVENT_ID_PATTERN } = await import('@weir/core/event')
+    const { contextDocument } = await import('@weir/context-lifecycle/document')
+    return withSession(options, io, async (session): Promise<ExitCode> => {
+      const { contexts } = await session.contexts()
+      const idOf = async (): Promise<string | undefined> => {
+        if (tool !== undefined) return contextIdOf(options.tenant, tool, named)
+        if (CONTEXT_ID_PATTERN.test(named)) return named
+        if (EVENT_ID_PATTERN.test(named)) return contexts.contextOf(named)
+        throw new CommandFailure(
+          `${JSON.stringify(named)} is the id neither of a context nor of an event; name a subject with --tool, such as --tool github acme/site#42.`,
         )
-        .option(
-          '--tool <tool>',
-          'the argument is a subject of this tool, e.g. acme/site#42 or PROJ-123',
-          nameOption,
-        )
-        .option('--tenant <tenant>', 'of which tenant the subject is', nameOption, 'default')
-        .option('--limit <n>', 'newest events at most', integerOption(1, MOST), LIMIT)
-        .option('--explain', 'also show why it is as important as it is')
-        .addHelpText(
-          'after',
-          '\nIt counts as an access. Exit codes: 0 shown, 1 there is no such context, 2 Redis cannot be reached.',
-        ),
-    async ({ options, args, io, print }): Promise<ExitCode> => {
-      const named = args[0] ?? ''
-      const tool = options.tool === undefined ? undefined : await knownTool(options.tool)
-      const { withSession } = await import('../session.ts')
-      const { CONTEXT_ID_PATTERN, contextIdOf } = await import('@weir/context-lifecycle/context-id')
-      const { EVENT_ID_PATTERN } = await import('@weir/core/event')
-      const { contextDocument } = await import('@weir/context-lifecycle/document')
-      return withSession(options, io, async (session): Promise<ExitCode> => {
-        const { contexts } = await session.contexts()
-        const idOf = async (): Promise<string | undefined> => {
-          if (tool !== undefined) return contextIdOf(options.tenant, tool, named)
-          if (CONTEXT_ID_PATTERN.test(named)) return named
-          if (EVENT_ID_PATTERN.test(named)) return contexts.contextOf(named)
-          throw new CommandFailure(
-            `${JSON.stringify(named)} is the id neither of a context nor of an event; name a subject with --tool, such as --tool github acme/site#42.`,
-          )
-        }
-        const id = await idOf()
-        const found =
-          id === undefined ? undefined : await contexts.read(id, { limit: options.limit, access: true })
-        if (found === undefined) {
-          const event = tool === undefined && EVENT_ID_PATTERN.test(named)
-          throw new CommandFailure(unknownText(named, event) + switchedOff(session.config), NEGATIVE)
-        }
-        const [summary, namedBy] = [await contexts.summary(found.id), await contexts.namedBy(found.id)]
-        const document = contextDocument(found, io.clock.now(), summary, namedBy)
-        print.answer(document, () => contextText(document, options.explain === true, print.style))
-        return OK
-      })
-    },
-  )
-}
+      }
+      const id = await idOf()
+      const found =
+        id === undefined ? undefined : await contexts.read(id, { limit: options.limit, access: true })
+      if (found === undefined) {
+        const event = tool === undefined && EVENT_ID_PATTERN.test(named)
+        throw new CommandFailure(unknownText(named, event) + switchedOff(session.config), NEGATIVE)
+      }
+      const [summary, namedBy] = [await contexts.summary(found.id), await contexts.namedBy(found.id)]
+      const document = contextDocument(found, io.clock.now(), summary, namedBy)
+      print.answer(document, () => contextText(document, options.explain === true, print.style))
+      return OK
+    })
+  },
+)
 
 function unknownText(named: string, event: boolean): string {
   return event

@@ -330,7 +330,7 @@ describe('context predictions', () => {
 
   it('leaves out what was removed', async () => {
     await accessed(7)
-    await cli('retention', 'run', '--older-than', '0s')
+    await cli('retention', 'run', '--older-than', '0s', '--yes')
     expect((await cli('context', 'predictions', '--json')).json()).toMatchObject({ predictions: [] })
   })
 })

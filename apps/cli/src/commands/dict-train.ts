@@ -1,12 +1,11 @@
 import { parseSize } from '@weir/core/config/size'
 import type { Training } from '@weir/core/training/train'
-import { type Command, InvalidArgumentError } from 'commander'
+import { InvalidArgumentError } from 'commander'
 import { audited } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
-import { integerOption, nameOption } from '../options.ts'
+import { integerOption, nameOption, toolFlag } from '../options.ts'
 import { counted, pairs, sizeText } from '../text.ts'
-import { knownTool } from '../tools.ts'
 
 interface Options {
   readonly tool: string
@@ -23,26 +22,21 @@ const SIZE = '112KiB'
 const MIN_GAIN = 10
 const LARGEST = 1024 * 1024
 
-export function dictTrainCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'train',
-    "make a compression dictionary from a tenant's own events, measure it on others, and use it from now on",
-    (command) =>
-      command
-        .requiredOption('--tool <tool>', 'whose events, e.g. github', nameOption)
-        .option('--tenant <tenant>', 'of which tenant', nameOption, 'default')
-        .option('--events <n>', 'events to learn from, newest first', integerOption(1), EVENTS)
-        .option('--size <size>', `size of the dictionary at most (default: ${SIZE})`, sizeOption)
-        .option('--min-gain <percent>', 'keep what there is, if it is less', integerOption(0, 99), MIN_GAIN)
-        .option('--dry-run', 'only measure')
-        .addHelpText(
-          'after',
-          '\nIt learns from events that the stream still holds: waiting ones, and settled ones for webhook.stream.keep_settled.\nThe dictionary holds pieces of these events, and belongs to that tenant and tool. Exit codes: 0 in use (or would be),\n1 too few events or too little gain, 2 Redis cannot be reached.',
-        ),
-    train,
-  )
-}
+export const dictTrainCommand = commandOf<Options>(
+  (command) =>
+    command
+      .addOption(toolFlag('whose events, e.g. github').makeOptionMandatory())
+      .option('--tenant <tenant>', 'of which tenant', nameOption, 'default')
+      .option('--events <n>', 'events to learn from, newest first', integerOption(1), EVENTS)
+      .option('--size <size>', `size of the dictionary at most (default: ${SIZE})`, sizeOption)
+      .option('--min-gain <percent>', 'keep what there is, if it is less', integerOption(0, 99), MIN_GAIN)
+      .option('--dry-run', 'only measure')
+      .addHelpText(
+        'after',
+        '\nIt learns from events that the stream still holds: waiting ones, and settled ones for webhook.stream.keep_settled.\nThe dictionary holds pieces of these events, and belongs to that tenant and tool. Exit codes: 0 in use (or would be),\n1 too few events or too little gain, 2 Redis cannot be reached.',
+      ),
+  train,
+)
 
 function sizeOption(text: string): number {
   const bytes = parseSize(text)
@@ -53,7 +47,7 @@ function sizeOption(text: string): number {
 
 async function train({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
   const { tenant, events, minGain, dryRun = false } = options
-  const tool = await knownTool(options.tool)
+  const { tool } = options
   const maxBytes = options.size ?? (parseSize(SIZE) as number)
   const { withSession } = await import('../session.ts')
   return withSession(options, io, async (session): Promise<ExitCode> => {

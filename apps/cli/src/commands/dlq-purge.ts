@@ -1,12 +1,10 @@
-import type { BulkProgress, BulkResult } from '@weir/core/view/dead-letters'
-import type { Command } from 'commander'
 import { audited } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
+import { confirmed, DELETE, type Question } from '../confirm.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
-import type { Io } from '../io.ts'
 import { addLetterFilters, isFiltered, type LetterFilters, queryOf, queryText } from '../letter-filters.ts'
 import { counted } from '../text.ts'
-import { bulkDocument, bulkEnded, bulkText, howToGoOn, namedLetters } from './dlq-replay.ts'
+import { bulk, bulkDocument, bulkEnded, bulkText, namedLetters, totalOf } from './dlq-replay.ts'
 
 interface Options extends LetterFilters {
   readonly all?: true
@@ -14,21 +12,16 @@ interface Options extends LetterFilters {
   readonly dryRun?: true
 }
 
-export function dlqPurgeCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'purge',
-    'give dead letters up for good; their bytes are deleted and the ledger counts them as purged',
-    (command) => {
-      command.argument('[id...]', 'letter ids or event ids; none: all that the filters choose')
-      addLetterFilters(command)
-        .option('--all', 'really all, where no filter is given')
-        .option('--yes', 'do not ask')
-        .option('--dry-run', 'only count them')
-    },
-    (invocation) => (invocation.args.length > 0 ? purgeNamed(invocation) : purgeQuery(invocation)),
-  )
-}
+export const dlqPurgeCommand = commandOf<Options>(
+  (command) => {
+    command.argument('[id...]', 'letter ids or event ids; none: all that the filters choose')
+    addLetterFilters(command)
+      .option('--all', 'really all, where no filter is given')
+      .option('--yes', 'do not ask')
+      .option('--dry-run', 'only count them')
+  },
+  (invocation) => (invocation.args.length > 0 ? purgeNamed(invocation) : purgeQuery(invocation)),
+)
 
 async function purgeNamed({ options, args, io, print }: Invocation<Options>): Promise<ExitCode> {
   if (options.dryRun || options.all || isFiltered(options)) {
@@ -36,7 +29,7 @@ async function purgeNamed({ options, args, io, print }: Invocation<Options>): Pr
   }
   const { withSession } = await import('../session.ts')
   return withSession(options, io, async (session): Promise<ExitCode> => {
-    await confirm(io, options, args.length)
+    await confirmed(io, questionOf(args.length, options))
     return audited(session, namedLetters('dlq.purge', args), async () => {
       const results: { id: string; outcome: 'purged' | 'absent' }[] = []
       for (const id of args) {
@@ -70,38 +63,18 @@ async function purgeQuery({ options, io, print }: Invocation<Options>): Promise<
       )
       return OK
     }
-    if (matched !== undefined && matched > 0) await confirm(io, options, matched)
+    if (matched !== undefined && matched > 0) await confirmed(io, questionOf(matched, options))
     return audited(session, { action: 'dlq.purge', target: queryText(query) }, async () => {
-      let progress: BulkProgress | undefined
-      const onProgress = (now: BulkProgress) => {
-        progress = now
-      }
-      let result: BulkResult
-      try {
-        result = await view.deadLetters.purge(query, { signal: io.signal, onProgress })
-      } catch (error) {
-        if (progress?.last)
-          io.err(`${bulkText('purged', progress)}; ${howToGoOn('purge', options, progress)}\n`)
-        throw error
-      }
+      const total = matched ?? (await totalOf(view, query, io))
+      const result = await bulk({ command: 'purge', query, flags: options, io, total }, (told) =>
+        view.deadLetters.purge(query, told),
+      )
       print.answer(bulkDocument('purged', result), () => `${bulkText('purged', result)}\n`)
-      if (result.stopped) io.err(`stopped; ${howToGoOn('purge', options, result)}\n`)
       return bulkEnded(result)
     })
   })
 }
 
-/** Throws a CommandFailure unless the user says yes. */
-async function confirm(io: Io, { yes }: Options, count: number): Promise<void> {
-  if (yes) return
-  const what = `${counted(count, 'dead letter')}, for good`
-  if (io.ask === undefined)
-    throw new CommandFailure(`this deletes ${what}: pass --yes where nobody can be asked.`)
-  let answer = ''
-  try {
-    answer = await io.ask(`Delete ${what}? Type yes: `)
-  } catch (error) {
-    if (!io.signal.aborted) throw error // Ctrl-C is an answer too
-  }
-  if (answer.trim().toLowerCase() !== 'yes') throw new CommandFailure('nothing was deleted.', NEGATIVE)
+function questionOf(count: number, { yes }: Options): Question {
+  return { deed: DELETE, what: `${counted(count, 'dead letter')}, for good`, yes }
 }

@@ -1,10 +1,12 @@
-import type { BulkProgress, BulkResult, LetterQuery } from '@weir/core/view/dead-letters'
-import type { Command } from 'commander'
+import type { PipelineView } from '@weir/core/pipeline-view'
+import type { BulkOptions, BulkProgress, BulkResult, LetterQuery } from '@weir/core/view/dead-letters'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
+import type { Io } from '../io.ts'
 import { addLetterFilters, isFiltered, type LetterFilters, queryOf, queryText } from '../letter-filters.ts'
 import { rateOption } from '../options.ts'
+import { progressOf } from '../progress.ts'
 import { counted } from '../text.ts'
 
 interface Options extends LetterFilters {
@@ -13,25 +15,20 @@ interface Options extends LetterFilters {
   readonly dryRun?: true
 }
 
-export function dlqReplayCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'replay',
-    'take dead letters up again, with all their attempts before them',
-    (command) => {
-      command.argument('[id...]', 'letter ids or event ids; none: all that the filters choose')
-      addLetterFilters(command)
-        .option('--all', 'really all, where no filter is given')
-        .option('--rate <n>', 'letters a second at most (default: as fast as Redis takes them)', rateOption)
-        .option('--dry-run', 'only count them')
-        .addHelpText(
-          'after',
-          '\nEverything that died before the command began is replayed, without a cap; what dies again meanwhile is not.\nCtrl-C stops it after the letters in hand and prints how to go on.',
-        )
-    },
-    (invocation) => (invocation.args.length > 0 ? replayNamed(invocation) : replayQuery(invocation)),
-  )
-}
+export const dlqReplayCommand = commandOf<Options>(
+  (command) => {
+    command.argument('[id...]', 'letter ids or event ids; none: all that the filters choose')
+    addLetterFilters(command)
+      .option('--all', 'really all, where no filter is given')
+      .option('--rate <n>', 'letters a second at most (default: as fast as Redis takes them)', rateOption)
+      .option('--dry-run', 'only count them')
+      .addHelpText(
+        'after',
+        '\nEverything that died before the command began is replayed, without a cap; what dies again meanwhile is not.\nCtrl-C stops it after the letters in hand and prints how to go on.',
+      )
+  },
+  (invocation) => (invocation.args.length > 0 ? replayNamed(invocation) : replayQuery(invocation)),
+)
 
 async function replayNamed({ options, args, io, print }: Invocation<Options>): Promise<ExitCode> {
   if (options.dryRun || options.all || isFiltered(options)) {
@@ -77,23 +74,62 @@ async function replayQuery({ options, io, print }: Invocation<Options>): Promise
       return OK
     }
     return audited(session, { action: 'dlq.replay', target: queryText(query) }, async () => {
-      let progress: BulkProgress | undefined
-      const onProgress = (now: BulkProgress) => {
-        progress = now
-      }
-      let result: BulkResult
-      try {
-        result = await view.deadLetters.replay(query, { rate: options.rate, signal: io.signal, onProgress })
-      } catch (error) {
-        if (progress?.last)
-          io.err(`${bulkText('replayed', progress)}; ${howToGoOn('replay', options, progress)}\n`)
-        throw error
-      }
+      const { rate } = options
+      const total = await totalOf(view, query, io)
+      const result = await bulk({ command: 'replay', query, flags: options, io, total }, (told) =>
+        view.deadLetters.replay(query, { rate, ...told }),
+      )
       print.answer(bulkDocument('replayed', result), () => `${bulkText('replayed', result)}\n`)
-      if (result.stopped) io.err(`stopped; ${howToGoOn('replay', options, result)}\n`)
       return bulkEnded(result)
     })
   })
+}
+
+/** How many there are, for a progress bar; undefined where nobody watches one. */
+export async function totalOf(
+  view: PipelineView,
+  query: LetterQuery,
+  { terminal, signal }: Pick<Io, 'terminal' | 'signal'>,
+): Promise<number | undefined> {
+  return terminal ? view.deadLetters.count(query, signal) : undefined
+}
+
+export interface Bulk {
+  readonly command: 'replay' | 'purge'
+  readonly query: LetterQuery
+  readonly flags: { readonly rate?: number; readonly yes?: true }
+  readonly io: Io
+  /** Letters in all; undefined = no progress bar. */
+  readonly total: number | undefined
+}
+
+/** Runs it with a progress bar, and says how to go on: before, for whoever kills it, and where it stops half-way. */
+export async function bulk(
+  run: Bulk,
+  deal: (told: Pick<BulkOptions, 'signal' | 'onBegin' | 'onProgress'>) => Promise<BulkResult>,
+): Promise<BulkResult> {
+  const { command, io, total } = run
+  const bar = progressOf(io, 'dead letters')
+  let progress: BulkProgress | undefined
+  try {
+    const result = await deal({
+      signal: io.signal,
+      onBegin: (bound) =>
+        io.err(`should it be killed, this does the rest: ${commandLine(run, { last: null, bound })}\n`),
+      onProgress(now) {
+        progress = now
+        if (total !== undefined) bar.show(now.matched, Math.max(total, now.matched))
+      },
+    })
+    bar.end()
+    if (result.stopped) io.err(`stopped; go on with: ${commandLine(run, result)}\n`)
+    return result
+  } catch (error) {
+    bar.end()
+    const done = command === 'replay' ? 'replayed' : 'purged'
+    if (progress?.last) io.err(`${bulkText(done, progress)}; go on with: ${commandLine(run, progress)}\n`)
+    throw error
+  }
 }
 
 /** How a bulk run ended, for the exit code and the audit trail. */
@@ -122,16 +158,26 @@ export function bulkDocument(done: 'replayed' | 'purged', result: BulkResult) {
 }
 
 /** The command line that does the rest, and nothing that died since the beginning. */
-export function howToGoOn(
-  command: 'replay' | 'purge',
-  options: LetterFilters & Pick<LetterQuery, never>,
-  progress: BulkProgress,
+function commandLine(
+  { command, query, flags }: Pick<Bulk, 'command' | 'query' | 'flags'>,
+  { last, bound }: Pick<BulkProgress, 'last' | 'bound'>,
 ): string {
-  const words = ['webhook-cli dlq', command]
-  for (const name of ['tool', 'tenant', 'reason'] as const) {
-    if (options[name] !== undefined) words.push(`--${name} ${options[name]}`)
+  const timeText = (ms: number) => new Date(ms).toISOString()
+  // Letters that were dealt with are gone: where the last one is not known, the same question is asked again.
+  const after = last ?? query.after
+  const given = {
+    ...{ tool: query.tool, tenant: query.tenant, reason: query.reason, after },
+    since: last === null && query.since !== undefined ? timeText(query.since) : undefined,
+    until: timeText(bound),
+    rate: flags.rate,
   }
-  if (progress.last !== null) words.push(`--after ${progress.last}`)
-  words.push(`--until ${new Date(progress.bound).toISOString()}`)
-  return `go on with: ${words.join(' ')}`
+  const words = Object.entries(given).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name} ${quoted(String(value))}`],
+  )
+  return `webhook-cli dlq ${command} ${words.join(' ')}${flags.yes ? ' --yes' : ''}`
+}
+
+/** For a shell. */
+function quoted(text: string): string {
+  return /^[\w.:@/+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

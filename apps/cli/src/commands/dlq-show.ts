@@ -2,8 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { messageOf } from '@weir/core/faults'
 import type { UnpackedBody } from '@weir/core/packing'
 import type { DeadLetterDocument } from '@weir/core/view/documents'
-import type { Command } from 'commander'
-import { type Context, commandOf, type Printer } from '../command.ts'
+import { commandOf, type Printer } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { cut, manyLines, pairs, sizeText } from '../text.ts'
 
@@ -15,50 +14,45 @@ interface Options {
 const SHOWN_LINES = 40
 const SHOWN_COLUMNS = 160
 
-export function dlqShowCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'show',
-    'show one dead letter and what it carries',
-    (command) =>
-      command
-        .argument('<id>', 'letter id or event id')
-        .option('--raw', 'write the bytes as the sender sent them to standard output'),
-    async ({ options, args, io, print }) => {
-      const id = args[0] ?? ''
-      const { withSession } = await import('../session.ts')
-      return withSession(options, io, async ({ view }): Promise<ExitCode> => {
-        const found = await view.deadLetters.find(id)
-        if (found === undefined) {
-          throw new CommandFailure(
-            `there is no dead letter ${id}; it was replayed or purged, or never was.`,
-            NEGATIVE,
-          )
-        }
-        if (options.raw) {
-          const bytes = await view.rawLetter(id)
-          if (bytes === undefined)
-            throw new CommandFailure('the record of this letter cannot be read.', NEGATIVE)
-          io.outBytes(bytes.body)
-          return OK
-        }
-        let bytes: UnpackedBody | undefined
-        let problem: string | null = found.document.readable ? null : 'the record cannot be read'
-        try {
-          bytes = await view.rawLetter(id)
-        } catch (error) {
-          const { isUnreadable } = await import('@weir/core/packing')
-          if (!isUnreadable(error)) throw error
-          problem = messageOf(error)
-        }
-        const headers = bytes === undefined ? null : Object.fromEntries(bytes.headers)
-        const document = { ...found.document, headers, ...bodyFields(bytes?.body), body_problem: problem }
-        print.answer(document, () => letterText(found.document, bytes, problem, print))
+export const dlqShowCommand = commandOf<Options>(
+  (command) =>
+    command
+      .argument('<id>', 'letter id or event id')
+      .option('--raw', 'write the bytes as the sender sent them to standard output'),
+  async ({ options, args, io, print }) => {
+    const id = args[0] ?? ''
+    const { withSession } = await import('../session.ts')
+    return withSession(options, io, async ({ view }): Promise<ExitCode> => {
+      const found = await view.deadLetters.find(id)
+      if (found === undefined) {
+        throw new CommandFailure(
+          `there is no dead letter ${id}; it was replayed or purged, or never was.`,
+          NEGATIVE,
+        )
+      }
+      if (options.raw) {
+        const bytes = await view.rawLetter(id)
+        if (bytes === undefined)
+          throw new CommandFailure('the record of this letter cannot be read.', NEGATIVE)
+        io.outBytes(bytes.body)
         return OK
-      })
-    },
-  )
-}
+      }
+      let bytes: UnpackedBody | undefined
+      let problem: string | null = found.document.readable ? null : 'the record cannot be read'
+      try {
+        bytes = await view.rawLetter(id)
+      } catch (error) {
+        const { isUnreadable } = await import('@weir/core/packing')
+        if (!isUnreadable(error)) throw error
+        problem = messageOf(error)
+      }
+      const headers = bytes === undefined ? null : Object.fromEntries(bytes.headers)
+      const document = { ...found.document, headers, ...bodyFields(bytes?.body), body_problem: problem }
+      print.answer(document, () => letterText(found.document, bytes, problem, print))
+      return OK
+    })
+  },
+)
 
 /** The body as JSON can carry it: text where it is text, else base64. */
 function bodyFields(body: Buffer | undefined): { body: string | null; body_base64: string | null } {

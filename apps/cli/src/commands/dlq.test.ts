@@ -193,9 +193,26 @@ describe('dlq replay', () => {
     })
     expect(stopped).toMatchObject({ code: 1, out: '2 of 2 dead letters replayed\n' })
     const command = /go on with: webhook-cli (.+)/.exec(stopped.err)?.[1] ?? ''
-    expect(command).toMatch(/^dlq replay --tenant a --after \d+-\d+ --until \d{4}-.*Z$/)
-    expect(await cli(command.split(' '))).toMatchObject({ code: 0, out: '3 of 3 dead letters replayed\n' })
+    expect(command).toMatch(/^dlq replay --tenant a --after \d+-\d+ --until \d{4}-\S+Z --rate 1$/)
+    const faster = command.replace(' --rate 1', '').split(' ')
+    expect(await cli(faster)).toMatchObject({ code: 0, out: '3 of 3 dead letters replayed\n' })
     expect(await pipeline.ledger()).toMatchObject({ dead: 0, parked: 5 })
+  })
+
+  it('says before it begins what does the rest, in words that a shell takes as they are', async () => {
+    const pipeline = await open()
+    await pipeline.kill({}, { reason: "it's odd" })
+    const { err } = await cli(['dlq', 'replay', '--reason', "it's odd", '--since', '1h'])
+    expect(err).toMatch(
+      /^should it be killed, this does the rest: webhook-cli dlq replay --reason 'it'\\''s odd' --since \d{4}-\S+Z --until \d{4}-\S+Z\n$/,
+    )
+  })
+
+  it('shows how far it is where somebody watches', async () => {
+    const pipeline = await open()
+    for (let i = 0; i < 3; i++) await pipeline.kill()
+    const { err } = await cli(['dlq', 'replay', '--all'], { terminal: true })
+    expect(err).toContain('100 %  3 of 3 dead letters')
   })
 
   it('prints the same when Redis goes away on the way', async () => {

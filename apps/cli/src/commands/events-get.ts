@@ -1,6 +1,5 @@
 import type { FoundEvent } from '@weir/context-lifecycle/event-lookup'
-import type { Command } from 'commander'
-import { type Context, commandOf } from '../command.ts'
+import { commandOf } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { ageText, pairs, sizeText, type TableStyle } from '../text.ts'
 
@@ -8,48 +7,43 @@ interface Options {
   readonly raw?: true
 }
 
-export function eventsGetCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'get',
-    'show where an event is now',
-    (command) =>
-      command
-        .argument('<id>', 'event id, as the gateway answered it (evt_…)')
-        .option('--raw', 'write the bytes as the sender sent them to standard output'),
-    async ({ options, args, io, print }) => {
-      const id = args[0] ?? ''
-      const { EVENT_ID_PATTERN } = await import('@weir/core/event')
-      if (!EVENT_ID_PATTERN.test(id)) {
-        throw new CommandFailure(
-          `${JSON.stringify(id)} is not an event id: evt_ and 22 characters, as the gateway answered it.`,
-        )
-      }
-      const { withSession } = await import('../session.ts')
-      const { createEventLookup } = await import('@weir/context-lifecycle/event-lookup')
-      return withSession(options, io, async (session): Promise<ExitCode> => {
-        const { contexts } = await session.contexts()
-        const events = createEventLookup(session.view, contexts)
-        if (options.raw) {
-          const found = await events.bytes(id)
-          if (found === undefined) throw unknown(id)
-          if (found.kind === 'gone') {
-            throw new CommandFailure(
-              `${id} was settled and its bytes are no longer held (webhook.stream.keep_settled).`,
-              NEGATIVE,
-            )
-          }
-          io.outBytes(found.body)
-          return OK
+export const eventsGetCommand = commandOf<Options>(
+  (command) =>
+    command
+      .argument('<id>', 'event id, as the gateway answered it (evt_…)')
+      .option('--raw', 'write the bytes as the sender sent them to standard output'),
+  async ({ options, args, io, print }) => {
+    const id = args[0] ?? ''
+    const { EVENT_ID_PATTERN } = await import('@weir/core/event')
+    if (!EVENT_ID_PATTERN.test(id)) {
+      throw new CommandFailure(
+        `${JSON.stringify(id)} is not an event id: evt_ and 22 characters, as the gateway answered it.`,
+      )
+    }
+    const { withSession } = await import('../session.ts')
+    const { createEventLookup } = await import('@weir/context-lifecycle/event-lookup')
+    return withSession(options, io, async (session): Promise<ExitCode> => {
+      const { contexts } = await session.contexts()
+      const events = createEventLookup(session.view, contexts)
+      if (options.raw) {
+        const found = await events.bytes(id)
+        if (found === undefined) throw unknown(id)
+        if (found.kind === 'gone') {
+          throw new CommandFailure(
+            `${id} was settled and its bytes are no longer held (webhook.stream.keep_settled).`,
+            NEGATIVE,
+          )
         }
-        const event = await events.find(id)
-        if (event === undefined) throw unknown(id)
-        print.answer(event, () => eventText(event, print.style))
+        io.outBytes(found.body)
         return OK
-      })
-    },
-  )
-}
+      }
+      const event = await events.find(id)
+      if (event === undefined) throw unknown(id)
+      print.answer(event, () => eventText(event, print.style))
+      return OK
+    })
+  },
+)
 
 function unknown(id: string): CommandFailure {
   return new CommandFailure(

@@ -1,13 +1,12 @@
 import type { Tier } from '@weir/context-lifecycle/compose'
 import type { Transitioned } from '@weir/context-lifecycle/tiers/transition'
-import { type Command, Option } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
-import { durationFlag, nameOption } from '../options.ts'
+import { BoundedOption, durationFlag, nameOption, toolFlag } from '../options.ts'
 import { progressOf } from '../progress.ts'
 import { ageText, counted } from '../text.ts'
-import { knownTool } from '../tools.ts'
+import { requireWholeS3 } from '../whole-s3.ts'
 
 interface Options {
   readonly tier: Tier
@@ -18,36 +17,31 @@ interface Options {
   readonly dryRun?: true
 }
 
-export function forceTransitionCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'force-transition',
-    'move contexts to a tier, whatever they would do by themselves',
-    (command) =>
-      command
-        .addOption(
-          new Option('--tier <tier>', 'where to: hot, warm or cold')
-            .choices(['hot', 'warm', 'cold'])
-            .makeOptionMandatory(),
-        )
-        .option('--id <context>', 'this context alone (ctx_…)')
-        .option('--tenant <tenant>', 'of this tenant only', nameOption)
-        .option('--tool <tool>', 'of this tool only', nameOption)
-        .addOption(
-          durationFlag('--older-than <duration>', 'neither an event nor an access for so long', '0s'),
-        )
-        .option('--dry-run', 'only say how many would be moved')
-        .addHelpText(
-          'after',
-          '\nFrom there on they go their usual way. Exit codes: 0 done, 1 some could not be moved or it was stopped before the end, 2 not done.',
-        ),
-    run,
-  )
-}
+export const forceTransitionCommand = commandOf<Options>(
+  (command) =>
+    command
+      .addOption(
+        new BoundedOption('--tier <tier>', 'where to: hot, warm or cold', 'tier', [
+          'hot',
+          'warm',
+          'cold',
+        ]).makeOptionMandatory(),
+      )
+      .option('--id <context>', 'this context alone (ctx_…)')
+      .option('--tenant <tenant>', 'of this tenant only', nameOption)
+      .addOption(toolFlag('of this tool only'))
+      .addOption(durationFlag('--older-than <duration>', 'neither an event nor an access for so long', '0s'))
+      .option('--dry-run', 'only say how many would be moved')
+      .addHelpText(
+        'after',
+        '\nFrom there on they go their usual way. Exit codes: 0 done, 1 some could not be moved or it was stopped before the end, 2 not done.',
+      ),
+  run,
+)
 
 async function run({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
   const { tier, id, tenant, olderThan, dryRun = false } = options
-  const tool = options.tool === undefined ? undefined : await knownTool(options.tool)
+  const { tool } = options
   const { CONTEXT_ID_PATTERN } = await import('@weir/context-lifecycle/context-id')
   if (id !== undefined && !CONTEXT_ID_PATTERN.test(id))
     throw new CommandFailure(
@@ -56,6 +50,7 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
   const { withSession } = await import('../session.ts')
   const { transitionContexts } = await import('@weir/context-lifecycle/tiers/transition')
   return withSession(options, io, async (session): Promise<ExitCode> => {
+    requireWholeS3(session.config)
     const { places, placeOf, mover, archive, library } = await session.contexts()
     const { concurrency } = session.config.webhook.context_lifecycle.curator
     const work = async (): Promise<Ended> => {

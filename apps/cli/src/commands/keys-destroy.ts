@@ -1,13 +1,12 @@
 import type { AuditDetail } from '@weir/core/audit/auditor'
 import type { PartitionKeys } from '@weir/core/keys'
 import type { RedisLink } from '@weir/core/redis/link'
-import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
+import { confirmed, DESTROY } from '../confirm.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import {
   chosenEntries,
-  confirmed,
   countedUses,
   type OpenKeyring,
   type UsesDocument,
@@ -36,24 +35,19 @@ interface Learned {
   }[]
 }
 
-export function keysDestroyCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'destroy',
-    'destroy all keys of a tenant: nobody can read any more, ever, what was encrypted for it',
-    (command) =>
-      command
-        .requiredOption('--tenant <tenant>', 'whose keys', nameOption)
-        .option('--dry-run', 'only say what would become unreadable')
-        .option('--yes', 'do not ask for the name of the tenant')
-        .addHelpText(
-          'after',
-          '\nIt cannot be undone, except with a copy of the keyring from before. Exit codes: 0 destroyed, 1 the tenant has no keys,' +
-            '\nor the answer was not its name; 2 not done.',
-        ),
-    destroy,
-  )
-}
+export const keysDestroyCommand = commandOf<Options>(
+  (command) =>
+    command
+      .requiredOption('--tenant <tenant>', 'whose keys', nameOption)
+      .option('--dry-run', 'only say what would become unreadable')
+      .option('--yes', 'do not ask for the name of the tenant')
+      .addHelpText(
+        'after',
+        '\nIt cannot be undone, except with a copy of the keyring from before. Exit codes: 0 destroyed, 1 the tenant has no keys,' +
+          '\nor the answer was not its name; 2 not done.',
+      ),
+  destroy,
+)
 
 async function destroy({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
   const { tenant, dryRun = false } = options
@@ -89,12 +83,8 @@ async function destroy({ options, io, print }: Invocation<Options>): Promise<Exi
         return OK
       }
       if (!options.yes) io.err(warning)
-      await confirmed(
-        io,
-        `${counted(ids.length, 'key')} of tenant ${tenant}, for good`,
-        tenant,
-        options.yes === true,
-      )
+      const what = `${counted(ids.length, 'key')} of tenant ${tenant}, for good`
+      await confirmed(io, { deed: DESTROY, what, word: tenant, yes: options.yes })
       const detail = { keys: ids.length, ...idDetail(ids) }
       const action = { action: 'keys.destroy', target: `tenant ${tenant}`, detail }
       return audited(session, action, async (): Promise<Ended> => {

@@ -1,12 +1,11 @@
 import type { StoredKeys, TenantKeys } from '@weir/core/keyring/key-store'
-import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation, type Printer } from '../command.ts'
+import { commandOf, type Invocation, type Printer } from '../command.ts'
+import { confirmed, DESTROY } from '../confirm.ts'
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
 import type { Io } from '../io.ts'
 import {
   chosenEntries,
-  confirmed,
   countedUses,
   type MasterDocument,
   masterDocuments,
@@ -38,30 +37,21 @@ interface OldKeyDocument {
   readonly stays: readonly string[]
 }
 
-export function keysForgetCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'forget',
-    'destroy keys that nothing is encrypted with any more, so that an old master key can be given up',
-    (command) =>
-      command
-        .option('--tenant <tenant>', 'only keys of this tenant', nameOption)
-        .addOption(
-          durationFlag(
-            '--older-than <duration>',
-            'only keys whose successor is there for so long',
-            OLDER_THAN,
-          ),
-        )
-        .option('--dry-run', 'only say which could go, and why the others stay')
-        .option('--yes', 'do not ask')
-        .addHelpText(
-          'after',
-          '\nExit codes: 0 no old key is left (or would be), 1 some stay, and it says why; 2 not done.',
-        ),
-    forget,
-  )
-}
+export const keysForgetCommand = commandOf<Options>(
+  (command) =>
+    command
+      .option('--tenant <tenant>', 'only keys of this tenant', nameOption)
+      .addOption(
+        durationFlag('--older-than <duration>', 'only keys whose successor is there for so long', OLDER_THAN),
+      )
+      .option('--dry-run', 'only say which could go, and why the others stay')
+      .option('--yes', 'do not ask')
+      .addHelpText(
+        'after',
+        '\nExit codes: 0 no old key is left (or would be), 1 some stay, and it says why; 2 not done.',
+      ),
+  forget,
+)
 
 async function forget(invocation: Invocation<Options>): Promise<ExitCode> {
   const { options, io, print } = invocation
@@ -101,7 +91,11 @@ async function forget(invocation: Invocation<Options>): Promise<ExitCode> {
         const stay = old.filter(({ stays }) => stays.length > 0)
         return end(keyring.stored, free, stay)
       }
-      await confirmed(io, `${counted(free.length, 'key')}, for good`, 'yes', options.yes === true)
+      await confirmed(io, {
+        deed: DESTROY,
+        what: `${counted(free.length, 'key')}, for good`,
+        yes: options.yes,
+      })
       const target = tenant === undefined ? 'all tenants' : `tenant ${tenant}`
       const detail = { keys: free.length }
       return audited(session, { action: 'keys.forget', target, detail }, async (): Promise<Ended> => {

@@ -3,12 +3,12 @@ import { isFault, messageOf } from '@weir/core/faults'
 import type { TenantKeys } from '@weir/core/keyring/key-store'
 import type { Keyring } from '@weir/core/keyring/keyring'
 import type { Partition } from '@weir/core/partition'
-import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
 import { chosenEntries, type OpenKeyring, standingOf, withSessionKeyring } from '../keyring.ts'
 import { nameOption } from '../options.ts'
+import { progressOf } from '../progress.ts'
 import type { Session } from '../session.ts'
 import { ageText, counted, tableOf } from '../text.ts'
 
@@ -35,24 +35,19 @@ interface Published {
   readonly partitions: readonly Partition[]
 }
 
-export function keysRotateCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'rotate',
-    'give tenants a new key for what comes from now on; what is encrypted already stays readable',
-    (command) =>
-      command
-        .option('--tenant <tenant>', 'only this tenant; default: all that have keys', nameOption)
-        .option('--dry-run', 'only say what would be done')
-        .addHelpText(
-          'after',
-          '\nLearned dictionaries are encrypted anew with the new key. The keys before stay, to read with, until `keys forget`.' +
-            '\nIt may be repeated, also after it was stopped: tenants then get one more key. Exit codes: 0 done, 1 some tenants failed' +
-            '\n(they are listed, and the others were done) or it was stopped, 2 not done.',
-        ),
-    rotate,
-  )
-}
+export const keysRotateCommand = commandOf<Options>(
+  (command) =>
+    command
+      .option('--tenant <tenant>', 'only this tenant; default: all that have keys', nameOption)
+      .option('--dry-run', 'only say what would be done')
+      .addHelpText(
+        'after',
+        '\nLearned dictionaries are encrypted anew with the new key. The keys before stay, to read with, until `keys forget`.' +
+          '\nIt may be repeated, also after it was stopped: tenants then get one more key. Exit codes: 0 done, 1 some tenants failed' +
+          '\n(they are listed, and the others were done) or it was stopped, 2 not done.',
+      ),
+  rotate,
+)
 
 async function rotate({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
   const { tenant, dryRun = false } = options
@@ -95,8 +90,10 @@ async function rotate({ options, io, print }: Invocation<Options>): Promise<Exit
       const target = tenant === undefined ? 'all tenants' : `tenant ${tenant}`
       return audited(session, { action: 'keys.rotate', target }, async (): Promise<Ended> => {
         const results: RotatedDocument[] = []
+        const progress = progressOf(io, 'tenants')
         for (const entry of entries) {
           if (io.signal.aborted) break
+          progress.show(results.length, entries.length)
           const result = await rotateOne(entry, keyring, encryption.keyring, {
             published: published.get(entry.tenant) ?? [],
             at: io.clock.now(),
@@ -107,6 +104,7 @@ async function rotate({ options, io, print }: Invocation<Options>): Promise<Exit
           const outcome = key === null ? 'failed' : 'rotated'
           session.audit.note({ action: 'keys.rotate', target: `tenant ${name}`, outcome, detail })
         }
+        progress.end()
         const left = entries.length - results.length
         answer([...results, ...failed])
         if (left > 0) io.err(`stopped; ${counted(left, 'tenant')} left as they were\n`)

@@ -1,6 +1,5 @@
 import { messageOf } from '@weir/core/faults'
-import type { Command } from 'commander'
-import { type Context, commandOf, type Printer } from '../command.ts'
+import { commandOf, type Printer } from '../command.ts'
 import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import {
   chosenEntries,
@@ -71,41 +70,36 @@ interface CountDocument {
   readonly spooled: number
 }
 
-export function keysStatusCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'status',
-    'show the keyring: the keys of each tenant, and the master keys that they are derived from',
-    (command) =>
-      command
-        .option('--tenant <tenant>', 'only this tenant', nameOption)
-        .option('--count', 'also count in Redis what is encrypted with each key')
-        .addHelpText(
-          'after',
-          '\nExit codes: 0 all can be opened here; 1 a tenant has keys of which none can be derived here (closed), a key or an entry is' +
-            '\ndamaged, or something was counted whose key is neither in the keyring nor destroyed; 2 the keyring cannot be read.',
-        ),
-    async ({ options, io, print }): Promise<ExitCode> => {
-      const { loadForCommand, withSession } = await import('../session.ts')
-      const { tenant } = options
-      const document = options.count
-        ? await withSession(options, io, (session) =>
-            withSessionKeyring(session, io, async (keyring) => {
-              const { readGateways } = await import('@weir/core/view/status')
-              const uses = await countedUses(session, io)
-              const gateways = await readGateways(session.partitions)
-              const spooled = gateways.reduce((sum, gateway) => sum + gateway.spooled, 0)
-              return statusOf(keyring, tenant, { uses, spooled })
-            }),
-          )
-        : await withKeyring((await loadForCommand(options, io)).config, async (keyring) =>
-            statusOf(keyring, tenant, undefined),
-          )
-      print.answer(document, () => statusText(document, print))
-      return isWell(document) ? OK : NEGATIVE
-    },
-  )
-}
+export const keysStatusCommand = commandOf<Options>(
+  (command) =>
+    command
+      .option('--tenant <tenant>', 'only this tenant', nameOption)
+      .option('--count', 'also count in Redis what is encrypted with each key')
+      .addHelpText(
+        'after',
+        '\nExit codes: 0 all can be opened here; 1 a tenant has keys of which none can be derived here (closed), a key or an entry is' +
+          '\ndamaged, or something was counted whose key is neither in the keyring nor destroyed; 2 the keyring cannot be read.',
+      ),
+  async ({ options, io, print }): Promise<ExitCode> => {
+    const { loadForCommand, withSession } = await import('../session.ts')
+    const { tenant } = options
+    const document = options.count
+      ? await withSession(options, io, (session) =>
+          withSessionKeyring(session, io, async (keyring) => {
+            const { readGateways } = await import('@weir/core/view/status')
+            const uses = await countedUses(session, io)
+            const gateways = await readGateways(session.partitions)
+            const spooled = gateways.reduce((sum, gateway) => sum + gateway.spooled, 0)
+            return statusOf(keyring, tenant, { uses, spooled })
+          }),
+        )
+      : await withKeyring((await loadForCommand(options, io)).config, async (keyring) =>
+          statusOf(keyring, tenant, undefined),
+        )
+    print.answer(document, () => statusText(document, print))
+    return isWell(document) ? OK : NEGATIVE
+  },
+)
 
 interface Counted {
   readonly uses: readonly KeyUses[]

@@ -1,8 +1,7 @@
 import type { Partition } from '@weir/core/partition'
 import type { PartitionDocument, PlanDocument } from '@weir/core/view/documents'
-import type { Command } from 'commander'
 import { audited } from '../audited.ts'
-import { type Context, commandOf } from '../command.ts'
+import { commandOf } from '../command.ts'
 import { CommandFailure, type ExitCode, FAILED, OK } from '../exit.ts'
 import { integerOption } from '../options.ts'
 import { counted, type TableStyle, tableOf } from '../text.ts'
@@ -10,67 +9,57 @@ import { numberText } from './audit-ledger.ts'
 
 const MOST_PARTITIONS = 1024
 
-export function partitionsShowCommand(context: Context): Command {
-  return commandOf(
-    context,
-    'show',
-    'show the plan of partitions, each partition with its master, and what waits in it',
-    () => undefined,
-    async ({ options, io, print }): Promise<ExitCode> => {
-      const { withSession } = await import('../session.ts')
-      const { plan, partitions } = await withSession(options, io, ({ view }) => view.status())
-      print.answer({ plan, partitions }, () => {
-        const head = plan === null ? 'One partition: this Redis is no Cluster.\n' : planText(plan)
-        return `${head}\n${partitionsText(partitions, print.style)}`
-      })
-      return OK
-    },
-  )
-}
+export const partitionsShowCommand = commandOf(
+  () => undefined,
+  async ({ options, io, print }): Promise<ExitCode> => {
+    const { withSession } = await import('../session.ts')
+    const { plan, partitions } = await withSession(options, io, ({ view }) => view.status())
+    print.answer({ plan, partitions }, () => {
+      const head = plan === null ? 'One partition: this Redis is no Cluster.\n' : planText(plan)
+      return `${head}\n${partitionsText(partitions, print.style)}`
+    })
+    return OK
+  },
+)
 
-export function partitionsSetCommand(context: Context): Command {
-  return commandOf(
-    context,
-    'set',
-    'change the number of partitions, while everything runs',
-    (command) =>
-      command
-        .argument('<count>', `1 to ${MOST_PARTITIONS}`, integerOption(1, MOST_PARTITIONS))
-        .addHelpText(
-          'after',
-          '\nEvents go to the new partitions at once; redeliveries of earlier ones are still recognised. Partitions that are' +
-            '\nnot used any more are worked off by the consumers and stay in the list. Give webhook.redis.partitions the same' +
-            '\nvalue: it counts at a first start only, but differing it is told at every start.',
-        ),
-    async ({ options, args, io, print }): Promise<ExitCode> => {
-      const count = Number(args[0])
-      const { withSession } = await import('../session.ts')
-      const { changePartitions, spreadPlan } = await import('@weir/core/stream/plans')
-      return withSession(options, io, async (session): Promise<ExitCode> => {
-        const { config, partitions } = session
-        if (!config.webhook.redis.cluster_enabled) {
-          throw new CommandFailure(
-            'This Redis is no Cluster (webhook.redis.cluster_enabled): one partition is all it needs.',
-            FAILED,
-          )
-        }
-        const detail = { before: session.plan?.partitions ?? null }
-        return audited(session, { action: 'partitions.set', target: String(count), detail }, async () => {
-          const plan = await changePartitions(partitions[0], count)
-          const told = await spread(partitions, (partition) => spreadPlan(partition, plan))
-          print.answer({ plan, told }, () =>
-            plan.partitions === count
-              ? `${counted(count, 'partition')} since epoch ${plan.epoch}; gateways and consumers follow within ${config.webhook.redis.partitions_refresh / 1000} s\n`
-              : `somebody else has just set ${plan.partitions}; nothing was changed\n`,
-          )
-          const { epoch } = plan
-          if (plan.partitions !== count) return { code: FAILED, outcome: 'overtaken', detail: { epoch } }
-          return { code: OK, outcome: 'done', detail: { epoch, told } }
-        })
+export const partitionsSetCommand = commandOf(
+  (command) =>
+    command
+      .argument('<count>', `1 to ${MOST_PARTITIONS}`, integerOption(1, MOST_PARTITIONS))
+      .addHelpText(
+        'after',
+        '\nEvents go to the new partitions at once; redeliveries of earlier ones are still recognised. Partitions that are' +
+          '\nnot used any more are worked off by the consumers and stay in the list. Give webhook.redis.partitions the same' +
+          '\nvalue: it counts at a first start only, but differing it is told at every start.',
+      ),
+  async ({ options, args, io, print }): Promise<ExitCode> => {
+    const count = Number(args[0])
+    const { withSession } = await import('../session.ts')
+    const { changePartitions, spreadPlan } = await import('@weir/core/stream/plans')
+    return withSession(options, io, async (session): Promise<ExitCode> => {
+      const { config, partitions } = session
+      if (!config.webhook.redis.cluster_enabled) {
+        throw new CommandFailure(
+          'This Redis is no Cluster (webhook.redis.cluster_enabled): one partition is all it needs.',
+          FAILED,
+        )
+      }
+      const detail = { before: session.plan?.partitions ?? null }
+      return audited(session, { action: 'partitions.set', target: String(count), detail }, async () => {
+        const plan = await changePartitions(partitions[0], count)
+        const told = await spread(partitions, (partition) => spreadPlan(partition, plan))
+        print.answer({ plan, told }, () =>
+          plan.partitions === count
+            ? `${counted(count, 'partition')} since epoch ${plan.epoch}; gateways and consumers follow within ${config.webhook.redis.partitions_refresh / 1000} s\n`
+            : `somebody else has just set ${plan.partitions}; nothing was changed\n`,
+        )
+        const { epoch } = plan
+        if (plan.partitions !== count) return { code: FAILED, outcome: 'overtaken', detail: { epoch } }
+        return { code: OK, outcome: 'done', detail: { epoch, told } }
       })
-    },
-  )
-}
+    })
+  },
+)
 
 /** Tells the partitions that there are, so that gateways learn at their next event; those that do not answer learn later. */
 async function spread(

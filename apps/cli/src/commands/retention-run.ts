@@ -1,49 +1,52 @@
-import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
+import { confirmed, REMOVE } from '../confirm.ts'
 import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
-import { durationFlag, nameOption } from '../options.ts'
+import { durationFlag, nameOption, toolFlag } from '../options.ts'
+import { progressOf } from '../progress.ts'
 import { ageText, counted, sizeText } from '../text.ts'
-import { knownTool } from '../tools.ts'
+import { requireWholeS3 } from '../whole-s3.ts'
 
 interface Options {
   readonly olderThan: number
   readonly tenant?: string
   readonly tool?: string
+  readonly yes?: true
   readonly dryRun?: true
 }
 
-export function retentionRunCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'run',
-    'remove contexts, with their events, to which nothing has happened for so long',
-    (command) =>
-      command
-        .addOption(
-          durationFlag('--older-than <duration>', 'neither an event nor an access for so long', '30d'),
-        )
-        .option('--tenant <tenant>', 'of this tenant only', nameOption)
-        .option('--tool <tool>', 'of this tool only', nameOption)
-        .option('--dry-run', 'only say what would be removed')
-        .addHelpText(
-          'after',
-          '\nIt asks nothing, so that a scheduler can run it, and goes on where it was stopped. Exit codes: 0 done, 1 stopped before the end,\n2 not done.',
-        ),
-    run,
-  )
-}
+export const retentionRunCommand = commandOf<Options>(
+  (command) =>
+    command
+      .addOption(durationFlag('--older-than <duration>', 'neither an event nor an access for so long', '30d'))
+      .option('--tenant <tenant>', 'of this tenant only', nameOption)
+      .addOption(toolFlag('of this tool only'))
+      .option('--yes', 'do not ask')
+      .option('--dry-run', 'only say what would be removed')
+      .addHelpText(
+        'after',
+        '\nA scheduler runs it with --yes. It goes on where it was stopped. Exit codes: 0 done, 1 stopped before the end,\n2 not done.',
+      ),
+  run,
+)
 
 async function run({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
-  const { olderThan, tenant, dryRun = false } = options
-  const tool = options.tool === undefined ? undefined : await knownTool(options.tool)
+  const { olderThan, tenant, tool, dryRun = false } = options
   const { withSession } = await import('../session.ts')
   const { removeInactive } = await import('@weir/context-lifecycle/removal')
   return withSession(options, io, async (session): Promise<ExitCode> => {
+    requireWholeS3(session.config)
     const { places, archive } = await session.contexts()
+    const query = { inactiveMs: olderThan, tenant, tool, signal: io.signal }
+    let total = 0
     const work = async (): Promise<Ended> => {
-      const query = { inactiveMs: olderThan, tenant, tool, dryRun, signal: io.signal }
-      const { contexts, events, rawBytes, complete } = await removeInactive(places, query)
+      const bar = progressOf(io, 'contexts')
+      const onProgress = (done: number) => bar.show(done, Math.max(total, done))
+      const { contexts, events, rawBytes, complete } = await removeInactive(places, {
+        ...query,
+        dryRun,
+        onProgress,
+      }).finally(bar.end)
       let objects = 0
       if (!dryRun) for (const place of places) objects += await archive.collect(place, io.signal)
       const facts = { contexts, events, raw_bytes: rawBytes, cold_objects: objects, complete }
@@ -54,6 +57,12 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
       return { code: complete ? OK : NEGATIVE, outcome: complete ? 'done' : 'stopped', detail: facts }
     }
     if (dryRun) return (await work()).code
+    if (!options.yes || io.terminal) {
+      const { contexts, events } = await removeInactive(places, { ...query, dryRun: true })
+      const what = `${counted(contexts, 'context')} with ${counted(events, 'event')}, for good`
+      if (contexts > 0) await confirmed(io, { deed: REMOVE, what, yes: options.yes })
+      total = contexts
+    }
     const of = [tenant && `tenant ${tenant}`, tool && `tool ${tool}`].filter(Boolean).join(', ') || 'all'
     const detail = { older_than: ageText(olderThan) }
     return audited(session, { action: 'retention.run', target: of, detail }, work)

@@ -28,13 +28,46 @@ describe('retention run', () => {
     const dry = await cli('retention', 'run', '--older-than', '3d', '--dry-run', '--json')
     expect(dry.json()).toMatchObject({ dry_run: true, contexts: 2, events: 2, complete: true })
     expect(await left()).toBe(4)
-    const done = await cli('retention', 'run', '--older-than', '3d')
+    const done = await cli('retention', 'run', '--older-than', '3d', '--yes')
     expect(done).toMatchObject({ code: 0, err: '' })
     expect(done.out).toMatch(/^2 contexts with 2 events \(.*\) removed\n$/)
     expect(await left()).toBe(2)
     const trail = (await cli('audit', 'export')).out
     expect(trail).toContain('"action":"retention.run","target":"all","outcome":"intended"')
     expect(trail).toContain('"contexts":2')
+  })
+
+  it('asks, with what it is about to remove, and refuses where nobody can be asked', async () => {
+    await contextsOfAge(2)
+    const args = ['retention', 'run', '--older-than', '1h']
+    const refused = await cli(...args)
+    expect(refused).toMatchObject({ code: 2, out: '' })
+    expect(refused.err).toContain(
+      'removes 2 contexts with 2 events, for good: pass --yes where nobody can be asked',
+    )
+    const env = { REDIS_URL: redis.url }
+    let question = ''
+    const ask = (answer: string) => async (asked: string) => {
+      question = asked
+      return answer
+    }
+    expect(await run(args, { env, ask: ask('no') })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('nothing was removed'),
+    })
+    expect(question).toBe('Remove 2 contexts with 2 events, for good? Type yes: ')
+    expect(await left()).toBe(2)
+    expect(await run(args, { env, ask: ask('yes') })).toMatchObject({ code: 0 })
+    expect(await left()).toBe(0)
+  })
+
+  it('shows how far it is where somebody watches', async () => {
+    await contextsOfAge(2)
+    const { err } = await run(['retention', 'run', '--older-than', '1h', '--yes'], {
+      env: { REDIS_URL: redis.url },
+      terminal: true,
+    })
+    expect(err).toMatch(/\d of 2 contexts/)
   })
 
   it('is for 30 days, all tenants and tools, where nothing else is said', async () => {

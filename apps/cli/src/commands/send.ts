@@ -1,13 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { messageOf } from '@weir/core/faults'
-import { type Command, InvalidArgumentError } from 'commander'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { InvalidArgumentError } from 'commander'
+import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
-import { integerOption, nameOption } from '../options.ts'
+import { integerOption, nameOption, toolFlag } from '../options.ts'
 import type { Outgoing } from '../outgoing.ts'
 import { ageText, tableOf } from '../text.ts'
-import { knownTool } from '../tools.ts'
 
 interface Options {
   readonly tool: string
@@ -36,34 +35,29 @@ interface Answer {
 /** How long the gateway may take for one event, ms. */
 const ANSWER_LIMIT_MS = 15_000
 
-export function sendCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'send',
-    'sign an event as its sender would, and post it to a gateway',
-    (command) =>
-      command
-        .option('--tool <tool>', 'whose event', nameOption, 'github')
-        .option('--tenant <tenant>', 'for which tenant', nameOption)
-        .option('--event <type>', 'which event, as the sender names it: push, pull_request, …')
-        .option('--sample <name>', 'which of the bundled events (default: the first that fits)')
-        .option('--list', 'list the bundled events and send nothing')
-        .option('--file <file>', 'send the bytes of this file instead; - is standard input')
-        .option('--url <url>', 'the gateway (default: http://localhost: and the configured port)')
-        .option(
-          '--secret <secret>',
-          'sign with this (default: the configured secret, else the one that start made)',
-        )
-        .option('--delivery-id <id>', "the sender's delivery id (default: a new one each time)")
-        .option('--header <name: value>', 'one more header; may be repeated', headerOption)
-        .option('--repeat <n>', 'send it so many times', integerOption(1, 1_000_000), 1)
-        .addHelpText(
-          'after',
-          '\nExit codes: 0 every answer was a 2xx, 1 one was not, 2 the gateway did not answer.',
-        ),
-    async (invocation) => (invocation.options.list ? listSamples(invocation) : send(invocation)),
-  )
-}
+export const sendCommand = commandOf<Options>(
+  (command) =>
+    command
+      .addOption(toolFlag('whose event').default('github'))
+      .option('--tenant <tenant>', 'for which tenant', nameOption)
+      .option('--event <type>', 'which event, as the sender names it: push, pull_request, …')
+      .option('--sample <name>', 'which of the bundled events (default: the first that fits)')
+      .option('--list', 'list the bundled events and send nothing')
+      .option('--file <file>', 'send the bytes of this file instead; - is standard input')
+      .option('--url <url>', 'the gateway (default: http://localhost: and the configured port)')
+      .option(
+        '--secret <secret>',
+        'sign with this (default: the configured secret, else the one that start made)',
+      )
+      .option('--delivery-id <id>', "the sender's delivery id (default: a new one each time)")
+      .option('--header <name: value>', 'one more header; may be repeated', headerOption)
+      .option('--repeat <n>', 'send it so many times', integerOption(1, 1_000_000), 1)
+      .addHelpText(
+        'after',
+        '\nExit codes: 0 every answer was a 2xx, 1 one was not, 2 the gateway did not answer.',
+      ),
+  async (invocation) => (invocation.options.list ? listSamples(invocation) : send(invocation)),
+)
 
 function headerOption(
   text: string,
@@ -93,7 +87,7 @@ async function listSamples({ io, print }: Invocation<Options>): Promise<ExitCode
 }
 
 async function send({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
-  const tool = await knownTool(options.tool)
+  const { tool } = options
   const { headersOf, ownEvent, sampleEvent, secretFor } = await import('../outgoing.ts')
   const { loadForCommand } = await import('../session.ts')
   const { config } = await loadForCommand(options, io)

@@ -1,56 +1,23 @@
-import { isFault, messageOf } from '@weir/core/faults'
 import type { StatusDocument } from '@weir/core/view/documents'
-import type { Command } from 'commander'
-import { type Context, commandOf } from '../command.ts'
+import { commandOf } from '../command.ts'
 import { type ExitCode, OK } from '../exit.ts'
-import { durationFlag } from '../options.ts'
 import { ageText, counted, pairs, sizeText, type TableStyle, tableOf } from '../text.ts'
+import { addWatchOptions, type WatchOptions, watched } from '../watch.ts'
 import { numberText, verdictText } from './audit-ledger.ts'
 import { breakersText } from './breakers.ts'
 import { partitionsText, planText } from './partitions.ts'
 
-interface Options {
-  readonly watch?: true
-  readonly interval: number
-}
-
-const INTERVAL = '2s'
-const SHORTEST_INTERVAL_MS = 100
-const CLEAR_SCREEN = '\u001b[H\u001b[2J'
-
-export function statusCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'status',
-    'show ledger, lag, consumers, gateways, breakers, stream and Redis',
-    (command) =>
-      command
-        .option('--watch', 'show it again and again, until Ctrl-C')
-        .addOption(durationFlag('--interval <duration>', 'pause between two looks with --watch', INTERVAL)),
-    async ({ options, io, print }): Promise<ExitCode> => {
-      const { withSession } = await import('../session.ts')
-      return withSession(options, io, async ({ view }): Promise<ExitCode> => {
-        if (!options.watch) {
-          const status = await view.status()
-          print.answer(status, () => statusText(status, print.style))
-          return OK
-        }
-        while (!io.signal.aborted) {
-          try {
-            const status = await view.status()
-            print.line(status, () => `${io.terminal ? CLEAR_SCREEN : ''}${statusText(status, print.style)}\n`)
-          } catch (error) {
-            // Watching goes on: the outage is what the user wants to see the end of.
-            if (!isFault(error, 'REDIS_UNAVAILABLE')) throw error
-            io.err(`Redis does not answer (${messageOf(error)}); still watching\n`)
-          }
-          await io.clock.wait(Math.max(SHORTEST_INTERVAL_MS, options.interval), io.signal)
-        }
-        return OK
-      })
-    },
-  )
-}
+export const statusCommand = commandOf<WatchOptions>(
+  addWatchOptions,
+  async (invocation): Promise<ExitCode> => {
+    const { options, io, print } = invocation
+    const { withSession } = await import('../session.ts')
+    return withSession(options, io, async ({ view }): Promise<ExitCode> => {
+      await watched(invocation, view.status, (status) => statusText(status, print.style))
+      return OK
+    })
+  },
+)
 
 function statusText(status: StatusDocument, style: TableStyle): string {
   const { ledger, lag, oldest, redis } = status

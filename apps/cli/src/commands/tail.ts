@@ -1,9 +1,8 @@
 import { messageOf } from '@weir/core/faults'
 import type { TailDocument } from '@weir/core/view/documents'
-import type { Command } from 'commander'
-import { type Context, commandOf } from '../command.ts'
+import { commandOf } from '../command.ts'
 import { type ExitCode, OK } from '../exit.ts'
-import { integerOption, nameOption } from '../options.ts'
+import { integerOption, nameOption, toolFlag } from '../options.ts'
 import { cut, NOTHING, oneLine, type Paint, sizeText, widthOf } from '../text.ts'
 
 interface Options {
@@ -18,43 +17,33 @@ interface Options {
 const BLOCK_SHARE = 4
 const LONGEST_BLOCK_MS = 500
 
-export function tailCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'tail',
-    'show events as they come; looking changes nothing',
-    (command) =>
-      command
-        .option(
-          '--last <n>',
-          'begin with so many events that are there already',
-          integerOption(0, 100_000),
-          0,
-        )
-        .option('--count <n>', 'end after so many events', integerOption(1))
-        .option('--tool <tool>', 'only events of this tool', nameOption)
-        .option('--tenant <tenant>', 'only events of this tenant', nameOption)
-        .option('--type <type>', 'only events of this type: pull_request, or pull_request.opened'),
-    async ({ options, io, print }) => {
-      const { withSession } = await import('../session.ts')
-      return withSession(options, io, async ({ view, config }): Promise<ExitCode> => {
-        const blockMs = Math.min(LONGEST_BLOCK_MS, config.webhook.redis.command_timeout / BLOCK_SHARE)
-        const onOutage = (state: 'away' | 'back', error?: unknown) => {
-          io.err(state === 'away' ? `Redis is away (${messageOf(error)}); waiting\n` : 'Redis is back\n')
-        }
-        if (!print.json) io.out(`${print.paint(lineOf(HEADS, io.columns), 'dim')}\n`)
-        let shown = 0
-        for await (const event of view.tail({ last: options.last, signal: io.signal, blockMs, onOutage })) {
-          if (!wanted(event, options)) continue
-          print.line(event, () => `${eventLine(event, io.columns, print.paint)}\n`)
-          shown += 1
-          if (shown === options.count) break
-        }
-        return OK
-      })
-    },
-  )
-}
+export const tailCommand = commandOf<Options>(
+  (command) =>
+    command
+      .option('--last <n>', 'begin with so many events that are there already', integerOption(0, 100_000), 0)
+      .option('--count <n>', 'end after so many events', integerOption(1))
+      .addOption(toolFlag('only events of this tool'))
+      .option('--tenant <tenant>', 'only events of this tenant', nameOption)
+      .option('--type <type>', 'only events of this type: pull_request, or pull_request.opened'),
+  async ({ options, io, print }) => {
+    const { withSession } = await import('../session.ts')
+    return withSession(options, io, async ({ view, config }): Promise<ExitCode> => {
+      const blockMs = Math.min(LONGEST_BLOCK_MS, config.webhook.redis.command_timeout / BLOCK_SHARE)
+      const onOutage = (state: 'away' | 'back', error?: unknown) => {
+        io.err(state === 'away' ? `Redis is away (${messageOf(error)}); waiting\n` : 'Redis is back\n')
+      }
+      if (!print.json) io.out(`${print.paint(lineOf(HEADS, io.columns), 'dim')}\n`)
+      let shown = 0
+      for await (const event of view.tail({ last: options.last, signal: io.signal, blockMs, onOutage })) {
+        if (!wanted(event, options)) continue
+        print.line(event, () => `${eventLine(event, io.columns, print.paint)}\n`)
+        shown += 1
+        if (shown === options.count) break
+      }
+      return OK
+    })
+  },
+)
 
 function wanted(event: TailDocument, { tool, tenant, type }: Options): boolean {
   return (

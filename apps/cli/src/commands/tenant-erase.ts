@@ -1,15 +1,17 @@
 import { isFault } from '@weir/core/faults'
 import type { KeyStore } from '@weir/core/keyring/key-store'
-import type { Command } from 'commander'
 import { audited, type Ended } from '../audited.ts'
-import { type Context, commandOf, type Invocation } from '../command.ts'
+import { commandOf, type Invocation } from '../command.ts'
+import { confirmed, DESTROY } from '../confirm.ts'
 import { evidenceOf, evidenceText } from '../erasure-evidence.ts'
 import { type Counts, countsIn, type Holdings, surveyOf, waitingIn } from '../erasure-survey.ts'
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
-import { confirmed, type OpenKeyring, withSessionKeyring } from '../keyring.ts'
+import { type OpenKeyring, withSessionKeyring } from '../keyring.ts'
 import { nameOption } from '../options.ts'
+import { progressOf } from '../progress.ts'
 import type { Session } from '../session.ts'
 import { ageText, counted } from '../text.ts'
+import { requireWholeS3 } from '../whole-s3.ts'
 
 interface Options {
   readonly force?: true
@@ -18,26 +20,21 @@ interface Options {
   readonly yes?: true
 }
 
-export function tenantEraseCommand(context: Context): Command {
-  return commandOf<Options>(
-    context,
-    'erase',
-    'remove or shred everything of a tenant, in all tiers, and print evidence of it',
-    (command) =>
-      command
-        .argument('<tenant>', 'whose', nameOption)
-        .option('--force', 'also while events of the tenant wait; encrypted ones are lost, others come back')
-        .option('--trim', 'also remove settled entries that the streams still keep, of all tenants')
-        .option('--dry-run', 'only say what there is')
-        .option('--yes', 'do not ask for the name of the tenant')
-        .addHelpText(
-          'after',
-          '\nStop its senders first (take its secrets out of the configuration): events that come later begin anew, with new keys. It may be\n' +
-            'run again, and goes on where it was stopped. Exit codes: 0 nothing readable is left, 1 something is, and is told; 2 not done.',
-        ),
-    erase,
-  )
-}
+export const tenantEraseCommand = commandOf<Options>(
+  (command) =>
+    command
+      .argument('<tenant>', 'whose', nameOption)
+      .option('--force', 'also while events of the tenant wait; encrypted ones are lost, others come back')
+      .option('--trim', 'also remove settled entries that the streams still keep, of all tenants')
+      .option('--dry-run', 'only say what there is')
+      .option('--yes', 'do not ask for the name of the tenant')
+      .addHelpText(
+        'after',
+        '\nStop its senders first (take its secrets out of the configuration): events that come later begin anew, with new keys. It may be\n' +
+          'run again, and goes on where it was stopped. Exit codes: 0 nothing readable is left, 1 something is, and is told; 2 not done.',
+      ),
+  erase,
+)
 
 async function erase({ options, args, io, print }: Invocation<Options>): Promise<ExitCode> {
   const [tenant = ''] = args
@@ -45,6 +42,7 @@ async function erase({ options, args, io, print }: Invocation<Options>): Promise
   const { withSession } = await import('../session.ts')
   return withSession(options, io, (session) =>
     withSessionKeyring(session, io, async (keyring): Promise<ExitCode> => {
+      requireWholeS3(session.config)
       const { keys, destroyed } = keysIn(keyring, tenant)
       const at = io.clock.now()
       const before = await surveyOf(session, tenant, new Set([...keys, ...destroyed]), io.signal).catch(
@@ -63,11 +61,20 @@ async function erase({ options, args, io, print }: Invocation<Options>): Promise
       await askFor(io, tenant, options.yes === true)
       const action = { action: 'tenant.erase', target: `tenant ${tenant}`, detail: countsIn(before) }
       return audited(session, action, async (): Promise<Ended> => {
-        const removed = await removeAll(session, tenant, before, trim, io.signal).catch((error: unknown) => {
-          // Cold storage rejects with what the signal says.
-          if (io.signal.aborted && !isFault(error)) return undefined
-          throw error
+        const progress = progressOf(io, 'kinds of things')
+        const removed = await removeAll(session, {
+          tenant,
+          before,
+          trim,
+          signal: io.signal,
+          onStep: progress.show,
         })
+          .catch((error: unknown) => {
+            // Cold storage rejects with what the signal says.
+            if (io.signal.aborted && !isFault(error)) return undefined
+            throw error
+          })
+          .finally(progress.end)
         if (removed === undefined) {
           io.err('stopped before the end; the keys are still there. Run it again: it goes on.\n')
           return { code: NEGATIVE, outcome: 'stopped' }
@@ -118,7 +125,12 @@ function waitingText(session: Session, tenant: string, { events }: Holdings): st
 
 async function askFor(io: Invocation<Options>['io'], tenant: string, yes: boolean): Promise<void> {
   try {
-    await confirmed(io, `everything of tenant ${tenant}, for good`, tenant, yes)
+    await confirmed(io, {
+      deed: DESTROY,
+      what: `everything of tenant ${tenant}, for good`,
+      word: tenant,
+      yes,
+    })
   } catch (error) {
     // That nobody agreed is no answer about what is left.
     if (error instanceof CommandFailure) throw new CommandFailure(error.message, FAILED, { cause: error })
@@ -126,16 +138,24 @@ async function askFor(io: Invocation<Options>['io'], tenant: string, yes: boolea
   }
 }
 
+interface Removal {
+  readonly tenant: string
+  readonly before: Holdings
+  readonly trim: boolean
+  readonly signal: AbortSignal
+  /** So many kinds of things are gone. */
+  onStep(done: number, of: number): void
+}
+
+const KINDS = 6
+
 /**
  * Everything but the keys, which say whose dictionaries are whose. Each step leaves what a further run finds its way by: dictionaries
  * go before what names them. undefined when it was stopped.
  */
 async function removeAll(
   session: Session,
-  tenant: string,
-  before: Holdings,
-  trim: boolean,
-  signal: AbortSignal,
+  { tenant, before, trim, signal, onStep }: Removal,
 ): Promise<Counts | undefined> {
   const { enrichmentKeysOf, removeEnrichment } = await import('@weir/ai/tenant-keys')
   const { eraseContexts, eraseObjects } = await import('@weir/context-lifecycle/erasure')
@@ -145,14 +165,20 @@ async function removeAll(
   const { places, archive, store } = await session.contexts()
   const { dictionaries, cold, events } = before
 
+  onStep(0, KINDS)
   await deleteTenantDictionaries(partitions, dictionaries)
+  onStep(1, KINDS)
   const parked = await view.purgeParked(tenant, signal)
   if (!parked.complete) return undefined
+  onStep(2, KINDS)
   const letters = await view.deadLetters.purge({ tenant }, { signal })
   if (letters.stopped) return undefined
+  onStep(3, KINDS)
   const contexts = await eraseContexts(places, tenant, signal)
   if (!contexts.complete) return undefined
+  onStep(4, KINDS)
   const objects = await eraseObjects({ store: await store(), archive }, places, tenant, signal)
+  onStep(5, KINDS)
   // After the contexts: nobody begins to embed or to sum up one that is gone.
   const { link: home, keys: homeKeys } = partitions[0]
   const enrichment = await enrichmentKeysOf(home, homeKeys.ai, tenant)

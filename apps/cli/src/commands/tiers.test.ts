@@ -124,7 +124,7 @@ describe('a context that is cold', () => {
     const objects = () =>
       readdirSync(cold, { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('ctx_'))
     expect(objects()).toHaveLength(3)
-    expect(await json('retention', 'run', '--older-than', '0s')).toMatchObject({
+    expect(await json('retention', 'run', '--older-than', '0s', '--yes')).toMatchObject({
       contexts: 3,
       cold_objects: 3,
     })

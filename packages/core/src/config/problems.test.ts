@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { isFault } from '../faults.ts'
 import { describeConfig } from './describe.ts'
 import { type LoadInput, loadConfig } from './load.ts'
-import { nearest, withoutCredentials } from './problems.ts'
+import { nearest } from './nearest.ts'
+import { withoutCredentials } from './problems.ts'
 
 async function problemsOf(text: string, rest: Partial<LoadInput> = {}): Promise<string[]> {
   const error: unknown = await loadConfig({ env: {}, cores: 1, text, ...rest }).then(

@@ -24,13 +24,7 @@ export async function checkSuitability(link: RedisLink, production: boolean): Pr
   const [server, memory, persistence] = await Promise.all(
     ['server', 'memory', 'persistence'].map((section) => link.call('INFO', section)),
   )
-  const version = infoField(server, 'redis_version') ?? 'unknown'
-  if (!(Number.parseInt(version, 10) >= OLDEST_MAJOR)) {
-    throw new Fault(
-      'REDIS_UNSUITABLE',
-      `the Redis server has version ${version}; Weir needs Redis or Valkey ${OLDEST_MAJOR}.0 or later`,
-    )
-  }
+  const version = checkVersion(server)
   const warnings: string[] = []
   const policy = infoField(memory, 'maxmemory_policy') ?? 'unknown'
   if (policy !== 'noeviction') {
@@ -44,6 +38,22 @@ export async function checkSuitability(link: RedisLink, production: boolean): Pr
     )
   }
   return { version, warnings }
+}
+
+/**
+ * Is it a version that Weir can work with? Throws Fault REDIS_UNSUITABLE for one that is too old.
+ * @param server what `INFO server` answers
+ * @returns e.g. `7.0.15`
+ */
+export function checkVersion(server: unknown): string {
+  const version = infoField(server, 'redis_version') ?? 'unknown'
+  if (!(Number.parseInt(version, 10) >= OLDEST_MAJOR)) {
+    throw new Fault(
+      'REDIS_UNSUITABLE',
+      `the Redis server has version ${version}; Weir needs Redis or Valkey ${OLDEST_MAJOR}.0 or later`,
+    )
+  }
+  return version
 }
 
 /** The value of a field in what INFO answers. */

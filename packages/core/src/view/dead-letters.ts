@@ -44,6 +44,8 @@ export interface BulkOptions {
   readonly rate?: number | undefined
   /** Stops after the letters in hand. */
   readonly signal?: AbortSignal | undefined
+  /** Told once, before anything is done, where there is something to do: nothing that died after `bound` (ms) will be looked at. */
+  readonly onBegin?: ((bound: number) => void) | undefined
   readonly onProgress?: ((progress: BulkProgress) => void) | undefined
 }
 
@@ -235,11 +237,12 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
 
   const bulk = async (
     query: LetterQuery,
-    { rate, signal, onProgress }: BulkOptions,
+    { rate, signal, onBegin, onProgress }: BulkOptions,
     deal: (placed: Placed) => Promise<Outcome>,
   ): Promise<BulkResult> => {
     const bounds = await lastLetters()
     const bound = Math.max(0, ...[...bounds.values()].map(streamIdMillis))
+    if (bounds.size > 0) onBegin?.(bound)
     const counts = { done: 0, superseded: 0, absent: 0, unreadable: 0 }
     let matched = 0
     let last: string | null = null

@@ -40,6 +40,8 @@ export interface LedgerFacts {
     readonly stream: string
     readonly lag: number | null
     readonly unaccounted: number | null
+    readonly waiting: StatusDocument['lag']
+    readonly oldest: StatusDocument['oldest']
   }[]
   /** How far the clock of a partition's Redis is behind its newest id at most, ms. */
   readonly clockBehindMs: number
@@ -62,24 +64,35 @@ export function ledgerFacts(
     const stream = partitions[index]?.keys.stream ?? ''
     return lost ? [{ stream, last_generated_id: lastGeneratedId, witness_id: witness }] : []
   })
-  const { unread, pending, parked } = ledger
-  const most = (age: (reading: LedgerReading) => number) => Math.max(0, ...readings.map(age))
   return {
     audit: { verdict: verdictOf(readings, losses.length > 0), ledger, losses },
-    partitions: readings.map(({ ledger: each }, index) => {
+    partitions: readings.map((reading, index) => {
       const { partition, stream } = (partitions[index] as Pick<Partition, 'keys'>).keys
-      const lag = each.unread === null ? null : each.unread + each.pending + each.parked
-      return { partition, stream, lag, unaccounted: each.unaccounted }
+      const waiting = lagOf(reading.ledger)
+      const { unaccounted } = reading.ledger
+      return { partition, stream, lag: waiting.messages, unaccounted, waiting, oldest: oldestOf([reading]) }
     }),
-    lag: { messages: unread === null ? null : unread + pending + parked, unread, pending, parked },
-    oldest: {
-      unread_ms: most((reading) => reading.oldestUnreadMs),
-      pending_ms: most((reading) => reading.oldestPendingMs),
-      overdue_ms: most((reading) => reading.oldestParkedMs),
-    },
+    lag: lagOf(ledger),
+    oldest: oldestOf(readings),
     group: readings.every((reading) => reading.group),
-    clockBehindMs: most((reading) => reading.clockBehindMs),
+    clockBehindMs: mostOf(readings, (reading) => reading.clockBehindMs),
   }
+}
+
+function lagOf({ unread, pending, parked }: LedgerReading['ledger']): StatusDocument['lag'] {
+  return { messages: unread === null ? null : unread + pending + parked, unread, pending, parked }
+}
+
+function oldestOf(readings: readonly LedgerReading[]): StatusDocument['oldest'] {
+  return {
+    unread_ms: mostOf(readings, (reading) => reading.oldestUnreadMs),
+    pending_ms: mostOf(readings, (reading) => reading.oldestPendingMs),
+    overdue_ms: mostOf(readings, (reading) => reading.oldestParkedMs),
+  }
+}
+
+function mostOf(readings: readonly LedgerReading[], age: (reading: LedgerReading) => number): number {
+  return Math.max(0, ...readings.map(age))
 }
 
 /** Every partition must balance by itself: what is too much in one does not make up for what is missing in another. */
