@@ -1,6 +1,8 @@
+import { configuredLimits } from '@weir/core/config/limits'
 import { loadConfig } from '@weir/core/config/load'
 import { keysOf } from '@weir/core/config/parts'
 import { connectPartition, type Partition } from '@weir/core/partition'
+import { limitPartition, takeLimits } from '@weir/core/stream/limits'
 import { ensurePlan, readPlan } from '@weir/core/stream/plans'
 import { afterEach, describe, expect, it } from 'vitest'
 import { useAllSlots } from '../../../../tests/support/cluster-partitions.ts'
@@ -49,6 +51,38 @@ describe('partitions', () => {
       ],
     })
     expect((await cli(['status'])).out).toContain('webhook-events:{1}')
+  })
+
+  it('are told apart by lag, looked at by doctor, and count each limit in one of them', async () => {
+    await ensurePlan(await home(), 2)
+    const lag = await cli(['lag'])
+    expect(lag.code).toBe(0)
+    expect(lag.rows.map(([stream]) => stream)).toEqual(
+      expect.arrayContaining(['webhook-events:{0}', 'webhook-events:{1}', 'all']),
+    )
+    const parts = ['cold', 'ai', 'secrets', 'keyring', 'config'].flatMap((part) => ['--skip', part])
+    const { findings } = (await cli(['doctor', '--json', ...parts])).json() as {
+      findings: { check: string; status: string; finding: string }[]
+    }
+    const of = (check: string) => findings.filter((each) => each.check === check)
+    expect(of('redis rights')).toMatchObject([{ status: 'ok' }])
+    expect(of('redis eviction')).toMatchObject([{ status: 'ok' }]) // one master, though there are two partitions
+    expect(of('stream')).toMatchObject([{ finding: expect.stringContaining('webhook-events:{1}') }])
+
+    const { config } = await loadConfig({ env: { ...env(), RATE_LIMIT_RPM: '10' } })
+    const names = ['acme', 'globex', 'initech', 'umbrella']
+    const limits = names.map((name) => configuredLimits(config).tenant(name)!)
+    expect(new Set(limits.map((limit) => limitPartition(limit, 2))).size).toBe(2)
+    for (const limit of limits) {
+      const partition = connectPartition(config, limitPartition(limit, 2), 'test')
+      opened.push(partition)
+      await partition.link.ready(AbortSignal.timeout(5_000))
+      await takeLimits(partition, [limit])
+    }
+    const shown = await run(['limits', 'show', '--json'], { env: { ...env(), RATE_LIMIT_RPM: '10' } })
+    const { used } = shown.json() as { used: { name: string; used: number }[] }
+    expect(used.map((each) => each.name).sort()).toEqual(names)
+    for (const each of used) expect(each.used).toBe(1)
   })
 
   it('are changed by a number; what is not used any more is shown as retired', async () => {
