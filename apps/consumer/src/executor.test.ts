@@ -97,6 +97,7 @@ function world(
     maxAhead: 100,
     redact: (text) => text.replaceAll('hunter2', '[redacted]'),
     onRun: () => undefined,
+    traceOf: () => undefined,
     ...overrides,
   })
   const itemOf = (fields: FieldList): HeldItem => ({
@@ -109,6 +110,7 @@ function world(
     suspect: false,
     confirmedAt: clock.monotonic(),
     state: 'queued',
+    trace: undefined,
     abort: undefined,
   })
   const idle = async () => {

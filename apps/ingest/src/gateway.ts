@@ -22,6 +22,7 @@ import { createPacker } from '@weir/core/packing'
 import type { RedisLink } from '@weir/core/redis/link'
 import { checkSuitability } from '@weir/core/redis/suitability'
 import { createLimiter } from '@weir/core/stream/limiter'
+import { NO_TRACER, type Tracer } from '@weir/core/tracing/tracer'
 import type { Logger } from 'pino'
 import { createAdmissions } from './admission.ts'
 import { createDispatch } from './dispatch.ts'
@@ -39,6 +40,7 @@ import { createReceiver } from './receive.ts'
 import { createRefusalNotes } from './refusal-notes.ts'
 import { createReplaySuspects } from './replay-suspects.ts'
 import { type Owners, sharedOwners } from './report.ts'
+import { createRequestTraces } from './request-trace.ts'
 import type { Secrets } from './secrets.ts'
 import { createSenders } from './sender.ts'
 import { createHttpServer } from './server.ts'
@@ -63,6 +65,8 @@ export interface GatewayDeps {
   /** Random bytes: what the audit trail hashes addresses with. */
   readonly auditKey: Uint8Array
   readonly dictionaries: DictionarySet
+  /** Undefined = nothing is traced. */
+  readonly tracer?: Tracer
   /** A name that no other gateway has or had. */
   readonly name: string
   readonly clock: Clock
@@ -226,6 +230,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     addressOf: createAddressOf(ingest.trusted_proxies),
     suspects: suspectsOf(security),
     refused: refusals.refused,
+    traceOf: createRequestTraces(deps.tracer ?? NO_TRACER, config.observability.tracing.incoming),
     packerOf: (locator) => lanes.of(locator)?.packers.current ?? plain,
     sealing: security.encryption_enabled ? keyring : undefined,
     clock,

@@ -11,6 +11,7 @@ import { isFault } from '@weir/core/faults'
 import { gatewayEncryption, keyringNotes } from '@weir/core/keyring/configured'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
+import { configuredTracing } from '@weir/core/tracing/configured'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { collectDefaultMetrics } from 'prom-client'
@@ -94,8 +95,17 @@ async function main(): Promise<void> {
     random: Math.random,
     tell: auditLog(log),
   })
+  const tracing = await configuredTracing(config, {
+    app: 'gateway',
+    instance: name,
+    clock: systemClock,
+    random: Math.random,
+    count: (result, spans) => metrics.count('webhook_trace_spans_total', result, '', spans),
+    log,
+  })
   const gateway = createGateway({
     config,
+    tracer: tracing.tracer,
     link,
     connect,
     spool,
@@ -126,6 +136,7 @@ async function main(): Promise<void> {
     if (signals > 1) return
     log.info({ event: 'stopping', signal }, 'stopping')
     await gateway.stop()
+    await tracing.stop()
     log.info({ event: 'stopped' }, 'stopped')
     process.exit(0)
   }

@@ -6,6 +6,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
+import { expose } from './exposition.ts'
 import { Fault, messageOf } from './faults.ts'
 
 export interface OpsServerDeps {
@@ -71,9 +72,9 @@ export async function startOpsServer(
         )
         return
       case '/metrics':
-        deps.registry.metrics().then(
-          (text) => {
-            response.writeHead(200, { 'content-type': deps.registry.contentType })
+        expose(deps.registry, request.headers.accept).then(
+          ({ contentType, text }) => {
+            response.writeHead(200, { 'content-type': contentType })
             response.end(text)
           },
           (error: unknown) => json(500, { title: 'Metrics failed', status: 500, detail: messageOf(error) }),

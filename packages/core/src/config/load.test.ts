@@ -148,6 +148,7 @@ describe("the guide's config.yaml with its environment", () => {
       hot_duration: 1_800_000,
       warm_duration: 86_400_000,
       hot_importance_threshold: 0.8,
+      max_appends: 100,
       warm_importance_threshold: 0.5,
       compression_type: 'zstd',
       compression_level: 6,
@@ -218,15 +219,16 @@ describe("the guide's config.yaml with its environment", () => {
       tracing: {
         enabled: true,
         endpoint: 'http://otel-collector:4317',
+        protocol: 'auto',
         service_name: 'webhook-processor',
         sampling_rate: 0.1,
+        incoming: 'link',
       },
       logging: { level: 'info', format: 'json' },
     })
     for (const path of [
       'webhook.redis.pool_size',
       'webhook.redis.max_conn_age',
-      'observability.tracing',
       'observability.metrics.push_gateway',
     ]) {
       expect(notices.filter((notice) => notice.startsWith(`${path}: accepted`))).toHaveLength(1)

@@ -46,7 +46,6 @@ export interface Idle {
 const takesEffect = (part: string) => `accepted; takes effect when ${part} built`
 
 export const IDLE: readonly Idle[] = [
-  { path: 'observability.tracing', until: takesEffect('tracing is') },
   { path: 'observability.metrics.push_gateway', until: takesEffect('the push of metrics is') },
   { path: 'observability.metrics.push_interval', until: takesEffect('the push of metrics is') },
 ]

@@ -37,6 +37,15 @@ const text = formatDuration
 /** Fields that must fit together. */
 export const FIT: readonly Rule[] = [
   {
+    about: ['observability.tracing.endpoint', 'observability.tracing.enabled'],
+    says: 'needed when `observability.tracing.enabled` is true',
+    check({ config: { observability } }) {
+      const { enabled, endpoint } = observability.tracing
+      if (!enabled || endpoint !== null) return undefined
+      return 'traces are switched on (observability.tracing.enabled), and nothing says where they go; set it, e.g. OTEL_EXPORTER_OTLP_ENDPOINT=http://otel-collector:4318, or switch them off'
+    },
+  },
+  {
     about: ['webhook.consumer.reclaim_idle', 'webhook.consumer.handler_timeout'],
     says: 'longer than `webhook.consumer.handler_timeout`, or events would be taken from consumers that still work on them',
     check({ config: { webhook } }) {
