@@ -174,8 +174,9 @@ describe.each([
     expect(handled.traceparent).toBe(`00-${top.traceId}-${handler.spanId}-01`)
     const accepted = linesOf(gateway).find(({ outcome }) => outcome === 'accepted')!
     expect(accepted).toMatchObject({ trace_id: top.traceId, request_id: 'request-d-1' })
-    expect(await metricOf(gateway, 'webhook_trace_spans_total{result="exported"}')).toBe(5)
-    expect(await metricOf(curator, 'webhook_trace_spans_total{result="exported"}')).toBe(5)
+    // Counted when the collector's answer has come.
+    for (const process of [gateway, curator])
+      await expect.poll(() => metricOf(process, 'webhook_trace_spans_total{result="exported"}'), POLL).toBe(5)
 
     const scraped = await fetch(`http://127.0.0.1:${await portOf(consumer)}/metrics`, {
       headers: { accept: 'application/openmetrics-text' },

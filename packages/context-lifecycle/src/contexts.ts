@@ -136,7 +136,7 @@ export function createContexts(options: ContextsOptions): Contexts {
       const { type, name, receivedAt, payload } = event
       const digest = digestOf({ tool, type, name, receivedAt, payload, subject })
       // Before the append, on the same connection: whoever sees the context behind its events finds their traces.
-      if (traceparent !== '') noteTrace(placeOf(id), id, traceparent)
+      if (traceparent !== '') void noteTrace(placeOf(id), id, traceparent)
       const events = await appends.append(placeOf(id), id, {
         eventId: eventIdBytes(eventId),
         identity: encodeIdentity(id, { tenant, tool, kind: subject.kind, subject: subject.key }, sealing),

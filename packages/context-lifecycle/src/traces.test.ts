@@ -35,7 +35,7 @@ describe('the traces of a context', () => {
   it('are those of its latest events, the last one last', async () => {
     const { place, id } = await withEvent(traceparent(1))
     expect(idsOf(await notedTraces(place, id))).toEqual([1])
-    for (let n = 2; n <= MAX_TRACES + 2; n++) noteTrace(place, id, traceparent(n))
+    for (let n = 2; n <= MAX_TRACES + 2; n++) await noteTrace(place, id, traceparent(n))
     const noted = await notedTraces(place, id)
     expect(idsOf(noted)).toEqual([3, 4, 5, 6, 7, 8, 9, 10])
     expect(noted.contexts.at(-1)?.traceparent).toBe(traceparent(10))
@@ -50,7 +50,7 @@ describe('the traces of a context', () => {
   it('are forgotten once they were used, but for those that came meanwhile', async () => {
     const { place, id } = await withEvent(traceparent(1))
     const { noted } = await notedTraces(place, id)
-    noteTrace(place, id, traceparent(2))
+    await noteTrace(place, id, traceparent(2))
     await forgetTraces(place, id, noted)
     const later = await notedTraces(place, id)
     expect(idsOf(later)).toContain(2)

@@ -49,11 +49,14 @@ export interface NotedTraces {
   readonly contexts: readonly { readonly traceparent: string; readonly context: TraceContext }[]
 }
 
-/** Notes the trace of an event that comes into a context. At once; should it fail, nothing is said: the append that follows it does. */
-export function noteTrace({ link, keys }: ContextPlace, id: ContextId, traceparent: string): void {
-  link
-    .run(NOTE, [keys.traces(id)], [traceparent, MAX_TRACES * TRACEPARENT_LENGTH, KEPT_MS])
-    .catch(() => undefined)
+/** Notes the trace of an event that comes into a context. Never rejects: what is wrong is told by the append that follows. */
+export async function noteTrace(
+  { link, keys }: ContextPlace,
+  id: ContextId,
+  traceparent: string,
+): Promise<void> {
+  const most = MAX_TRACES * TRACEPARENT_LENGTH
+  await link.run(NOTE, [keys.traces(id)], [traceparent, most, KEPT_MS]).catch(() => undefined)
 }
 
 /** Throws Fault REDIS_UNAVAILABLE. */
