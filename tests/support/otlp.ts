@@ -197,7 +197,7 @@ function integer(message: Buffer, number: number): bigint {
 }
 
 /** ExportTraceServiceRequest, of opentelemetry/proto/collector/trace/v1. */
-function spansOf(request: Buffer): ReceivedSpan[] {
+export function spansOf(request: Buffer): ReceivedSpan[] {
   return all(request, 1).flatMap((resourceSpans) => {
     const resource = attributesOf(all(bytes(resourceSpans, 1), 1))
     return all(resourceSpans, 2)

@@ -1,19 +1,18 @@
 /**
- * Finished spans on their way to a collector, by OpenTelemetry's own batches and exporters. Whoever ends a span hands it over and
- * goes on: there is a queue with an end, and what comes when it is full is dropped and counted. A collector that is away is told
- * once, and once when it is back.
+ * Finished spans on their way to a collector. Whoever ends a span hands it over and goes on: it is written into a batch at once, there
+ * is a limit on what waits, and what comes beyond it is dropped and counted. One batch is under way at a time, by OpenTelemetry's own
+ * transports (their attempts, headers and certificates). A collector that is away is told once, and once when it is back.
  *
- *   span ──▶ queue (full → dropped) ──batch──▶ exporter ──▶ exported | failed (after its own attempts)
+ *   span ──▶ batch (too much waits → dropped) ──every second, or when it is full──▶ transport ──▶ exported | failed
  */
-import { resourceFromAttributes } from '@opentelemetry/resources'
-import { BatchSpanProcessor, type SpanExporter } from '@opentelemetry/sdk-trace'
+import type { IOtlpExportDelegate } from '@opentelemetry/otlp-exporter-base'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import { messageOf } from '../faults.ts'
-import { readableSpan } from './readable-span.ts'
+import { createSpanWriter, type SpanBatch } from './span-writer.ts'
 import type { Attributes, SpanSink } from './tracer.ts'
 
-/** What became of spans: `dropped` before they were sent, because the queue was full. */
+/** What became of spans: `dropped` before they were sent, because too many waited. */
 export type SpanResult = 'exported' | 'failed' | 'dropped'
 export type Protocol = 'grpc' | 'http/protobuf'
 
@@ -33,36 +32,57 @@ export interface SpanExportOptions {
   readonly log: Pick<Logger, 'warn' | 'info'>
 }
 
-/** Spans in memory at most, of about 1 KB each: waiting, and under way. */
+/** Spans that wait or are under way at most, of about 200 bytes each… */
 export const MAX_SPANS = 8192
+/** …and bytes that wait; a gRPC server takes 4 MB in one message, where nobody says otherwise. */
+const MAX_BYTES = 3_000_000
 const BATCH = 512
 /** How long spans wait for others, ms. */
 const DELAY_MS = 1000
-/** How long the exporter tries to get a batch away, ms; a collector that hangs holds it so long. */
+/** How long the transport tries to get a batch away, ms; a collector that hangs holds it so long. */
 const EXPORT_MS = 5000
-/** The batch itself is given up later, so that every span is counted once. */
-const BATCH_MS = 2 * EXPORT_MS
 /** How long a process that stops waits for its last spans, ms. */
 export const FLUSH_MS = 2000
 /** What is told of an error at most, characters. */
 const MAX_REASON = 300
 /** Where OTLP over HTTP takes traces, below its endpoint. */
 const HTTP_PATH = '/v1/traces'
+const GRPC_PATH = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'
 
 export async function createSpanExport(options: SpanExportOptions): Promise<SpanExport> {
   const { clock, count, log } = options
-  const resource = resourceFromAttributes({ ...options.resource })
-  const exporter = await exporterOf(options)
+  const transport = await transportOf(options)
+  const writer = createSpanWriter(options.resource)
   /** Without user and password, should there be any. */
   const endpoint = new URL(options.endpoint).host
-  let held = 0
+  let underWay = 0
   let away = false
+  let timer: NodeJS.Timeout | undefined
   let stopped: Promise<void> | undefined
+  let onSent: (() => void) | undefined
 
-  function sent(spans: number, error: unknown, ok: boolean): void {
-    held -= spans
+  function send(): void {
+    if (timer !== undefined) clearTimeout(timer)
+    timer = undefined
+    if (underWay > 0 || writer.spans === 0) return
+    const batch = writer.take()
+    underWay = batch.spans
+    try {
+      transport.export(batch, ({ code, error }) => sent(batch.spans, code === 0, error))
+    } catch (error) {
+      sent(batch.spans, false, error)
+    }
+  }
+
+  function sent(spans: number, ok: boolean, error: unknown): void {
+    underWay = 0
     count(ok ? 'exported' : 'failed', spans)
-    if (ok === !away) return
+    if (ok === away) tell(ok, error)
+    onSent?.()
+    goOn()
+  }
+
+  function tell(ok: boolean, error: unknown): void {
     away = !ok
     if (ok) log.info({ event: 'tracing', endpoint }, 'spans are exported again')
     else {
@@ -71,45 +91,38 @@ export async function createSpanExport(options: SpanExportOptions): Promise<Span
     }
   }
 
-  const counted: SpanExporter = {
-    export(spans, done) {
-      try {
-        exporter.export(spans, (result) => {
-          sent(spans.length, result.error, result.code === 0)
-          done(result)
-        })
-      } catch (cause) {
-        const error = cause instanceof Error ? cause : new Error(messageOf(cause))
-        sent(spans.length, error, false)
-        done({ code: 1, error })
-      }
-    },
-    shutdown: () => exporter.shutdown(),
+  /** Sends what is full now, and what is not after a moment. */
+  function goOn(): void {
+    if (writer.spans >= BATCH) send()
+    else if (writer.spans > 0 && timer === undefined) timer = setTimeout(send, DELAY_MS).unref()
   }
-  const processor = new BatchSpanProcessor({
-    exporter: counted,
-    maxQueueSize: MAX_SPANS,
-    maxExportBatchSize: BATCH,
-    scheduledDelayMillis: DELAY_MS,
-    exportTimeoutMillis: BATCH_MS,
-  })
 
   async function flush(): Promise<void> {
     const enough = new AbortController()
-    // What could not be sent was told by `sent`.
-    const done = processor.shutdown().catch(() => undefined)
-    await Promise.race([done, clock.wait(FLUSH_MS, enough.signal)])
+    const emptied = (async () => {
+      while (underWay > 0 || writer.spans > 0) {
+        const next = new Promise<void>((resolve) => {
+          onSent = resolve
+        })
+        send()
+        if (underWay > 0) await next
+      }
+    })()
+    await Promise.race([emptied, clock.wait(FLUSH_MS, enough.signal)])
     enough.abort()
+    if (timer !== undefined) clearTimeout(timer)
+    // It would wait for a collector that hangs.
+    void transport.shutdown().catch(() => undefined)
   }
 
   return {
     sink(span) {
-      if (held >= MAX_SPANS || stopped !== undefined) {
+      if (writer.spans + underWay >= MAX_SPANS || writer.bytes >= MAX_BYTES || stopped !== undefined) {
         count('dropped', 1)
         return
       }
-      held++
-      processor.onEnd(readableSpan(span, resource))
+      writer.write(span)
+      if (writer.spans >= BATCH || timer === undefined) goOn()
     },
     stop() {
       stopped ??= flush()
@@ -118,14 +131,32 @@ export async function createSpanExport(options: SpanExportOptions): Promise<Span
   }
 }
 
+type Transport = Pick<IOtlpExportDelegate<SpanBatch>, 'export' | 'shutdown'>
+
 /** Only the one that is wanted is loaded: gRPC takes its time and 10 MB. */
-async function exporterOf({ endpoint, protocol }: SpanExportOptions): Promise<SpanExporter> {
-  if (protocol === 'grpc') {
-    const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-grpc')
-    return new OTLPTraceExporter({ url: endpoint, timeoutMillis: EXPORT_MS })
+async function transportOf({ endpoint, protocol }: SpanExportOptions): Promise<Transport> {
+  const serializer = {
+    serializeRequest: ({ request }: SpanBatch) => request,
+    // What a collector has to say beside its status is nothing that we would do anything about.
+    deserializeResponse: () => ({}),
   }
-  const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto')
-  return new OTLPTraceExporter({ url: tracesUrl(endpoint), timeoutMillis: EXPORT_MS })
+  const helper = { name: 'span', countItems: ({ spans }: SpanBatch) => spans } as const
+  if (protocol === 'grpc') {
+    const { convertLegacyOtlpGrpcOptions, createOtlpGrpcExportDelegate } = await import(
+      '@opentelemetry/otlp-grpc-exporter-base'
+    )
+    const settings = convertLegacyOtlpGrpcOptions({ url: endpoint, timeoutMillis: EXPORT_MS }, 'TRACES')
+    const type = 'otlp_grpc_span_exporter'
+    const service = 'TraceExportService'
+    return createOtlpGrpcExportDelegate(settings, serializer, type, helper, undefined, service, GRPC_PATH)
+  }
+  const { convertLegacyHttpOptions, createOtlpHttpExportDelegate } = await import(
+    '@opentelemetry/otlp-exporter-base/node-http'
+  )
+  const url = tracesUrl(endpoint)
+  const headers = { 'Content-Type': 'application/x-protobuf' }
+  const settings = convertLegacyHttpOptions({ url, timeoutMillis: EXPORT_MS }, 'TRACES', 'v1/traces', headers)
+  return createOtlpHttpExportDelegate(settings, serializer, 'otlp_http_span_exporter', helper, undefined)
 }
 
 /** `http://collector:4318` → `http://collector:4318/v1/traces` */
