@@ -42,7 +42,7 @@ const DELAY_MS = 1000
 /** How long the transport tries to get a batch away, ms; a collector that hangs holds it so long. */
 const EXPORT_MS = 5000
 /** How long a process that stops waits for its last spans, ms. */
-export const FLUSH_MS = 2000
+const FLUSH_MS = 2000
 /** What is told of an error at most, characters. */
 const MAX_REASON = 300
 /** Where OTLP over HTTP takes traces, below its endpoint. */
