@@ -8,19 +8,18 @@
  *
  *     pnpm bench:gateway [--events 20000] [--rounds 5] [--connections 32] [--only weir] [--profile directory]
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Redis } from 'ioredis'
 import { startRedis } from '../scripts/private-redis.ts'
 import { createLoad, type Load, type Sender } from './gateway-load.ts'
 import { githubPayloads } from './payloads.ts'
-import { machine, printTable } from './table.ts'
+import { startProbed } from './probed-server.ts'
+import { machine, printTable, quartiles } from './table.ts'
 
 const { values } = parseArgs({
   options: {
@@ -83,16 +82,12 @@ const ENCRYPTION = {
 async function start(kind: Kind, url: string): Promise<Contender> {
   const data = mkdtempSync(join(tmpdir(), 'weir-bench-'))
   writeFileSync(join(data, 'config.yaml'), kind === 'open' ? OPEN : CONFIG)
-  const profile =
-    values.profile === undefined
-      ? []
-      : ['--cpu-prof', '--cpu-prof-interval', '200', '--cpu-prof-dir', values.profile]
   const program =
     kind !== 'bare' && kind !== 'bullmq'
       ? [here('../apps/ingest/src/main.ts')]
       : [here('gateway-peer.ts'), kind, url, secret]
-  const child = spawn(process.execPath, [...profile, '--import', here('gateway-probe.ts'), ...program], {
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  const server = await startProbed({
+    program,
     cwd: data,
     env: {
       PATH: process.env.PATH,
@@ -102,40 +97,20 @@ async function start(kind: Kind, url: string): Promise<Contender> {
       GITHUB_WEBHOOK_SECRET: secret,
       ...(kind === 'encrypted' ? ENCRYPTION : {}),
     },
+    profile: values.profile,
   })
-  const orphan = () => child.kill('SIGKILL')
-  process.once('exit', orphan)
-  const port = await portOf(child)
   const senders = new Map<string, Sender>()
-  for (const [name, load] of Object.entries(LOADS)) senders.set(name, await load.connect(port))
+  for (const [name, load] of Object.entries(LOADS)) senders.set(name, await load.connect(server.port))
   return {
     kind,
     senders,
-    cpu: () =>
-      new Promise((resolve) => {
-        child.once('message', (used) => resolve(used as number))
-        child.send('')
-      }),
+    cpu: server.cpu,
     async stop() {
       for (const sender of senders.values()) sender.close()
-      const ended = new Promise((resolve) => child.once('exit', resolve))
-      child.kill('SIGTERM')
-      await ended
-      process.off('exit', orphan)
+      await server.stop()
       rmSync(data, { recursive: true, force: true })
     },
   }
-}
-
-function portOf(child: ChildProcess): Promise<number> {
-  return new Promise((resolve, reject) => {
-    // Read to the end: a full pipe would stop the server.
-    createInterface({ input: child.stdout! }).on('line', (line) => {
-      const { port } = JSON.parse(line) as { port?: number }
-      if (port !== undefined) resolve(port)
-    })
-    child.once('exit', () => reject(new Error('the server ended before it listened')))
-  })
 }
 
 const server = await startRedis({ appendfsync: 'no' })
@@ -186,13 +161,6 @@ for (let round = 0; round < rounds; round++) {
 const version = /redis_version:(\S+)/.exec(await control.info('server'))?.[1] ?? 'unknown'
 control.disconnect()
 await server.stop()
-
-/** `12.3 (11.9–13.0)`: median and quartiles. */
-function quartiles(values: readonly number[], digits = 1): string {
-  const sorted = [...values].sort((a, b) => a - b)
-  const at = (share: number) => sorted[Math.round((sorted.length - 1) * share)]!.toFixed(digits)
-  return `${at(0.5)} (${at(0.25)}–${at(0.75)})`
-}
 
 console.log(
   `${machine({ Redis: version })} · ${events} events of each load a round over ${connections} connections, ${rounds} rounds, interleaved by ${SLICE}; median (quartiles)`,

@@ -23,6 +23,13 @@ export function target(value: number, atMost: number, unit = ''): string {
   return `≤ ${atMost}${unit === '' ? '' : ` ${unit}`} · ${value <= atMost ? 'met' : 'missed'}`
 }
 
+/** `12.3 (11.9–13.0)`: median and quartiles. */
+export function quartiles(values: readonly number[], digits = 1): string {
+  const sorted = [...values].sort((a, b) => a - b)
+  const at = (share: number) => sorted[Math.round((sorted.length - 1) * share)]!.toFixed(digits)
+  return `${at(0.5)} (${at(0.25)}–${at(0.75)})`
+}
+
 /** Prints a Markdown table. */
 export function printTable(
   title: string,

@@ -19,6 +19,7 @@ import type { Opener } from '@weir/core/keyring/keyring'
 import { createUnpacker, type UnpackedBody } from '@weir/core/packing'
 import { decodeRecord, type EventRecord } from '@weir/core/record'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
+import type { Tracer } from '@weir/core/tracing/tracer'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { signGithub } from '@weir/security/github'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
@@ -46,6 +47,8 @@ export interface GatewayOptions {
   /** Kept at the end, for the next gateway. Default: a temporary one. */
   readonly directory?: string
   readonly name?: string
+  /** Default: nothing is traced. */
+  readonly tracer?: Tracer
 }
 
 export interface TestGateway {
@@ -167,6 +170,7 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
       log,
     }),
     dictionaries,
+    ...(options.tracer && { tracer: options.tracer }),
     name,
     clock: systemClock,
     random: Math.random,

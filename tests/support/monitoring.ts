@@ -126,11 +126,7 @@ export function documentedMetrics(): ReadonlyMap<string, ReadonlyMap<string, rea
 }
 
 /** What a metric is scraped as. */
-export function seriesOf(
-  name: string,
-  type: string,
-  labels: readonly string[],
-): [string, readonly string[]][] {
+function seriesOf(name: string, type: string, labels: readonly string[]): [string, readonly string[]][] {
   if (type !== 'histogram') return [[name, labels]]
   return [
     [`${name}_bucket`, [...labels, 'le']],

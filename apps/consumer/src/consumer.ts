@@ -24,7 +24,9 @@ import { keepReads } from '@weir/core/stream/reads'
 import { removeConsumers } from '@weir/core/stream/reclaim'
 import type { Holding } from '@weir/core/stream/settle'
 import { trimSettled } from '@weir/core/stream/trim'
+import { NO_TRACER, type Tracer } from '@weir/core/tracing/tracer'
 import type { Logger } from 'pino'
+import { createAttemptTraces } from './attempt-trace.ts'
 import type { Backoff } from './backoff.ts'
 import { createBreakers } from './breakers.ts'
 import { createDecoder } from './decode.ts'
@@ -99,6 +101,8 @@ export interface ConsumerDeps {
   readonly redact: (text: string) => string
   readonly log: Logger
   readonly metrics: PartitionMetrics
+  /** Undefined = nothing is traced. */
+  readonly tracer?: Tracer
 }
 
 export interface Consumer {
@@ -196,6 +200,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
           { event_id: item.record.id, stream_id: item.streamId },
           'the entry of a pending event is gone from the stream',
         )
+      item.trace?.settled(result)
       // Taken over by another consumer; or by ourselves: read anew from a group that was lost, and passed over as held.
       if (result === 'not-owner') reader.recheck()
       if (result !== 'done') return
@@ -210,7 +215,12 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
       }
       metrics.settled.add(tool, outcome.kind, 1)
       if (outcome.kind === 'dead') metrics.failed.inc({ tool, reason: outcome.reason })
-      metrics.settleLatency.observe(tool, Math.max(0, redisNow() - item.appendedAt) / 1000)
+      metrics.settleLatency.observe(
+        tool,
+        Math.max(0, redisNow() - item.appendedAt) / 1000,
+        '',
+        item.trace?.span,
+      )
     },
   })
   const renewal = {
@@ -261,11 +271,12 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     },
     redact: deps.redact,
     remember: deps.remember,
+    traceOf: createAttemptTraces(deps.tracer ?? NO_TRACER, redisNow),
     maxAhead: settings.maxAppends,
     onStage: (stage, ms) => metrics.stages.observe(stage, ms / 1000),
     onRun(item, seconds, outcome) {
       const { tool } = item.record
-      metrics.processing.observe(tool, seconds, outcome.kind)
+      metrics.processing.observe(tool, seconds, outcome.kind, item.trace?.span)
       metrics.attempts.add(tool, outcome.kind, 1)
       if (outcome.kind !== 'park') return
       if (outcome.reason === 'dictionary') metrics.missingDictionary.inc()

@@ -98,6 +98,7 @@ function world(
     redact: (text) => text.replaceAll('hunter2', '[redacted]'),
     onRun: () => undefined,
     onStage: () => undefined,
+    traceOf: () => undefined,
     ...overrides,
   })
   const itemOf = (fields: FieldList): HeldItem => ({
@@ -110,6 +111,7 @@ function world(
     suspect: false,
     confirmedAt: clock.monotonic(),
     state: 'queued',
+    trace: undefined,
     abort: undefined,
   })
   const idle = async () => {

@@ -19,6 +19,7 @@ import { Fault, isFault, messageOf } from '@weir/core/faults'
 import type { HandlerEvent } from '@weir/core/handlers/handler'
 import type { EventRecord } from '@weir/core/record'
 import type { Logger } from 'pino'
+import type { AttemptTraces } from './attempt-trace.ts'
 import type { Breakers } from './breakers.ts'
 import type { DecodedEvent, Decoder } from './decode.ts'
 import type { Held, HeldItem } from './held.ts'
@@ -52,8 +53,15 @@ export interface ExecutorOptions extends VerdictOptions {
   readonly fetchNeeds: (record: EventRecord) => Promise<unknown>
   /** Resolves when Redis, which did not answer, is worth asking again; at once when the signal aborts. */
   readonly redisAgain: (signal: AbortSignal) => Promise<void>
-  /** Puts an event into its context, before its handlers run; undefined = there are no contexts. */
-  readonly remember?: ((event: HandlerEvent, record: EventRecord) => Promise<unknown>) | undefined
+  /**
+   * Puts an event into its context, before its handlers run; undefined = there are no contexts. The traceparent is what the
+   * context's enrichment joins; '' = none.
+   */
+  readonly remember?:
+    | ((event: HandlerEvent, record: EventRecord, traceparent: string) => Promise<unknown>)
+    | undefined
+  /** Begins the trace of an attempt; undefined where its event is not traced. */
+  readonly traceOf: AttemptTraces
   /** Events at most that are being put into their contexts, or wait for a worker after that. */
   readonly maxAhead: number
   readonly onRun: (item: HeldItem, seconds: number, outcome: Outcome) => void
@@ -99,6 +107,12 @@ export function createExecutor(options: ExecutorOptions): Executor {
     })
   }
 
+  /** Its attempt is over without an outcome. */
+  const forget = (item: HeldItem, how: 'put back' | 'lost', failure?: string): void => {
+    item.trace?.over(how, failure)
+    item.trace = undefined
+  }
+
   /** Starts one item, for which a worker was taken. */
   const begin = (item: HeldItem): void => {
     passing(item, options.mayBeSettled(item), (probe) => execute(item, probe))
@@ -133,6 +147,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     next: (probe: boolean) => void,
   ): Promise<void> => {
     if (await options.confirm(item)) return ask(item, breakers.gate(item.record.tool), inQuestion, next)
+    forget(item, 'lost')
     held.remove(item)
     freed()
   }
@@ -150,7 +165,15 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const decision = await gate
       if (decision.kind === 'wait') {
         const delayMs = Math.max(decision.waitMs, MIN_BREAKER_WAIT_MS)
-        settle(item, { kind: 'park', reason: 'breaker', delayMs, attempts: item.attempts, error: '' })
+        const outcome: Outcome = {
+          kind: 'park',
+          reason: 'breaker',
+          delayMs,
+          attempts: item.attempts,
+          error: '',
+        }
+        item.trace?.settling(outcome)
+        settle(item, outcome)
         return freed()
       }
       probe = decision.kind === 'probe'
@@ -162,6 +185,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     }
     if (down.signal.aborted) {
       await tell(tool, 'nothing', probe)
+      forget(item, 'put back')
       held.requeue(item)
       return freed()
     }
@@ -170,6 +194,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   const execute = (item: HeldItem, probe: boolean): void => {
     const run = new Run(item, probe, clock.monotonic())
+    item.trace = options.traceOf(item, run.started)
     let event: DecodedEvent
     try {
       event = decoder.decode(item.record, item.attempts + 1)
@@ -180,6 +205,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
         finish(run, verdicts.unreadable(item, error))
       }
       return
+    } finally {
+      item.trace?.span.step('decode', run.started)
     }
     ended('decode', run.started)
     intoContext(run, event)
@@ -193,8 +220,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const decodeLater = (run: Run): void => {
     const { item } = run
     enroll(run)
+    const fetching = item.trace?.span.child('fetch needs')
     const work = options
       .fetchNeeds(item.record)
+      .finally(() => fetching?.end())
       .then(() => decoder.decode(item.record, item.attempts + 1))
       .then(
         (event) => {
@@ -224,8 +253,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
     ahead.add(run)
     item.abort = (reason) => run.expire(reason)
     const began = clock.monotonic()
-    remember(event, item.record).then(
+    const span = item.trace?.span.child('context')
+    remember(event, item.record, span?.traceparent ?? '').then(
       () => {
+        span?.end()
         const readyAt = clock.monotonic()
         options.onStage('context', readyAt - began)
         whenWorker(() => {
@@ -237,6 +268,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       },
       (error: unknown) => {
         ended('context', began)
+        span?.end('')
         return notRemembered(run, error)
       },
     )
@@ -326,11 +358,13 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const hand = (run: Run, { outcome, failure }: Verdict): void => {
     const { item } = run
     if (outcome === undefined) {
+      forget(item, 'lost')
       held.remove(item)
     } else {
       const seconds = (clock.monotonic() - run.started) / 1000
       if (outcome.kind !== 'settled') note(run, outcome, failure, seconds)
       options.onRun(item, seconds, outcome)
+      item.trace?.settling(outcome)
       settle(item, outcome)
     }
     run.event?.release()
@@ -344,6 +378,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       {
         event_id: id,
         request_id: event === undefined ? id : requestIdOf(event),
+        trace_id: item.trace?.span.traceId,
         tool,
         tenant,
         type,
@@ -364,7 +399,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
     // Of a thousand held events each comes back here again and again: one of them speaks for all.
     const level = now - toldOfPutBack < TELL_AGAIN_MS ? 'debug' : 'warn'
     if (level === 'warn') toldOfPutBack = now
-    log[level]({ event_id: item.record.id, err: messageOf(error) }, 'event put back')
+    const trace_id = item.trace?.span.traceId
+    log[level]({ event_id: item.record.id, trace_id, err: messageOf(error) }, 'event put back')
+    forget(item, 'put back', verdicts.told(error))
     await options.redisAgain(down.signal)
     held.requeue(item)
   }

@@ -15,6 +15,7 @@ const item = (streamId: string, suspect = false): HeldItem => ({
   suspect,
   confirmedAt: 0,
   state: 'queued',
+  trace: undefined,
   abort: undefined,
 })
 const nothing = () => undefined

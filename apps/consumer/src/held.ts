@@ -8,6 +8,7 @@
  */
 import type { EventRecord } from '@weir/core/record'
 import type { HeldEntry, Holding } from '@weir/core/stream/settle'
+import type { AttemptTrace } from './attempt-trace.ts'
 
 export interface HeldItem extends HeldEntry {
   readonly streamId: string
@@ -24,6 +25,8 @@ export interface HeldItem extends HeldEntry {
   /** Monotonic ms at which it was last known to be ours. */
   confirmedAt: number
   state: 'queued' | 'running' | 'settling' | 'gone'
+  /** Of the attempt at it, where its event is traced. */
+  trace: AttemptTrace | undefined
   /** Set while running: aborts the handler. */
   abort: ((reason: Error) => void) | undefined
 }

@@ -59,6 +59,7 @@ export function createIntake({ held, settler, quarantineAfter, monotonic, redisN
         suspect: deliveries > harmless[holding.kind],
         confirmedAt,
         state: 'queued',
+        trace: undefined,
         abort: undefined,
       }
       if (read.error === undefined && deliveries <= quarantineAfter) {

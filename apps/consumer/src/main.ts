@@ -19,6 +19,7 @@ import type { EventRecord } from '@weir/core/record'
 import { connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { wasSettled } from '@weir/core/stream/long-memory'
+import { configuredTracing } from '@weir/core/tracing/configured'
 import { sealedWith } from '@weir/security/envelope'
 import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
@@ -89,12 +90,20 @@ async function main(): Promise<void> {
     : undefined
   const redact = createRedactor({ secrets: secretsIn(config), fields: security.redact_fields })
   const metrics = createConsumerMetrics()
+  const tracing = await configuredTracing(config, {
+    app: 'consumer',
+    instance: name,
+    clock: systemClock,
+    random: Math.random,
+    count: (result, spans) => metrics.spans.inc({ result }, spans),
+    log,
+  })
   const workers = createWorkers(c.num_workers)
   const dictionaries = createDictionarySet(loadBundledDictionaries())
   const remember =
     remembering &&
-    (async (event: HandlerEvent, record: EventRecord) => {
-      const { events } = await remembering.contexts.append(event, record)
+    (async (event: HandlerEvent, record: EventRecord, traceparent: string) => {
+      const { events } = await remembering.contexts.append(event, record, traceparent)
       metrics.remembered.inc({ result: events === undefined ? 'known' : 'appended' })
     })
   const consumers = createConsumers({
@@ -143,6 +152,7 @@ async function main(): Promise<void> {
         redact,
         log: redis.cluster_enabled ? log.child({ partition: keys.partition }) : log,
         metrics: context.metrics,
+        tracer: tracing.tracer,
       }),
     plan: redis.cluster_enabled
       ? { configured: redis.partitions, refreshMs: redis.partitions_refresh }
@@ -208,6 +218,7 @@ async function main(): Promise<void> {
     await keyring?.stop()
     await pusher?.stop()
     await ops?.close()
+    await tracing.stop()
     log.info('stopped')
     process.exit(0)
   }

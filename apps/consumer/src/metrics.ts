@@ -26,6 +26,7 @@ export interface ConsumerMetrics {
   readonly trimmed: Counter<string>
   readonly held: Gauge<string>
   readonly running: Gauge<string>
+  readonly spans: Counter<'result'>
   readonly breaker: Gauge<'tool_id'>
 }
 
@@ -112,6 +113,12 @@ export function createConsumerMetrics(): ConsumerMetrics {
     trimmed: new Counter({
       name: 'webhook_stream_trimmed_total',
       help: 'Settled entries removed from the stream',
+      registers,
+    }),
+    spans: new Counter({
+      name: 'webhook_trace_spans_total',
+      help: 'Spans of traces by what became of them: exported, failed (the collector did not take them), dropped (too many waited)',
+      labelNames: ['result'],
       registers,
     }),
     held: new Gauge({ name: 'webhook_consumer_held', help: 'Entries held by this consumer', registers }),

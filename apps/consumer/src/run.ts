@@ -1,4 +1,5 @@
 /** One attempt at an event while it runs: its deadline, its abort signal, and the reasons for which it is cut short. */
+import type { AttemptTrace } from './attempt-trace.ts'
 import type { DecodedEvent } from './decode.ts'
 import type { HeldItem } from './held.ts'
 import type { Attempt } from './stages.ts'
@@ -37,6 +38,12 @@ export class Run implements Attempt {
     this.item = item
     this.probe = probe
     this.started = started
+  }
+  get trace(): AttemptTrace | undefined {
+    return this.item.trace
+  }
+  get traceparent(): string {
+    return this.item.record.traceparent
   }
   over(): boolean {
     return this.expired !== undefined

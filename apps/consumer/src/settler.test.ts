@@ -129,6 +129,7 @@ async function hold(count: number, consumer = 'c'): Promise<HeldItem[]> {
       suspect: false,
       confirmedAt: 0,
       state: 'queued',
+      trace: undefined,
       abort: undefined,
     }),
   )

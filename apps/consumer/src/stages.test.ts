@@ -8,6 +8,8 @@ import { describe, expect, it } from 'vitest'
 import { createFanOut, runHandlers } from './stages.ts'
 import { silentLog } from './testing.ts'
 
+const UNTRACED = { trace: undefined, traceparent: '' }
+
 describe('fan-out', () => {
   const handler = (name: string, tool: string, ...events: string[]) =>
     defineHandler({ name, tool: tool as 'generic', events, run: () => undefined })
@@ -92,7 +94,7 @@ describe('runHandlers', () => {
   it('each with the correlation id of the request that brought the event', () => {
     const seen: string[] = []
     const noting = running([], 'a', (ctx) => void seen.push(ctx.requestId))
-    const attempt = { signal: () => AbortSignal.abort(), over: () => false }
+    const attempt = { signal: () => AbortSignal.abort(), over: () => false, ...UNTRACED }
     for (const headers of [new Map([['x-request-id', 'proxy-1']]), new Map<string, string>()]) {
       runHandlers([noting], { ...event, headers } as HandlerEvent, attempt, silentLog)
     }
@@ -116,7 +118,7 @@ describe('runHandlers', () => {
         running(seen, 'c', () => undefined),
       ],
       event,
-      { signal: () => AbortSignal.abort(), over: () => false },
+      { signal: () => AbortSignal.abort(), over: () => false, ...UNTRACED },
       silentLog,
     )
     expect(seen).toEqual(['a'])
@@ -137,7 +139,7 @@ describe('runHandlers', () => {
         running(seen, 'b', () => undefined),
       ],
       event,
-      { signal: () => AbortSignal.abort(), over: () => over },
+      { signal: () => AbortSignal.abort(), over: () => over, ...UNTRACED },
       silentLog,
     )
     expect(seen).toEqual(['a'])
@@ -145,7 +147,7 @@ describe('runHandlers', () => {
 
   it('needs no promise for handlers that are done when they return', () => {
     const seen: string[] = []
-    const attempt = { signal: () => AbortSignal.abort(), over: () => false }
+    const attempt = { signal: () => AbortSignal.abort(), over: () => false, ...UNTRACED }
     const handlers = [running(seen, 'a', () => undefined), running(seen, 'b', () => undefined)]
     expect(runHandlers(handlers, event, attempt, silentLog)).toBeUndefined()
     expect(seen).toEqual(['a', 'b'])
@@ -164,7 +166,7 @@ describe('runHandlers', () => {
         resolve()
       },
     } as Promise<void>
-    const attempt = { signal: () => AbortSignal.abort(), over: () => false }
+    const attempt = { signal: () => AbortSignal.abort(), over: () => false, ...UNTRACED }
     await runHandlers(
       [running(seen, 'a', () => later), running(seen, 'b', () => undefined)],
       event,
@@ -181,7 +183,7 @@ describe('runHandlers', () => {
       return new AbortController().signal
     }
     const plain = defineHandler({ name: 'plain', tool: 'github', events: ['*'], run: () => undefined })
-    await runHandlers([plain], event, { signal, over: () => false }, silentLog)
+    await runHandlers([plain], event, { signal, over: () => false, ...UNTRACED }, silentLog)
     expect(signals).toBe(0)
     const careful = defineHandler({
       name: 'careful',
@@ -189,7 +191,7 @@ describe('runHandlers', () => {
       events: ['*'],
       run: (_, ctx) => ctx.signal.throwIfAborted(),
     })
-    await runHandlers([careful], event, { signal, over: () => false }, silentLog)
+    await runHandlers([careful], event, { signal, over: () => false, ...UNTRACED }, silentLog)
     expect(signals).toBe(1)
   })
 })

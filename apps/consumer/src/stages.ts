@@ -9,7 +9,9 @@
  * without using up attempts, anything else → retried.
  */
 import type { Handler, HandlerContext, HandlerEvent } from '@weir/core/handlers/handler'
+import type { Span } from '@weir/core/tracing/tracer'
 import type { Logger } from 'pino'
+import type { AttemptTrace } from './attempt-trace.ts'
 
 export interface FanOut {
   /** Handlers for an event, in the order of definition; the same array for the same name. */
@@ -77,6 +79,10 @@ export interface Attempt {
   signal(): AbortSignal
   /** True when its time is up: no further handler is started. */
   over(): boolean
+  /** Where the event is traced. */
+  readonly trace: Pick<AttemptTrace, 'handler'> | undefined
+  /** The event's own, as the gateway wrote it; '' = none. */
+  readonly traceparent: string
 }
 
 /** What a handler is given beside the event; made of parts that most handlers never look at. */
@@ -85,12 +91,14 @@ class Context implements HandlerContext {
   readonly #event: HandlerEvent
   readonly #attempt: Attempt
   readonly #log: Logger
+  readonly #span: Span | undefined
 
-  constructor(handler: Handler, event: HandlerEvent, attempt: Attempt, log: Logger) {
+  constructor(handler: Handler, event: HandlerEvent, attempt: Attempt, log: Logger, span: Span | undefined) {
     this.#handler = handler
     this.#event = event
     this.#attempt = attempt
     this.#log = log
+    this.#span = span
   }
   get signal(): AbortSignal {
     return this.#attempt.signal()
@@ -100,6 +108,7 @@ class Context implements HandlerContext {
       handler: this.#handler.name,
       event_id: this.#event.id,
       request_id: this.requestId,
+      trace_id: this.#span?.traceId,
     })
   }
   get idempotencyKey(): string {
@@ -107,6 +116,10 @@ class Context implements HandlerContext {
   }
   get requestId(): string {
     return requestIdOf(this.#event)
+  }
+  get traceparent(): string | undefined {
+    const { traceparent } = this.#span ?? this.#attempt
+    return traceparent === '' ? undefined : traceparent
   }
 }
 
@@ -124,12 +137,38 @@ export function runHandlers(
   for (let at = from; at < handlers.length; at++) {
     if (attempt.over()) return undefined
     const handler = handlers[at] as Handler
-    const result: unknown = handler.run(event, new Context(handler, event, attempt, log))
+    const span = attempt.trace?.handler(handler.name)
+    const result: unknown = span
+      ? traced(handler, event, attempt, log, span)
+      : handler.run(event, new Context(handler, event, attempt, log, undefined))
     if (!isThenable(result)) continue
     if (at + 1 === handlers.length) return Promise.resolve(result)
     return Promise.resolve(result).then(() => runHandlers(handlers, event, attempt, log, at + 1))
   }
   return undefined
+}
+
+/** Runs a handler whose event is traced. What it failed with is told by the attempt, redacted. */
+function traced(handler: Handler, event: HandlerEvent, attempt: Attempt, log: Logger, span: Span): unknown {
+  let result: unknown
+  try {
+    result = handler.run(event, new Context(handler, event, attempt, log, span))
+  } catch (error) {
+    span.end('')
+    throw error
+  }
+  if (!isThenable(result)) {
+    span.end()
+    return result
+  }
+  // Waited for once: there are thenables (query builders) that do their work anew for everybody who asks.
+  return Promise.resolve(result).then(
+    () => span.end(),
+    (error: unknown) => {
+      span.end('')
+      throw error
+    },
+  )
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

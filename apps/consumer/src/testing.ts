@@ -93,6 +93,8 @@ export interface TestEvent {
   /** Encrypts it; ready for its tenant. */
   readonly sealing?: Sealing
   readonly receivedAt?: number
+  /** Default: it is not traced. */
+  readonly traceparent?: string
 }
 
 export interface AdmittedEvent {
@@ -322,14 +324,14 @@ export function makeEvent(event: TestEvent = {}): {
   readonly fields: FieldList
 } {
   const delivery = event.delivery ?? `delivery-${++deliveries}`
-  const { tenant = 'default', tool = 'github', type = 'issues', derived = true } = event
+  const { tenant = 'default', tool = 'github', type = 'issues', derived = true, traceparent = '' } = event
   const locator = locatorOf(tenant, tool, { kind: 'delivery-id', value: delivery })
   const id = derived ? deriveEventId(locator) : mintEventId(Date.now())
   const body = Buffer.from(event.body ?? JSON.stringify({ action: 'opened', delivery }))
   const headers = event.headers ?? [['content-type', 'application/json'] as const]
   const packer = createPacker(event.dictionaries ?? createDictionarySet(new Map()), 1)
   const receivedAt = event.receivedAt ?? Date.now()
-  const whole = { id, tenant, tool, type, receivedAt, locator, derived, headers, body, traceparent: '' }
+  const whole = { id, tenant, tool, type, receivedAt, locator, derived, headers, body, traceparent }
   const packed = packer.pack(tool, headers, body, tenant)
   const fields = encodeRecord(
     whole,

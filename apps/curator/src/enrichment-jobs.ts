@@ -23,6 +23,7 @@ import type { Clock } from '@weir/core/clock'
 import { isFault, messageOf } from '@weir/core/faults'
 import { type ConnectionOptions, DelayedError, Queue, Worker } from 'bullmq'
 import type { Logger } from 'pino'
+import { type EnrichmentTrace, type EnrichmentTraces, NO_ENRICHMENT_TRACES } from './enrichment-trace.ts'
 import type { CuratorMetrics } from './metrics.ts'
 
 export interface EnrichmentJobs {
@@ -48,6 +49,8 @@ export interface EnrichmentJobsOptions {
   readonly clock: Clock
   readonly metrics: CuratorMetrics
   readonly log: Logger
+  /** Undefined = nothing is traced. */
+  readonly traceOf?: EnrichmentTraces
 }
 
 /** Queue and prefix: all its keys share one slot of a Cluster. */
@@ -67,6 +70,7 @@ interface JobData {
 
 export function createEnrichmentJobs(options: EnrichmentJobsOptions): EnrichmentJobs {
   const { makeCard, places, placeOf, connection, pumps, clock, metrics, log } = options
+  const { traceOf = NO_ENRICHMENT_TRACES } = options
   const shared = { connection, prefix: ENRICHMENT_QUEUE.prefix }
   const stopped = new AbortController()
   let pumping: readonly Promise<void>[] = []
@@ -75,9 +79,10 @@ export function createEnrichmentJobs(options: EnrichmentJobsOptions): Enrichment
   let trouble = ''
 
   /** What is wrong is told once until it changes. */
-  function tell(error: unknown): void {
+  function tell(error: unknown, trace_id?: string): void {
     const what = messageOf(error)
-    if (what !== trouble) log.warn({ event: 'enrichment_waits', err: error }, 'contexts are enriched later')
+    if (what !== trouble)
+      log.warn({ event: 'enrichment_waits', trace_id, err: error }, 'contexts are enriched later')
     trouble = what
   }
 
@@ -105,9 +110,12 @@ export function createEnrichmentJobs(options: EnrichmentJobsOptions): Enrichment
     metrics.behind.set({ lag }, behind)
   }
 
-  async function enrich({ context: id, lag }: JobData): Promise<MadeCard> {
+  async function enrich(
+    { context: id, lag }: JobData,
+    trace: EnrichmentTrace | undefined,
+  ): Promise<MadeCard> {
     try {
-      return await makeCard(id, lag, stopped.signal)
+      return await makeCard(id, lag, stopped.signal, trace?.onStep)
     } catch (error) {
       if (isFault(error, 'KEY_MISSING') || isFault(error, 'DICTIONARY_MISSING'))
         return { kind: 'later', retryInMs: MISSING_RETRY_MS, why: error.message }
@@ -124,21 +132,25 @@ export function createEnrichmentJobs(options: EnrichmentJobsOptions): Enrichment
     async start() {
       const jobs = new Queue<JobData>(ENRICHMENT_QUEUE.name, shared)
       queue = jobs
-      jobs.on('error', tell)
+      jobs.on('error', (error) => tell(error))
       worker = new Worker<JobData>(
         ENRICHMENT_QUEUE.name,
         async (job, token) => {
+          const { context, lag } = job.data
+          const trace = await traceOf(context, lag)
           let made: MadeCard
           try {
-            made = await enrich(job.data)
+            made = await enrich(job.data, trace)
           } catch (error) {
             metrics.enriched.inc({ outcome: 'failed' })
-            tell(error)
+            trace?.failed(error)
+            tell(error, trace?.traceId)
             throw error
           }
+          await trace?.made(made)
           if (made.kind === 'later') {
             metrics.enriched.inc({ outcome: 'later' })
-            tell(new Error(made.why))
+            tell(new Error(made.why), trace?.traceId)
             await job.moveToDelayed(clock.now() + made.retryInMs, token)
             throw new DelayedError()
           }
@@ -149,10 +161,11 @@ export function createEnrichmentJobs(options: EnrichmentJobsOptions): Enrichment
         },
         { ...shared, concurrency: options.concurrency },
       )
-      worker.on('error', tell)
+      worker.on('error', (error) => tell(error))
       pumping = (Object.entries(pumps) as [Lag, Pump][]).map(async ([lag, { intervalMs, ...patience }]) => {
         while (!stopped.signal.aborted) {
-          if (places.every(({ link }) => link.connected)) await pump(jobs, lag, patience).catch(tell)
+          if (places.every(({ link }) => link.connected))
+            await pump(jobs, lag, patience).catch((error: unknown) => tell(error))
           await clock.wait(intervalMs, stopped.signal)
         }
       })

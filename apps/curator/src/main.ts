@@ -24,6 +24,7 @@ import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
 import { startOpsServer } from '@weir/core/ops-server'
 import { connectQueue, connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
+import { configuredTracing } from '@weir/core/tracing/configured'
 import { sealedWith } from '@weir/security/envelope'
 import { createRedactor } from '@weir/security/redact'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
@@ -31,6 +32,7 @@ import { pino } from 'pino'
 import { createCurator } from './curator.ts'
 import { enricherOf } from './enricher.ts'
 import { createEnrichmentJobs, ENRICHMENT_QUEUE } from './enrichment-jobs.ts'
+import { createEnrichmentTraces } from './enrichment-trace.ts'
 import { createCuratorMetrics } from './metrics.ts'
 
 /** Pause between two looks for contexts to enrich, ms. */
@@ -149,7 +151,24 @@ async function main(): Promise<void> {
   const enrichesLater =
     enrichment !== undefined &&
     (enrichment.embedder.provider !== 'local' || enrichment.summariser.provider !== 'local')
+  const tracing = await configuredTracing(config, {
+    app: 'curator',
+    instance: name,
+    clock: systemClock,
+    random: Math.random,
+    count: (result, spans) => metrics.spans.inc({ result }, spans),
+    log,
+  })
   const jobs = createEnrichmentJobs({
+    ...(config.observability.tracing.enabled && {
+      traceOf: createEnrichmentTraces({
+        tracer: tracing.tracer,
+        placeOf,
+        enrichesLater,
+        clock: systemClock,
+        redact,
+      }),
+    }),
     makeCard: createCardMaker({
       placeOf,
       contexts,
@@ -255,6 +274,7 @@ async function main(): Promise<void> {
     await kept.close()
     await home.close()
     await keyring?.stop()
+    await tracing.stop()
     log.info('stopped')
     process.exit(0)
   }

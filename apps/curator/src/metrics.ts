@@ -15,6 +15,7 @@ export interface CuratorMetrics {
   readonly collected: Counter<string>
   readonly enriched: Counter<'outcome'>
   readonly behind: Gauge<'lag'>
+  readonly spans: Counter<'result'>
   moved(move: Move, result: SweepResult): void
   prewarmed(result: PrewarmResult): void
 }
@@ -102,6 +103,12 @@ export function createCuratorMetrics(): CuratorMetrics {
       name: 'webhook_contexts_behind',
       help: 'Contexts with events that search does not find yet (words), or that a provider was not asked about yet (enrichment)',
       labelNames: ['lag'],
+      registers,
+    }),
+    spans: new Counter({
+      name: 'webhook_trace_spans_total',
+      help: 'Spans of traces by what became of them: exported, failed (the collector did not take them), dropped (too many waited)',
+      labelNames: ['result'],
       registers,
     }),
     moved: (move, result) => moves.inc({ move, result }),

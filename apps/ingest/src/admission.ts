@@ -31,7 +31,11 @@ import type { GatewayMetrics } from './metrics.ts'
 
 export type Verdict =
   | { readonly kind: 'accepted' }
-  | { readonly kind: 'spooled' }
+  | {
+      readonly kind: 'spooled'
+      /** How long the disk took, ms. */
+      readonly ms: number
+    }
   | { readonly kind: 'duplicate'; readonly firstId: EventId }
   | Limited
   | { readonly kind: 'unavailable'; readonly why: string }
@@ -69,7 +73,6 @@ type Answered = PlannedOutcome<Lane>
 type SpoolReason = 'redis_down' | 'redis_unknown' | 'redis_out_of_memory' | 'overload'
 
 const ACCEPTED: Verdict = { kind: 'accepted' }
-const SPOOLED: Verdict = { kind: 'spooled' }
 const NOT_KEPT = 'Redis cannot take the event now, and the spool does not take it'
 
 export function createAdmissions(options: AdmissionOptions): Admissions {
@@ -220,10 +223,11 @@ export function createAdmissions(options: AdmissionOptions): Admissions {
     } finally {
       spoolingBytes -= record.length
     }
-    metrics.stage('spool', clock.monotonic() - startedAt)
+    const ms = clock.monotonic() - startedAt
+    metrics.stage('spool', ms)
     metrics.count('webhook_spooled_total', reason)
     options.onSpooled(partition)
-    return SPOOLED
+    return { kind: 'spooled', ms }
   }
 
   function refused(reason: string, why: string): Verdict {

@@ -10,6 +10,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { EventId } from '@weir/core/event'
+import type { Span } from '@weir/core/tracing/tracer'
 import type { GatewayMetrics } from './metrics.ts'
 import { type Problem, problemDocument } from './problem.ts'
 
@@ -39,6 +40,8 @@ export interface Exchange {
   readonly startedAt: number
   /** X-Request-ID of the request; {@link correlationId} gives it one where it has none. */
   requestId: string | undefined
+  /** Its trace, once there is one; most requests have none. */
+  span: Span | undefined
   /** Set while the body is read: what the server calls when the connection turns out to be broken. */
   breakBody: ((failure: BodyFailure) => void) | undefined
   /** Reading the body failed: what follows on this connection cannot be understood. */

@@ -23,6 +23,7 @@ import { createPacker } from '@weir/core/packing'
 import type { RedisLink } from '@weir/core/redis/link'
 import { checkSuitability } from '@weir/core/redis/suitability'
 import { createLimiter } from '@weir/core/stream/limiter'
+import { NO_TRACER, type Tracer } from '@weir/core/tracing/tracer'
 import type { Logger } from 'pino'
 import { createAdmissions } from './admission.ts'
 import { createDispatch } from './dispatch.ts'
@@ -41,6 +42,7 @@ import { createReceiver } from './receive.ts'
 import { createRefusalNotes } from './refusal-notes.ts'
 import { createReplaySuspects } from './replay-suspects.ts'
 import { type Owners, sharedOwners } from './report.ts'
+import { createRequestTraces } from './request-trace.ts'
 import type { Secrets } from './secrets.ts'
 import { createSenders } from './sender.ts'
 import { createHttpServer } from './server.ts'
@@ -65,6 +67,8 @@ export interface GatewayDeps {
   /** Random bytes: what the audit trail hashes addresses with. */
   readonly auditKey: Uint8Array
   readonly dictionaries: DictionarySet
+  /** Undefined = nothing is traced. */
+  readonly tracer?: Tracer
   /** A name that no other gateway has or had. */
   readonly name: string
   readonly clock: Clock
@@ -230,6 +234,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     addressOf: createAddressOf(ingest.trusted_proxies),
     suspects: suspectsOf(security),
     refused: refusals.refused,
+    traceOf: createRequestTraces(deps.tracer ?? NO_TRACER, config.observability.tracing.incoming),
     packerOf: (locator) => lanes.of(locator)?.packers.current ?? plain,
     sealing: security.encryption_enabled ? keyring : undefined,
     clock,

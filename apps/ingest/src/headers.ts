@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Header } from '@weir/core/event'
+import { parseTraceparent } from '@weir/core/tracing/traceparent'
 
 export interface RequestHeaders {
   /** By lower-case name; a list for a header that came more than once. */
@@ -73,11 +74,8 @@ export function requestIdOf({ headers }: IncomingMessage): string | undefined {
   return typeof value === 'string' && REQUEST_ID.test(value) ? value : undefined
 }
 
-// Version 00 with a trace and a parent that are not all zeros: https://www.w3.org/TR/trace-context/#traceparent-header
-const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
-
 /** The request's W3C trace context, '' when there is none or it is not one. */
 export function traceparentOf(headers: RequestHeaders): string {
   const value = sole(headers, 'traceparent')
-  return value !== undefined && TRACEPARENT.test(value) ? value : ''
+  return value !== undefined && parseTraceparent(value) !== undefined ? value : ''
 }

@@ -14,6 +14,7 @@ import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
 import type { Pusher } from '@weir/core/metrics/pusher'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
+import { configuredTracing } from '@weir/core/tracing/configured'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { createGateway } from './gateway.ts'
@@ -101,8 +102,17 @@ async function main(): Promise<void> {
     random: Math.random,
     tell: auditLog(log),
   })
+  const tracing = await configuredTracing(config, {
+    app: 'gateway',
+    instance: name,
+    clock: systemClock,
+    random: Math.random,
+    count: (result, spans) => metrics.count('webhook_trace_spans_total', result, '', spans),
+    log,
+  })
   const gateway = createGateway({
     config,
+    tracer: tracing.tracer,
     link,
     connect,
     spool,
@@ -136,6 +146,7 @@ async function main(): Promise<void> {
     processMetrics.stopping()
     await gateway.stop()
     await pusher?.stop()
+    await tracing.stop()
     log.info({ event: 'stopped' }, 'stopped')
     process.exit(0)
   }

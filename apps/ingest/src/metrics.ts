@@ -4,7 +4,13 @@
  * after the first hundred.
  */
 import type { WaitResult } from '@weir/core/redis/durable'
-import { createCounter, createHistogram, type TalliedCounter, type TalliedHistogram } from '@weir/core/tally'
+import {
+  createCounter,
+  createHistogram,
+  type Exemplary,
+  type TalliedCounter,
+  type TalliedHistogram,
+} from '@weir/core/tally'
 import { Gauge, Registry } from 'prom-client'
 
 interface Row {
@@ -181,6 +187,11 @@ export const GATEWAY_METRICS = {
     help: 'Events offered again after such a loss: accepted (they were lost), known',
     labels: ['outcome'],
   },
+  webhook_trace_spans_total: {
+    type: 'counter',
+    help: 'Spans of traces by what became of them: exported, failed (the collector did not take them), dropped (too many waited)',
+    labels: ['result'],
+  },
   webhook_faults_total: { type: 'counter', help: 'Faults by code', labels: ['code'] },
 } as const satisfies Record<string, Row>
 
@@ -210,8 +221,8 @@ export interface GatewayMetrics {
   readonly registry: Registry
   received(path: string, status: number | 'aborted'): void
   outcome(tool: string, outcome: Outcome): void
-  /** @param ms duration */
-  stage(stage: Stage, ms: number): void
+  /** @param ms duration @param trace the event's, if it is traced */
+  stage(stage: Stage, ms: number, trace?: Exemplary): void
   /** @param ms duration */
   replicaWait(result: WaitResult, ms: number): void
   alertName(name: string): void
@@ -266,7 +277,7 @@ export function createMetrics(): GatewayMetrics {
     registry,
     received: (path, status) => received.add(path, STATUS_TEXTS[status] ?? String(status), 1),
     outcome: (tool, outcome) => events.add(tool, outcome, 1),
-    stage: (stage, ms) => stages.observe(stage, ms / 1000),
+    stage: (stage, ms, trace) => stages.observe(stage, ms / 1000, '', trace),
     replicaWait: (result, ms) => replicaWaits.observe(result, ms / 1000),
     alertName(name) {
       if (alertNames.size < MAX_ALERT_NAMES) alertNames.add(name)

@@ -4,6 +4,7 @@
  * operators' token, and without one configured they are not there.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { expose } from '@weir/core/exposition'
 import { type HealthDocument, healthStatusCode } from '@weir/core/health/document'
 import { answer, answerJson, type Exchange, refuse } from './exchange.ts'
 import type { Journals } from './journals.ts'
@@ -52,8 +53,8 @@ export function createPages(options: PageOptions): (exchange: Exchange, page: Pa
         problem('ROUTE_UNKNOWN', 'Metrics are switched off (observability.metrics.enabled).'),
       )
     }
-    const { registry } = metrics
-    answer(metrics, exchange, 200, registry.contentType, await registry.metrics())
+    const { contentType, text } = await expose(metrics.registry, exchange.request.headers.accept)
+    answer(metrics, exchange, 200, contentType, text)
   }
 
   /** Whether the request shows the token; if not, it has been answered. */

@@ -41,13 +41,14 @@ import {
   refuse,
 } from './exchange.ts'
 import { type FloodGuard, floodProblem } from './flood-guard.ts'
-import { keptHeaders, type RequestHeaders, readHeaders, traceparentOf } from './headers.ts'
+import { keptHeaders, type RequestHeaders, readHeaders } from './headers.ts'
 import { limitedProblem } from './limits.ts'
 import type { GatewayMetrics, Outcome } from './metrics.ts'
 import { networkOf } from './peer.ts'
 import { type Problem, problem } from './problem.ts'
 import type { RefusedRequest } from './refusal-notes.ts'
 import type { ReplaySuspects } from './replay-suspects.ts'
+import { endRequest, type RequestTraces } from './request-trace.ts'
 import type { Sender } from './sender.ts'
 import { examine, type Untrusted, verify } from './trust.ts'
 import { createEndOfReading } from './turn.ts'
@@ -69,6 +70,7 @@ export interface ReceiverOptions {
   addressOf(request: IncomingMessage): string | undefined
   /** Undefined = bodies that come again under another id are not looked for. */
   readonly suspects: (Pick<ReplaySuspects, 'isSuspect'> & { readonly refuse: boolean }) | undefined
+  readonly traceOf: RequestTraces
   /** For the audit trail: a request that was not believed. */
   refused(request: RefusedRequest): void
   readonly clock: Clock
@@ -139,13 +141,20 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     await endOfReading()
     const receivedAt = clock.now()
     const bodyAt = clock.monotonic()
-    metrics.stage('body', bodyAt - exchange.startedAt)
+    const span = options.traceOf(exchange, headers)
+    metrics.stage('body', bodyAt - exchange.startedAt, span)
 
     const believed = verify(trust, claim, body, receivedAt)
     if (!believed.ok) return untrusted(exchange, sender, tenant, believed, network, body.length)
     if (claim.signed !== undefined) floodGuard.believed(network)
     const verifiedAt = clock.monotonic()
-    metrics.stage('verify', verifiedAt - bodyAt)
+    metrics.stage('verify', verifiedAt - bodyAt, span)
+    // Not before: a stranger's request has no trace that anybody sees.
+    if (span !== undefined) {
+      exchange.span = span
+      span.step('body', exchange.startedAt, bodyAt)
+      span.step('verify', bodyAt, verifiedAt)
+    }
 
     const wrong = contentProblem(sender, headers)
     if (wrong !== undefined) return end(exchange, sender, tenant, 'refused', wrong, body.length)
@@ -155,7 +164,11 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       if (!read.ok) return end(exchange, sender, tenant, 'refused', read.problem, body.length)
       json = read.json
       const challenge = adapter.challenge?.(json)
-      if (challenge !== undefined) return answerChallenge(metrics, exchange, challenge)
+      if (challenge !== undefined) {
+        answerChallenge(metrics, exchange, challenge)
+        endRequest(exchange, 200, { 'weir.tool': tool, 'weir.tenant': tenant, 'weir.outcome': 'challenge' })
+        return
+      }
     }
 
     const described: AdapterRequest = { headers: headers.byName, body, json }
@@ -188,7 +201,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       derived,
       headers: kept,
       body,
-      traceparent: traceparentOf(headers),
+      traceparent: span?.traceparent ?? '',
     }
     if (sealing?.ready(tenant) === false) {
       const keyless = await prepareKey(sealing, tenant)
@@ -197,7 +210,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const plain = options.packerOf(locator).pack(tool, kept, body, tenant)
     const packed = sealing === undefined ? plain : sealBody(sealing, event, plain)
     const packedAt = clock.monotonic()
-    metrics.stage('pack', packedAt - verifiedAt)
+    metrics.stage('pack', packedAt - verifiedAt, span)
+    span?.step('pack', verifiedAt, packedAt)
     metrics.count('webhook_ingest_body_bytes_total', tool, '', body.length)
     metrics.count('webhook_ingest_packed_bytes_total', tool, '', packed.packed.length)
     if (tool === 'alertmanager') countAlertNames(json)
@@ -213,14 +227,21 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     }
     const verdict = await admissions.admit(admission, sender.spools)
     const admittedAt = clock.monotonic()
-    metrics.stage('admit', admittedAt - packedAt)
+    metrics.stage('admit', admittedAt - packedAt, span)
+    if (span !== undefined) {
+      const admit = span.child('admit', packedAt)
+      if (verdict.kind === 'spooled') admit.step('spool', admittedAt - verdict.ms, admittedAt)
+      admit.end(undefined, admittedAt)
+      span.set({ 'weir.type': event.type, 'http.request.body.size': body.length })
+    }
 
     switch (verdict.kind) {
       case 'accepted':
       case 'spooled':
         answerAccepted(metrics, exchange, event.id)
-        metrics.stage('total', admittedAt - exchange.startedAt)
+        metrics.stage('total', admittedAt - exchange.startedAt, span)
         metrics.outcome(tool, verdict.kind)
+        if (span !== undefined) endEvent(exchange, 202, tool, tenant, verdict.kind, event.id)
         if (log.isLevelEnabled('debug') || verdict.kind === 'spooled') {
           const { id, type } = event
           const ms = admittedAt - exchange.startedAt
@@ -229,6 +250,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
             outcome: verdict.kind,
             id,
             request_id: exchange.requestId ?? id,
+            trace_id: span?.traceId,
             tool,
             tenant,
             type,
@@ -243,12 +265,14 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       case 'duplicate':
         answerDuplicate(metrics, exchange, verdict.firstId)
         metrics.outcome(tool, 'duplicate')
+        if (span !== undefined) endEvent(exchange, 200, tool, tenant, 'duplicate', verdict.firstId)
         log.info(
           {
             event: 'webhook',
             outcome: 'duplicate',
             id: verdict.firstId,
             request_id: correlationId(exchange),
+            trace_id: span?.traceId,
             tool,
             tenant,
             bytes: body.length,
@@ -289,8 +313,9 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     if (level === 'warn') suspectToldAt = now
     if (!log.isLevelEnabled(level)) return
     const request_id = correlationId(exchange)
+    const trace_id = exchange.span?.traceId
     log[level](
-      { event: 'replay_suspect', request_id, tool, tenant },
+      { event: 'replay_suspect', request_id, trace_id, tool, tenant },
       'a body came again under another delivery id',
     )
   }
@@ -339,7 +364,35 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const { code, status } = why
     const ms = clock.monotonic() - exchange.startedAt
     const request_id = correlationId(exchange)
-    log[level]({ event: 'webhook', outcome, code, status, request_id, tool, tenant, bytes, ms }, 'refused')
+    const trace_id = exchange.span?.traceId
+    log[level](
+      { event: 'webhook', outcome, code, status, request_id, trace_id, tool, tenant, bytes, ms },
+      'refused',
+    )
+    endRequest(exchange, status, {
+      'weir.tool': tool,
+      'weir.tenant': tenant,
+      'weir.outcome': outcome,
+      'weir.code': code,
+    })
+  }
+
+  /** Ends the trace of a request whose event is in the pipeline. */
+  function endEvent(
+    exchange: Exchange,
+    status: number,
+    tool: string,
+    tenant: string,
+    outcome: Outcome,
+    id: string,
+  ): void {
+    endRequest(exchange, status, {
+      'weir.tool': tool,
+      'weir.tenant': tenant,
+      'weir.outcome': outcome,
+      'weir.event_id': id,
+      'weir.request_id': exchange.requestId ?? id,
+    })
   }
 
   function countAlertNames(json: unknown): void {

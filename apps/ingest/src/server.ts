@@ -19,6 +19,7 @@ import {
 import { requestIdOf } from './headers.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { type Problem, type ProblemCode, problem, problemDocument } from './problem.ts'
+import { endRequest } from './request-trace.ts'
 
 export interface ServerOptions {
   readonly host: string
@@ -94,6 +95,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
         expectsContinue,
         startedAt,
         requestId: requestIdOf(request),
+        span: undefined,
         breakBody: undefined,
         bodyFailed: false,
       }
@@ -105,7 +107,12 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     } catch (error) {
       const failed = exchange ?? begin('unknown')
       const request_id = correlationId(failed)
-      log.error({ event: 'request_failed', request_id, err: error }, 'a request failed in an unforeseen way')
+      const trace_id = failed.span?.traceId
+      log.error(
+        { event: 'request_failed', request_id, trace_id, err: error },
+        'a request failed in an unforeseen way',
+      )
+      endRequest(failed, 500, { 'weir.outcome': 'failed' })
       if (!response.headersSent) refuse(metrics, failed, problem('INTERNAL'))
       else response.destroy()
     }

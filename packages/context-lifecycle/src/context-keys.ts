@@ -22,6 +22,8 @@ export interface ContextKeys {
   parts(id: ContextId): string
   /** zset: contexts whose events name it → when something happened there last, ms (links.ts). */
   named(id: ContextId): string
+  /** string: traces of its latest events, for its next enrichment (traces.ts). Goes by itself. */
+  traces(id: ContextId): string
   /** zset: context with events in its lists → from when its stay there is counted, ms. */
   readonly hot: string
   /** zset: context with events in warm segments → the same. */
@@ -59,6 +61,7 @@ export function contextKeys(stream: string, cluster: boolean, shard: number): Co
     raw: (id) => `${base}:context:${id}:raw`,
     parts: (id) => `${base}:context:${id}:parts`,
     named: (id) => `${base}:context:${id}:named`,
+    traces: (id) => `${base}:context:${id}:traces`,
     hot: `${base}:contexts:hot`,
     warm: `${base}:contexts:warm`,
     dirty: `${base}:contexts:dirty`,

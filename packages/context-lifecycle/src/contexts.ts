@@ -24,6 +24,7 @@ import type { Summary } from './search/card.ts'
 import { readCard } from './search/read-card.ts'
 import type { Look } from './tiers/look.ts'
 import type { Reader } from './tiers/reader.ts'
+import { noteTrace } from './traces.ts'
 
 export interface ContextsOptions {
   /** Every shard, in their order. */
@@ -74,10 +75,12 @@ export interface Contexts {
   /**
    * Puts an event into its context, once. Resolves with the context and how many events it has now; `events` undefined =
    * it was there. Throws Fault REDIS_UNAVAILABLE, REDIS_OUT_OF_MEMORY, or what `Sealing.prepare` throws.
+   * @param traceparent of the trace that the context's next enrichment joins; '' = none
    */
   append(
     event: HandlerEvent,
     record: EventRecord,
+    traceparent?: string,
   ): Promise<{ readonly context: ContextId; readonly events: number | undefined }>
   /**
    * undefined when there is no such context. Events that cold storage does not give now are told (`withheld`). Throws Fault
@@ -124,7 +127,7 @@ export function createContexts(options: ContextsOptions): Contexts {
   }
 
   return {
-    async append(event, record) {
+    async append(event, record, traceparent = '') {
       const { tenant, tool, id: eventId } = record
       const subject = event.subject ?? subjectOfType(record)
       const id = contextIdOf(tenant, tool, subject.key)
@@ -132,6 +135,8 @@ export function createContexts(options: ContextsOptions): Contexts {
       if (sealing?.ready(tenant) === false) await sealing.prepare(tenant)
       const { type, name, receivedAt, payload } = event
       const digest = digestOf({ tool, type, name, receivedAt, payload, subject })
+      // Before the append, on the same connection: whoever sees the context behind its events finds their traces.
+      if (traceparent !== '') void noteTrace(placeOf(id), id, traceparent)
       const events = await appends.append(placeOf(id), id, {
         eventId: eventIdBytes(eventId),
         identity: encodeIdentity(id, { tenant, tool, kind: subject.kind, subject: subject.key }, sealing),

@@ -43,11 +43,11 @@ const PAGE = 500
 const MAX_IDS = 1_000
 
 /** Of the context, before the hashes of the index. */
-const OWN_KEYS = 14
+const OWN_KEYS = 15
 
 /*
- * KEYS  1 head, 2 log, 3 raw, 4 active, 5 parts, 6 card, 7 named, 8 hot, 9 warm, 10 wanted, 11 dirty, 12 unenriched, 13 cards, 14 garbage, 15… hashes of the index
- * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (15…), id
+ * KEYS  1 head, 2 log, 3 raw, 4 active, 5 parts, 6 card, 7 named, 8 hot, 9 warm, 10 wanted, 11 dirty, 12 unenriched, 13 cards, 14 garbage, 15 traces, 16… hashes of the index
+ * ARGV  1 context, 2 inactive since, ms, 3 bytes of the head, 4 bytes of the context's id, then per event: number of its hash (16…), id
  * Reply 1 removed | 0 something happened to it, or it is gone
  *
  * The first write is one that Redis does not refuse when it is out of memory. What is no reference names nothing to be deleted.
@@ -65,7 +65,7 @@ for _, field in ipairs(call('HKEYS', KEYS[5])) do
     if readable and type(ref) == 'table' and type(ref.n) == 'string' then call('SADD', KEYS[14], ref.n) end
   end
 end
-call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[7])
+call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[7], KEYS[15])
 for _, zset in ipairs({8, 9, 10, 11, 12, 13}) do call('ZREM', KEYS[zset], ARGV[1]) end
 for i = 5, #ARGV, 2 do
   local index = KEYS[ARGV[i] + 0]
@@ -167,7 +167,7 @@ export async function removeContext(
   const own = [keys.head(id), keys.log(id), keys.raw(id), keys.active, keys.parts(id)]
   own.push(keys.card(id), keys.named(id))
   const sets = [keys.hot, keys.warm, keys.wanted, keys.dirty, keys.unenriched, keys.cards, keys.garbage]
-  const names = [...own, ...sets, ...hashes]
+  const names = [...own, ...sets, keys.traces(id), ...hashes]
   if ((await link.run(REMOVE, names, [id, since, head.length, bytes, ...args])) !== 1) return false
   for (let at = MAX_IDS; at < ids.length; at += MAX_IDS) {
     const rest = indexed(ids.slice(at, at + MAX_IDS), 2)

@@ -6,6 +6,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
+import { expose } from './exposition.ts'
 import { Fault, messageOf } from './faults.ts'
 import { type HealthDocument, healthStatusCode } from './health/document.ts'
 
@@ -78,9 +79,9 @@ export async function startOpsServer(
           const detail = 'metrics are switched off (observability.metrics.enabled)'
           return json(404, { title: 'Not found', status: 404, detail })
         }
-        registry.metrics().then(
-          (text) => {
-            response.writeHead(200, { 'content-type': registry.contentType })
+        expose(registry, request.headers.accept).then(
+          ({ contentType, text }) => {
+            response.writeHead(200, { 'content-type': contentType })
             response.end(text)
           },
           (error: unknown) => json(500, { title: 'Metrics failed', status: 500, detail: messageOf(error) }),

@@ -9,6 +9,20 @@ interface Value {
   readonly labels: Readonly<Record<string, string | number>>
   readonly value: number
   readonly metricName?: string
+  /** As prom-client prints it, in OpenMetrics only. */
+  readonly exemplar?: {
+    readonly labelSet: Readonly<Record<string, string>>
+    readonly value: number
+    /** s since the epoch */
+    readonly timestamp: number
+  }
+}
+
+/** What was measured belongs to this trace: a span, for one. */
+export interface Exemplary {
+  readonly traceId: string
+  /** Epoch ms. */
+  wallNow(): number
 }
 
 export interface TalliedCounter {
@@ -18,8 +32,8 @@ export interface TalliedCounter {
 }
 
 export interface TalliedHistogram {
-  /** @param second value of the second label, where there is one */
-  observe(label: string, value: number, second?: string): void
+  /** @param second value of the second label, where there is one @param trace shown beside the bucket as its example */
+  observe(label: string, value: number, second?: string, trace?: Exemplary): void
 }
 
 interface CounterShape {
@@ -87,6 +101,8 @@ interface Observed {
   readonly counts: number[]
   sum: number
   count: number
+  /** The last one of each bucket that was traced; made when the first is. */
+  exemplars: Value['exemplar'][] | undefined
 }
 
 export function createHistogram(registry: Registry, shape: HistogramShape): TalliedHistogram {
@@ -100,7 +116,12 @@ export function createHistogram(registry: Registry, shape: HistogramShape): Tall
     }
     let observed = row.get(second)
     if (observed === undefined) {
-      observed = { counts: new Array<number>(buckets.length + 1).fill(0), sum: 0, count: 0 }
+      observed = {
+        counts: new Array<number>(buckets.length + 1).fill(0),
+        sum: 0,
+        count: 0,
+        exemplars: undefined,
+      }
       row.set(second, observed)
     }
     return observed
@@ -108,15 +129,24 @@ export function createHistogram(registry: Registry, shape: HistogramShape): Tall
   const values = (): Value[] => {
     const all: Value[] = []
     for (const [first, row] of series) {
-      for (const [second, { counts, sum, count }] of row) {
+      for (const [second, { counts, sum, count, exemplars }] of row) {
         const labels =
           secondLabel === undefined ? { [label]: first } : { [label]: first, [secondLabel]: second }
+        const bucket = (le: number | string, value: number, i: number): void => {
+          const exemplar = exemplars?.[i]
+          all.push({
+            labels: { le, ...labels },
+            value,
+            metricName: `${name}_bucket`,
+            ...(exemplar && { exemplar }),
+          })
+        }
         let below = 0
         for (const [i, bound] of buckets.entries()) {
           below += counts[i] as number
-          all.push({ labels: { le: bound, ...labels }, value: below, metricName: `${name}_bucket` })
+          bucket(bound, below, i)
         }
-        all.push({ labels: { le: '+Inf', ...labels }, value: count, metricName: `${name}_bucket` })
+        bucket('+Inf', count, buckets.length)
         all.push({ labels, value: sum, metricName: `${name}_sum` })
         all.push({ labels, value: count, metricName: `${name}_count` })
       }
@@ -126,13 +156,20 @@ export function createHistogram(registry: Registry, shape: HistogramShape): Tall
   const labels = secondLabel === undefined ? [label] : [label, secondLabel]
   register(registry, name, help, labels, 'histogram', values)
   return {
-    observe(first, value, second = '') {
+    observe(first, value, second = '', trace = undefined) {
       const observed = seriesOf(first, second)
       let at = 0
       while (at < buckets.length && value > (buckets[at] as number)) at++
       observed.counts[at]! += 1
       observed.sum += value
       observed.count += 1
+      if (trace === undefined) return
+      observed.exemplars ??= []
+      observed.exemplars[at] = {
+        labelSet: { trace_id: trace.traceId },
+        value,
+        timestamp: trace.wallNow() / 1000,
+      }
     },
   }
 }

@@ -69,16 +69,34 @@ export interface CardMakerOptions {
   now(): number
 }
 
+/** The steps of making a card, as they are told. */
+export type CardStep = 'read' | 'summarise' | 'embed' | 'put'
+/** Told that a step begins; what it returns is called when that ends. */
+export type OnCardStep = (step: CardStep) => () => void
+
 /** @param lag with what it is behind: only words, where the enricher is asked later */
-export type CardMaker = (id: ContextId, lag: Lag, signal?: AbortSignal) => Promise<MadeCard>
+export type CardMaker = (
+  id: ContextId,
+  lag: Lag,
+  signal?: AbortSignal,
+  onStep?: OnCardStep,
+) => Promise<MadeCard>
 
 /** Throws Fault REDIS_UNAVAILABLE, REDIS_OUT_OF_MEMORY, KEY_MISSING, KEY_DESTROYED, RECORD_CORRUPT, or what the enricher throws. */
 export function createCardMaker(options: CardMakerOptions): CardMaker {
   const { placeOf, contexts, opener, sealing, now } = options
 
-  return async (id, lag, signal) => {
+  return async (id, lag, signal, onStep) => {
     const place = placeOf(id)
-    const context = await contexts.read(id, { limit: options.events })
+    const during = async <T>(step: CardStep, work: () => Promise<T>): Promise<T> => {
+      const ended = onStep?.(step)
+      try {
+        return await work()
+      } finally {
+        ended?.()
+      }
+    }
+    const context = await during('read', () => contexts.read(id, { limit: options.events }))
     if (context === undefined) {
       await caughtUp(place, lag, id, Number.MAX_SAFE_INTEGER)
       return { kind: 'gone' }
@@ -103,11 +121,14 @@ export function createCardMaker(options: CardMakerOptions): CardMaker {
       }
       return undefined
     }
-    const told = enricher && (await unless(() => summarised(enricher, context, before, signal)))
+    const told =
+      enricher &&
+      (await unless(() => during('summarise', () => summarised(enricher, context, before, signal))))
     const summary = told === undefined ? before?.summary : { text: told, events: context.events }
     const importance = importanceOf(context, now()).score
     const plain = cardOf(context, importance, { summary })
-    const vector = enricher && (await unless(() => enricher.embed(tenant, cardText(plain), signal)))
+    const vector =
+      enricher && (await unless(() => during('embed', () => enricher.embed(tenant, cardText(plain), signal))))
     const card: Card =
       vector === undefined
         ? { ...plain, ...(before?.embedding && { embedding: before.embedding }) }
@@ -115,8 +136,11 @@ export function createCardMaker(options: CardMakerOptions): CardMaker {
             summary,
             embedding: { model: (enricher as Enricher).embeddingModel, vector },
           })
-    const put = await putCard(place, card, sealing)
-    await noteNames(placeOf, context)
+    const put = await during('put', async () => {
+      const result = await putCard(place, card, sealing)
+      await noteNames(placeOf, context)
+      return result
+    })
     if (failure !== undefined) throw failure.error
     if (postponed !== undefined) return postponed
     if (put !== 'older')

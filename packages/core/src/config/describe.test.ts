@@ -4,7 +4,7 @@ import { describeConfig, redactedConfig } from './describe.ts'
 import { parseDuration } from './duration.ts'
 import { OTHER_VARIABLES } from './environment.ts'
 import { loadConfig } from './load.ts'
-import { IDLE, REFUSED, WITHOUT_EFFECT } from './not-yet.ts'
+import { REFUSED, WITHOUT_EFFECT } from './not-yet.ts'
 import { valueIn } from './outline.ts'
 import { configurationPage } from './page.ts'
 import { FIT, PRODUCTION } from './rules.ts'
@@ -59,7 +59,7 @@ describe('the description of the configuration', () => {
 
   it('knows every path that the rules and the table of what is missing speak of', () => {
     const paths = [...FIT, ...PRODUCTION].flatMap((rule) => rule.about)
-    for (const path of [...paths, ...[...REFUSED, ...IDLE, ...WITHOUT_EFFECT].map((row) => row.path)]) {
+    for (const path of [...paths, ...[...REFUSED, ...WITHOUT_EFFECT].map((row) => row.path)]) {
       expect(
         [...byPath.keys()].some((known) => known === path || known.startsWith(`${path}.`)),
         path,

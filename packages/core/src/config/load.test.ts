@@ -219,12 +219,14 @@ describe("the guide's config.yaml with its environment", () => {
       tracing: {
         enabled: true,
         endpoint: 'http://otel-collector:4317',
+        protocol: 'auto',
         service_name: 'webhook-processor',
         sampling_rate: 0.1,
+        incoming: 'link',
       },
       logging: { level: 'info', format: 'json' },
     })
-    for (const path of ['webhook.redis.pool_size', 'webhook.redis.max_conn_age', 'observability.tracing']) {
+    for (const path of ['webhook.redis.pool_size', 'webhook.redis.max_conn_age']) {
       expect(notices.filter((notice) => notice.startsWith(`${path}: accepted`))).toHaveLength(1)
     }
     expect(notices.join('\n')).toContain('only the first of 3 addresses is used')

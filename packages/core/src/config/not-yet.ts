@@ -37,15 +37,11 @@ export const REFUSED: readonly Refused[] = [
   },
 ]
 
-/** Settings (or sections of them) that do no harm while their part is missing: they are checked, and said. */
+/** Settings (or sections of them) that do nothing: they are checked, and said. */
 export interface Idle {
   readonly path: string
   readonly until: string
 }
-
-const takesEffect = (part: string) => `accepted; takes effect when ${part} built`
-
-export const IDLE: readonly Idle[] = [{ path: 'observability.tracing', until: takesEffect('tracing is') }]
 
 /** Settings of another runtime. These stay. */
 export const WITHOUT_EFFECT: readonly Idle[] = [

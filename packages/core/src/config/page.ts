@@ -1,7 +1,7 @@
 /** docs/configuration.md, made from the schema and the tables beside it. */
 import { type ConfigField, describeConfig, describedOutline } from './describe.ts'
 import { OTHER_VARIABLES } from './environment.ts'
-import { IDLE, REFUSED, WITHOUT_EFFECT } from './not-yet.ts'
+import { REFUSED, WITHOUT_EFFECT } from './not-yet.ts'
 import { at, type Outline } from './outline.ts'
 import { FIT, PRODUCTION } from './rules.ts'
 import { TOOLS } from './tools.ts'
@@ -144,7 +144,7 @@ function notOfTool(rule: (typeof PRODUCTION)[number]): boolean {
 
 function notYetPart(): string {
   const refused = REFUSED.map(({ path, comes, until }) => [code(path), `${comes}; ${until}.`])
-  const idle = [...IDLE, ...WITHOUT_EFFECT].map(({ path, until }) => [code(path), until])
+  const idle = WITHOUT_EFFECT.map(({ path, until }) => [code(path), until])
   return [
     '## What this version does not have yet',
     'These are refused at start, because they would promise what is not there:',

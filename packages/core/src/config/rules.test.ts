@@ -21,6 +21,10 @@ async function problemsOf(input: Partial<LoadInput>): Promise<string[]> {
 describe('fields that must fit together', () => {
   it.each([
     [
+      { 'observability.tracing.enabled': true },
+      'observability.tracing.endpoint: traces are switched on (observability.tracing.enabled), and nothing says where they go; set it, e.g. OTEL_EXPORTER_OTLP_ENDPOINT=http://otel-collector:4318, or switch them off',
+    ],
+    [
       { 'webhook.consumer.handler_timeout': '60s' },
       'webhook.consumer.reclaim_idle: found 1m; allowed: longer than webhook.consumer.handler_timeout (1m)',
     ],
@@ -309,13 +313,6 @@ describe('what does not exist yet', () => {
 
   it('is all in the table that this test went through', () => {
     expect(REFUSED.map(({ path }) => path)).toHaveLength(3)
-  })
-
-  it('is said once for a whole section, and only when something of it is set', async () => {
-    const flags = { 'observability.tracing.sampling_rate': 0.5, 'observability.tracing.enabled': true }
-    expect((await load({ flags })).notices).toEqual([
-      'observability.tracing: accepted; takes effect when tracing is built',
-    ])
   })
 })
 

@@ -1,7 +1,7 @@
 /** What no single field can know: how fields must fit together, what production asks for, what is not built yet. */
 import { formatDuration } from './duration.ts'
 import { embeddingModel } from './embedding-models.ts'
-import { IDLE, REFUSED, WITHOUT_EFFECT } from './not-yet.ts'
+import { REFUSED, WITHOUT_EFFECT } from './not-yet.ts'
 import { fieldsOf, type Outline, valueIn } from './outline.ts'
 import type { Problem, Source } from './problems.ts'
 import type { Config } from './schema.ts'
@@ -36,6 +36,15 @@ const text = formatDuration
 
 /** Fields that must fit together. */
 export const FIT: readonly Rule[] = [
+  {
+    about: ['observability.tracing.endpoint', 'observability.tracing.enabled'],
+    says: 'needed when `observability.tracing.enabled` is true',
+    check({ config: { observability } }) {
+      const { enabled, endpoint } = observability.tracing
+      if (!enabled || endpoint !== null) return undefined
+      return 'traces are switched on (observability.tracing.enabled), and nothing says where they go; set it, e.g. OTEL_EXPORTER_OTLP_ENDPOINT=http://otel-collector:4318, or switch them off'
+    },
+  },
   {
     about: ['webhook.consumer.reclaim_idle', 'webhook.consumer.handler_timeout'],
     says: 'longer than `webhook.consumer.handler_timeout`, or events would be taken from consumers that still work on them',
@@ -351,7 +360,7 @@ export function noticesOf(judged: Judged): string[] {
   const { config, isSet } = judged
   const { security, tools } = config.webhook
   const notices: string[] = []
-  for (const { path, until } of [...IDLE, ...WITHOUT_EFFECT]) {
+  for (const { path, until } of WITHOUT_EFFECT) {
     if (isSet(path)) notices.push(`${path}: ${until}`)
   }
   if (!security.enable_signature_verification) {

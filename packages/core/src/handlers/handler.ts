@@ -39,6 +39,11 @@ export interface HandlerContext {
   readonly idempotencyKey: string
   /** Correlation id: the X-Request-ID that came with the event, else the event's id. `log` has it. */
   readonly requestId: string
+  /**
+   * W3C trace context of this handler's span, for a `traceparent` header of what it calls, so that it joins the event's trace. Undefined
+   * for events that are not traced (observability.tracing). `log` has the trace's id.
+   */
+  readonly traceparent: string | undefined
 }
 
 /** What {@link defineHandler} takes: the payload's type follows from tool and event names. */

@@ -29,11 +29,17 @@ export function observabilitySection(production: boolean) {
     tracing: section('Traces, by OpenTelemetry.', {
       enabled: boolean({ meaning: 'Record and export traces.', default: false }),
       endpoint: url({
-        meaning: 'OTLP endpoint: port 4317 is gRPC, 4318 HTTP.',
+        meaning: 'OTLP endpoint of the collector.',
         default: null,
         schemes: ['http:', 'https:'],
         example: 'http://otel-collector:4317',
         env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+      }),
+      protocol: choice({
+        meaning: 'How the collector is spoken to; auto = gRPC on port 4317, HTTP (protobuf) on any other.',
+        words: ['auto', 'grpc', 'http/protobuf'],
+        default: 'auto',
+        env: 'OTEL_EXPORTER_OTLP_PROTOCOL',
       }),
       service_name: text({
         meaning: 'Name under which the traces appear.',
@@ -41,11 +47,17 @@ export function observabilitySection(production: boolean) {
         env: 'OTEL_SERVICE_NAME',
       }),
       sampling_rate: number({
-        meaning: 'Share of the events that is traced.',
+        meaning: 'Share of the events that is traced; decided before anything is made for a trace.',
         default: 0.1,
         min: 0,
         max: 1,
         env: 'OTEL_TRACES_SAMPLER_ARG',
+      }),
+      incoming: choice({
+        meaning:
+          'What becomes of a trace that a sender brings along: link = the event gets a trace of its own, which names it; continue = the event becomes a part of it, and its sender decides whether it is traced, so only where all senders are your own.',
+        words: ['link', 'continue'],
+        default: 'link',
       }),
     }),
     logging: section('Logs.', {
