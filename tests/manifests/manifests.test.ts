@@ -399,7 +399,7 @@ describe.skipIf(kustomize === undefined)(
           concurrencyPolicy: 'Forbid',
         })
         const { args } = spec.jobTemplate.spec.template.spec.containers[0]
-        expect(args).toEqual(['cli', 'retention', 'run', '--older-than', '30d'])
+        expect(args).toEqual(['cli', 'retention', 'run', '--older-than', '30d', '--yes'])
       })
 
       it('scales the consumers by the lag, by one autoscaler', () => {
