@@ -237,6 +237,12 @@ const rows: Rows = {
       alerts: ['MixedVersions'],
     }),
     graph({
+      title: 'Spans of traces',
+      help: 'Only with tracing. Failed: the collector does not take them; dropped: too many waited. Events do not wait for either.',
+      unit: 'cps',
+      queries: { '{{result}}': 'sum by (result) (rate(webhook_trace_spans_total[$__rate_interval]))' },
+    }),
+    graph({
       title: 'Pushes of metrics',
       help: 'Only with a Pushgateway (observability.metrics.push_gateway). Failed: is it reachable? The log of the process says why.',
       unit: 'cps',

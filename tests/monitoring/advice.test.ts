@@ -40,7 +40,7 @@ describe('what they name', () => {
         expect(commands, `${where}: webhook-cli ${first} ${second}`).toContain(command)
         const section = cli.split(`\n## \`webhook-cli ${command}`)[1]?.split('\n## ')[0] ?? ''
         for (const [option] of rest.matchAll(/--[a-z-]+/g))
-          expect(section + ofEvery, `${where}: ${command} ${option}`).toContain(`\`${option} `)
+          expect(section + ofEvery, `${where}: ${command} ${option}`).toMatch(new RegExp(`\`${option}[ \`]`))
       }
     }
     expect(named).toBeGreaterThan(20)
