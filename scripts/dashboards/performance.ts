@@ -236,6 +236,8 @@ const rows: Rows = {
       limit: 2,
       alerts: ['MixedVersions'],
     }),
+  ],
+  Telemetry: [
     graph({
       title: 'Spans of traces',
       help: 'Only with tracing. Failed: the collector does not take them; dropped: too many waited. Events do not wait for either.',
