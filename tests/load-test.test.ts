@@ -11,7 +11,7 @@ const PATIENT = { timeout: 60_000 }
 /** Runs it to its end; what it wrote and how it ended. */
 async function loadTest(...args: string[]) {
   const process = processes.start('scripts/load-test.ts', { args, env: { WEIR_DATA_DIR: '/nonexistent' } })
-  const { code } = await process.exit
+  const { code } = await process.done
   return { code, output: process.output() }
 }
 

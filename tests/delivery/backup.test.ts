@@ -33,7 +33,7 @@ describe('backup.sh', () => {
   }
   const run = async (args: string[], env: Record<string, string> = {}) => {
     const script = processes.run('scripts/backup.sh', { args, env })
-    const { code } = await script.exit
+    const { code } = await script.done
     return { code, output: script.output() }
   }
   const backUp = async (...args: string[]) => {
@@ -85,7 +85,7 @@ describe('backup.sh', () => {
       args: ['audit', 'ledger', '--json'],
       env: { REDIS_URL: again.url },
     })
-    const { code } = await after.exit
+    const { code } = await after.done
     await again.stop()
     expect(code, after.output()).toBe(0)
     expect(JSON.parse(after.output()).ledger ?? JSON.parse(after.output())).toMatchObject({ ...before })

@@ -106,7 +106,7 @@ describe.skipIf(kustomize === undefined)(
           ...env,
         },
       })
-      const { code } = await script.exit
+      const { code } = await script.done
       let calls: string[] = []
       try {
         calls = readFileSync(join(state, 'calls'), 'utf8').trim().split('\n')

@@ -55,7 +55,7 @@ describe('test_webhook_receiver.sh', () => {
 
   it('passes when signed events come in and are settled, and badly signed ones do not come in', async () => {
     const smoke = run(SECRETS)
-    expect(await smoke.exit, smoke.output()).toMatchObject({ code: 0 })
+    expect(await smoke.done, smoke.output()).toMatchObject({ code: 0 })
     const lines = smoke.output().trim().split('\n')
     expect(lines.every((line) => line.startsWith('ok '))).toBe(true)
     expect(smoke.output().match(/it was settled +evt_/g)).toHaveLength(2)
@@ -76,7 +76,7 @@ describe('test_webhook_receiver.sh', () => {
       `OPS_TOKEN=${SECRETS.OPS_TOKEN}\nHMAC_SECRET=${SECRETS.HMAC_SECRET}\nTOUCHED=$(touch ${directory}/touched)\n`,
     )
     const smoke = run({}, ['--env-file', file])
-    expect(await smoke.exit, smoke.output()).toMatchObject({ code: 0 })
+    expect(await smoke.done, smoke.output()).toMatchObject({ code: 0 })
     expect(smoke.output()).not.toContain('GitHub')
   })
 
@@ -100,14 +100,14 @@ describe('test_webhook_receiver.sh', () => {
     [SECRETS, ['--tragte', 'x'], 2, "unknown argument '--tragte'"],
   ])('says in one sentence what is wrong (%#)', async (env, args, code, sentence) => {
     const smoke = run(env, args)
-    expect(await smoke.exit).toMatchObject({ code })
+    expect(await smoke.done).toMatchObject({ code })
     expect(smoke.output().trim().split('\n').at(-1)).toContain(`test_webhook_receiver.sh: ${sentence}`)
   })
 
   it('fails when nothing is settled, because no consumer runs', async () => {
     await consumer.kill()
     const smoke = run(SECRETS, ['--timeout', '1'])
-    expect(await smoke.exit).toMatchObject({ code: 1 })
+    expect(await smoke.done).toMatchObject({ code: 1 })
     expect(smoke.output()).toMatch(/evt_\S+ is not settled after 1 s, but 'unread': does the consumer run\?/)
   })
 })

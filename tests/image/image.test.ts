@@ -168,10 +168,10 @@ describe('the tree of the image', () => {
           cwd: directory,
         })
       const healthy = health()
-      expect(await healthy.exit, healthy.output()).toMatchObject({ code: 0 })
+      expect(await healthy.done, healthy.output()).toMatchObject({ code: 0 })
       await started.kill('SIGSTOP')
       const hanging = health()
-      expect(await hanging.exit).toMatchObject({ code: 1 })
+      expect(await hanging.done).toMatchObject({ code: 1 })
       expect(hanging.output()).toMatch(/^unhealthy: /)
       await started.kill('SIGCONT')
       expect(await started.kill('SIGTERM')).toEqual({ code: 0, signal: null })
@@ -186,7 +186,7 @@ describe('the tree of the image', () => {
       run(['cli', 'audit', 'ledger', '--json']),
       run(['audit', 'ledger', '--json'], {}, 'webhook-cli'),
     ]) {
-      expect(await cli.exit, cli.output()).toMatchObject({ code: 0 })
+      expect(await cli.done, cli.output()).toMatchObject({ code: 0 })
       expect(cli.output()).toContain('"unaccounted"')
     }
     const send = run(['cli', 'send', '--list'])
@@ -196,12 +196,12 @@ describe('the tree of the image', () => {
 
   it('refuses to start as something else, and without what production needs, in one sentence', async () => {
     const unknown = run(['getaway'])
-    expect(await unknown.exit).toMatchObject({ code: 2 })
+    expect(await unknown.done).toMatchObject({ code: 2 })
     expect(unknown.output()).toBe(
       "weir: nothing in this image is called 'getaway'; it has gateway, consumer, curator, console and cli\n",
     )
     const unsafe = run(['console'], { OPS_TOKEN: '', NODE_ENV: 'production' })
-    expect(await unsafe.exit).toMatchObject({ code: 1 })
+    expect(await unsafe.done).toMatchObject({ code: 1 })
     expect(unsafe.output()).toContain('OPS_TOKEN')
   })
 })

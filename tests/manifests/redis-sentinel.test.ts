@@ -98,7 +98,7 @@ describe('the scripts of k8s/redis-sentinel.yaml', { timeout: 60_000 }, () => {
     await first.process?.kill('SIGTERM')
     for (const name of ['redis.conf', 'appendonlydir']) rmSync(join(first.data, name), { recursive: true })
     const refused = first.start()
-    expect(await refused.exit).toMatchObject({ code: 1 })
+    expect(await refused.done).toMatchObject({ code: 1 })
     expect(refused.output()).toMatch(
       /this volume is empty, localhost:\d+ has 1 keys, and no two Sentinels say who the master is/,
     )
@@ -124,7 +124,7 @@ describe('the scripts of k8s/redis-sentinel.yaml', { timeout: 60_000 }, () => {
     'refuses the password %j in one sentence',
     async (password) => {
       const started = pods.run('start-sentinel.sh', { REDIS_PASSWORD: password })
-      expect(await started.exit).toMatchObject({ code: 1 })
+      expect(await started.done).toMatchObject({ code: 1 })
       expect(started.output()).toMatch(
         /^redis-password in the Secret webhook-secrets may have .*openssl rand -hex 32\n$/,
       )

@@ -41,6 +41,8 @@ export interface TestProcess {
   readonly pid: number
   /** Resolves when the process has ended; never rejects. */
   readonly exit: Promise<Exit>
+  /** The same, when all that it wrote is here: `exit` may come before the last of it. Not for one that leaves children behind. */
+  readonly done: Promise<Exit>
   /** All that it wrote until now, stdout and stderr as they came. */
   output(): string
   /** The first line, past or to come, that matches; rejects with the output when it does not come. */
@@ -112,6 +114,7 @@ function startProcess(command: string, options: StartOptions): TestProcess {
   return {
     pid,
     exit: child.exit,
+    done: Promise.all([child.exit, closed]).then(([exit]) => exit),
     output: () => output,
     async waitForLine(pattern, { timeoutMs = WAIT_TIMEOUT_MS } = {}) {
       for (const line of lines) {
