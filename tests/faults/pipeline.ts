@@ -29,7 +29,7 @@ import type { Order } from './handlers/record.ts'
 /** What each of the sender's workers pauses between two events, ms: the load is to last, not to be a benchmark. */
 const PACE_MS = 10
 /** How long everything may take to come to rest at the end, ms. */
-const REST_TIMEOUT_MS = 20_000
+const REST_TIMEOUT_MS = 60_000
 
 /** Times in which everything notices, gives up and comes back soon enough for a test. */
 const CONFIG = `

@@ -4,7 +4,7 @@ import { withPipeline } from './pipeline.ts'
 
 const processes = useProcesses()
 /** Processes start and stop several times; the machine may be busy. */
-const PATIENT = { timeout: 90_000 }
+const PATIENT = { timeout: 180_000 }
 
 describe('events that kill the process that handles them', () => {
   it(
