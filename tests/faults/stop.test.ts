@@ -1,4 +1,8 @@
-import { describe, expect, it } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { freePort } from '../../scripts/free-port.ts'
 import { useProcesses } from '../support/process.ts'
 import { withPipeline } from './pipeline.ts'
 
@@ -50,4 +54,26 @@ describe('SIGTERM', () => {
         await pipeline.expectNothingLost()
       }),
   )
+
+  it('of a consumer that answers already, and still waits for the plan of its partitions, ends it in order', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'weir-early-stop-'))
+    onTestFinished(() => rmSync(directory, { recursive: true }))
+    const [ops, nobody] = [await freePort(), await freePort()]
+    const file = join(directory, 'weir.yaml')
+    writeFileSync(file, `webhook: { consumer: { ops_port: ${ops} } }`)
+    const consumer = processes.start('apps/consumer/src/main.ts', {
+      cwd: directory,
+      env: {
+        CONFIG_FILE: file,
+        WEIR_DATA_DIR: directory,
+        REDIS_CLUSTER_ENABLED: 'true',
+        REDIS_ADDRESSES: `127.0.0.1:${nobody}`,
+      },
+    })
+    await consumer.waitForHttp(`http://127.0.0.1:${ops}/ready`, { accept: () => true })
+    expect(consumer.output()).not.toMatch(/"msg":"listening"/)
+    await consumer.kill('SIGTERM')
+    expect(await consumer.done).toEqual({ code: 0, signal: null })
+    expect(consumer.output()).toMatch(/"msg":"stopped"/)
+  })
 })

@@ -13,7 +13,7 @@ import { systemClock } from '@weir/core/clock'
 import { secretsIn } from '@weir/core/config/describe'
 import { loadConfig } from '@weir/core/config/load'
 import { certificateFiles } from '@weir/core/config/parts'
-import { Fault, isFault, messageOf } from '@weir/core/faults'
+import { Fault, messageOf } from '@weir/core/faults'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
 import { configuredPusher } from '@weir/core/metrics/configured'
 import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
@@ -23,6 +23,7 @@ import { openPipelineView } from '@weir/core/pipeline-view'
 import { SINGLE_PLAN } from '@weir/core/plan'
 import { createPlanKeeper } from '@weir/core/plan-keeper'
 import { createErrorTeller } from '@weir/core/redis/tell'
+import { runProcess, stopAtSignal } from '@weir/core/run-process'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { sealedWith } from '@weir/security/envelope'
@@ -180,8 +181,7 @@ async function main(): Promise<void> {
   })
 
   let pusher: Pusher | undefined
-  const stop = async (signal: string) => {
-    if (stopping) return
+  stopAtSignal(process, async (signal) => {
     stopping = true
     log.info({ signal }, 'stopping')
     processMetrics.stopping()
@@ -195,10 +195,7 @@ async function main(): Promise<void> {
     await remembered?.close()
     await Promise.all(partitions.map(({ link }) => link.close()))
     log.info('stopped')
-    process.exit(0)
-  }
-  process.on('SIGINT', () => void stop('SIGINT'))
-  process.on('SIGTERM', () => void stop('SIGTERM'))
+  })
 
   plans?.start()
   audit.start()
@@ -228,8 +225,4 @@ async function main(): Promise<void> {
   log.info({ host, port: listening }, 'listening')
 }
 
-main().catch((error: unknown) => {
-  const text = isFault(error) ? error.message : error instanceof Error ? error.stack : String(error)
-  process.stderr.write(`${text}\n`)
-  process.exit(1)
-})
+runProcess(process, main)

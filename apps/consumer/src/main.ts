@@ -9,15 +9,16 @@ import { secretsIn } from '@weir/core/config/describe'
 import { loadConfig } from '@weir/core/config/load'
 import { certificateFiles, dedupeWindows, keysOf, longMemory, redisSettings } from '@weir/core/config/parts'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
-import { isFault } from '@weir/core/faults'
 import type { HandlerEvent } from '@weir/core/handlers/handler'
 import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
 import { configuredPusher } from '@weir/core/metrics/configured'
 import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
-import { startOpsServer } from '@weir/core/ops-server'
+import type { Pusher } from '@weir/core/metrics/pusher'
+import { type OpsServer, startOpsServer } from '@weir/core/ops-server'
 import type { EventRecord } from '@weir/core/record'
 import { connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
+import { runProcess, stopAtSignal } from '@weir/core/run-process'
 import { wasSettled } from '@weir/core/stream/long-memory'
 import { configuredTracing } from '@weir/core/tracing/configured'
 import { sealedWith } from '@weir/security/envelope'
@@ -175,7 +176,21 @@ async function main(): Promise<void> {
   await vetting.first()
   const started = systemClock.monotonic()
   const token = config.webhook.ops.token
-  const ops =
+  let ops: OpsServer | undefined
+  let pusher: Pusher | undefined
+  stopAtSignal(process, async (signal) => {
+    stopping = true
+    log.info({ signal }, 'stopping')
+    processMetrics.stopping()
+    await consumers.stop()
+    await remembering?.close()
+    await keyring?.stop()
+    await pusher?.stop()
+    await ops?.close()
+    await tracing.stop()
+    log.info('stopped')
+  })
+  ops =
     c.ops_port === null
       ? undefined
       : await startOpsServer(
@@ -194,7 +209,7 @@ async function main(): Promise<void> {
           c.ops_port,
           'webhook.consumer.ops_port',
         )
-  const pusher = configuredPusher(config, {
+  pusher = configuredPusher(config, {
     component: 'consumer',
     host: hostname(),
     port: ops?.port ?? null,
@@ -207,28 +222,6 @@ async function main(): Promise<void> {
   await consumers.start()
   pusher?.start()
   log.info({ port: ops?.port ?? null, consumer: name, workers: c.num_workers }, 'listening')
-
-  const stop = async (signal: string) => {
-    if (stopping) return
-    stopping = true
-    log.info({ signal }, 'stopping')
-    processMetrics.stopping()
-    await consumers.stop()
-    await remembering?.close()
-    await keyring?.stop()
-    await pusher?.stop()
-    await ops?.close()
-    await tracing.stop()
-    log.info('stopped')
-    process.exit(0)
-  }
-  process.on('SIGINT', () => void stop('SIGINT'))
-  process.on('SIGTERM', () => void stop('SIGTERM'))
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(
-    `${isFault(error) ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
-  )
-  process.exit(1)
-})
+runProcess(process, main)

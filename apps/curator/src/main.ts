@@ -13,7 +13,6 @@ import { systemClock } from '@weir/core/clock'
 import { secretsIn } from '@weir/core/config/describe'
 import { loadConfig } from '@weir/core/config/load'
 import { certificateFiles, keysOf, redisSettings } from '@weir/core/config/parts'
-import { isFault } from '@weir/core/faults'
 import { healthDocument } from '@weir/core/health/document'
 import { createHealthReporter } from '@weir/core/health/reports'
 import { createSighting } from '@weir/core/health/sighting'
@@ -21,9 +20,11 @@ import { configuredKeyring, keyringLog } from '@weir/core/keyring/configured'
 import { NO_KEYRING } from '@weir/core/keyring/keyring'
 import { configuredPusher } from '@weir/core/metrics/configured'
 import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
-import { startOpsServer } from '@weir/core/ops-server'
+import type { Pusher } from '@weir/core/metrics/pusher'
+import { type OpsServer, startOpsServer } from '@weir/core/ops-server'
 import { connectQueue, connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
+import { runProcess, stopAtSignal } from '@weir/core/run-process'
 import { configuredTracing } from '@weir/core/tracing/configured'
 import { sealedWith } from '@weir/security/envelope'
 import { createRedactor } from '@weir/security/redact'
@@ -216,7 +217,33 @@ async function main(): Promise<void> {
     connected: () => state().redis,
     certificates: certificateFiles(config),
   })
-  const server =
+  const reporter = createHealthReporter({
+    link: home,
+    key: keysOf(config, 0).health,
+    name,
+    component: 'curator',
+    checks,
+    clock: systemClock,
+    onTrouble: (reason) => log.warn({ event: 'health_report', reason }, 'health cannot be reported'),
+  })
+  let server: OpsServer | undefined
+  let pusher: Pusher | undefined
+  stopAtSignal(process, async (signal) => {
+    log.info({ signal }, 'stopping')
+    processMetrics.stopping()
+    await Promise.all([curator.stop(), jobs.stop()])
+    enrichment?.stop()
+    queue.disconnect()
+    await reporter.stop()
+    await pusher?.stop()
+    await server?.close()
+    await kept.close()
+    await home.close()
+    await keyring?.stop()
+    await tracing.stop()
+    log.info('stopped')
+  })
+  server =
     tiers.curator.ops_port === null
       ? undefined
       : await startOpsServer(
@@ -234,16 +261,7 @@ async function main(): Promise<void> {
           tiers.curator.ops_port,
           'webhook.context_lifecycle.curator.ops_port',
         )
-  const reporter = createHealthReporter({
-    link: home,
-    key: keysOf(config, 0).health,
-    name,
-    component: 'curator',
-    checks,
-    clock: systemClock,
-    onTrouble: (reason) => log.warn({ event: 'health_report', reason }, 'health cannot be reported'),
-  })
-  const pusher = configuredPusher(config, {
+  pusher = configuredPusher(config, {
     component: 'curator',
     host: hostname(),
     port: server?.port ?? null,
@@ -258,33 +276,6 @@ async function main(): Promise<void> {
   reporter.start()
   pusher?.start()
   log.info({ port: server?.port ?? null }, 'listening')
-
-  let stopping = false
-  const stop = async (signal: string) => {
-    if (stopping) return
-    stopping = true
-    log.info({ signal }, 'stopping')
-    processMetrics.stopping()
-    await Promise.all([curator.stop(), jobs.stop()])
-    enrichment?.stop()
-    queue.disconnect()
-    await reporter.stop()
-    await pusher?.stop()
-    await server?.close()
-    await kept.close()
-    await home.close()
-    await keyring?.stop()
-    await tracing.stop()
-    log.info('stopped')
-    process.exit(0)
-  }
-  process.on('SIGINT', () => void stop('SIGINT'))
-  process.on('SIGTERM', () => void stop('SIGTERM'))
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(
-    `${isFault(error) ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
-  )
-  process.exit(1)
-})
+runProcess(process, main)

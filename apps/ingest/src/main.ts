@@ -7,13 +7,13 @@ import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
 import { certificateFiles, keysOf, redisSettings } from '@weir/core/config/parts'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
-import { isFault } from '@weir/core/faults'
 import { gatewayEncryption, keyringNotes } from '@weir/core/keyring/configured'
 import { configuredPusher } from '@weir/core/metrics/configured'
 import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
 import type { Pusher } from '@weir/core/metrics/pusher'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
+import { runProcess, stopAtSignal } from '@weir/core/run-process'
 import { configuredTracing } from '@weir/core/tracing/configured'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
@@ -138,20 +138,14 @@ async function main(): Promise<void> {
   })
 
   let pusher: Pusher | undefined
-  let signals = 0
-  const stop = async (signal: NodeJS.Signals): Promise<void> => {
-    signals++
-    if (signals > 1) return
+  stopAtSignal(process, async (signal) => {
     log.info({ event: 'stopping', signal }, 'stopping')
     processMetrics.stopping()
     await gateway.stop()
     await pusher?.stop()
     await tracing.stop()
     log.info({ event: 'stopped' }, 'stopped')
-    process.exit(0)
-  }
-  process.on('SIGINT', (signal) => void stop(signal).catch(exit))
-  process.on('SIGTERM', (signal) => void stop(signal).catch(exit))
+  })
 
   const { host, port } = await gateway.start()
   pusher = configuredPusher(config, {
@@ -168,11 +162,4 @@ async function main(): Promise<void> {
   log.info({ event: 'listening', host, port, gateway: name }, 'listening')
 }
 
-function exit(error: unknown): void {
-  process.stderr.write(
-    `${isFault(error) ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
-  )
-  process.exit(1)
-}
-
-main().catch(exit)
+runProcess(process, main)
