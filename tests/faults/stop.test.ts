@@ -3,12 +3,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { freePort } from '../../scripts/free-port.ts'
-import { useProcesses } from '../support/process.ts'
+import { type TestProcess, useProcesses } from '../support/process.ts'
 import { withPipeline } from './pipeline.ts'
 
 const processes = useProcesses()
 /** Processes start and stop several times; the machine may be busy. */
 const PATIENT = { timeout: 90_000 }
+
+/** Before it listens, a signal ends it as it ends any program. */
+async function stopped(process: TestProcess) {
+  await process.waitForLine(/"msg":"listening"/)
+  return process.kill('SIGTERM')
+}
 
 describe('SIGTERM', () => {
   it('of everything under load, one after the other and started again, loses nothing', PATIENT, () =>
@@ -17,17 +23,17 @@ describe('SIGTERM', () => {
       sender.start(8)
       await sender.untilAccepted(200)
       for (const consumer of [...pipeline.consumers()]) {
-        expect(await consumer.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+        expect(await stopped(consumer)).toEqual({ code: 0, signal: null })
         pipeline.startConsumer()
         await sender.untilAccepted(50)
       }
-      expect(await pipeline.gateway().kill('SIGTERM')).toEqual({ code: 0, signal: null })
+      expect(await stopped(pipeline.gateway())).toEqual({ code: 0, signal: null })
       await pipeline.startGateway()
       await sender.untilAccepted(100)
       await redis.restart('SIGTERM')
       await sender.untilAccepted(100)
       await sender.stop()
-      const ends = [pipeline.gateway(), ...pipeline.consumers()].map((each) => each.kill('SIGTERM'))
+      const ends = [pipeline.gateway(), ...pipeline.consumers()].map(stopped)
       expect(await Promise.all(ends)).toEqual(ends.map(() => ({ code: 0, signal: null })))
       pipeline.startConsumer()
       await pipeline.startGateway()
@@ -46,7 +52,7 @@ describe('SIGTERM', () => {
         await redis.kill('SIGKILL')
         await sender.untilAccepted(50)
         await sender.stop()
-        const ends = [pipeline.gateway(), ...pipeline.consumers()].map((each) => each.kill('SIGTERM'))
+        const ends = [pipeline.gateway(), ...pipeline.consumers()].map(stopped)
         expect(await Promise.all(ends)).toEqual(ends.map(() => ({ code: 0, signal: null })))
         await redis.restart()
         await pipeline.startGateway()

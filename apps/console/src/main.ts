@@ -23,7 +23,7 @@ import { openPipelineView } from '@weir/core/pipeline-view'
 import { SINGLE_PLAN } from '@weir/core/plan'
 import { createPlanKeeper } from '@weir/core/plan-keeper'
 import { createErrorTeller } from '@weir/core/redis/tell'
-import { runProcess, stopAtSignal } from '@weir/core/run-process'
+import { runProcess, type StopAtSignal } from '@weir/core/run-process'
 import { pipelineViewOptions } from '@weir/core/view/options'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { sealedWith } from '@weir/security/envelope'
@@ -37,7 +37,7 @@ import { createOpsServer } from './server.ts'
 /** How long the first connection may take before questions are answered with 503, ms. */
 const FIRST_CONNECT_MS = 1_000
 
-async function main(): Promise<void> {
+async function main(stopAtSignal: StopAtSignal): Promise<void> {
   const { config, notices } = await loadConfig({ env: process.env, defaultFile: 'config.yaml' })
   const { host, port, token } = config.webhook.ops
   if (token === null) {
@@ -181,7 +181,7 @@ async function main(): Promise<void> {
   })
 
   let pusher: Pusher | undefined
-  stopAtSignal(process, async (signal) => {
+  stopAtSignal(async (signal) => {
     stopping = true
     log.info({ signal }, 'stopping')
     processMetrics.stopping()

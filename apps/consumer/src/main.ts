@@ -18,7 +18,7 @@ import { type OpsServer, startOpsServer } from '@weir/core/ops-server'
 import type { EventRecord } from '@weir/core/record'
 import { connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
-import { runProcess, stopAtSignal } from '@weir/core/run-process'
+import { runProcess, type StopAtSignal } from '@weir/core/run-process'
 import { wasSettled } from '@weir/core/stream/long-memory'
 import { configuredTracing } from '@weir/core/tracing/configured'
 import { sealedWith } from '@weir/security/envelope'
@@ -34,7 +34,7 @@ import { createConsumerMetrics } from './metrics.ts'
 import { createVetting } from './vetting.ts'
 import { createWorkers } from './workers.ts'
 
-async function main(): Promise<void> {
+async function main(stopAtSignal: StopAtSignal): Promise<void> {
   const { config, notices, file } = await loadConfig({ env: process.env, defaultFile: 'config.yaml' })
   const log = pino({ level: config.observability.logging.level, base: { app: 'consumer' } })
   for (const notice of notices) log.info({ notice }, 'configuration')
@@ -178,7 +178,7 @@ async function main(): Promise<void> {
   const token = config.webhook.ops.token
   let ops: OpsServer | undefined
   let pusher: Pusher | undefined
-  stopAtSignal(process, async (signal) => {
+  stopAtSignal(async (signal) => {
     stopping = true
     log.info({ signal }, 'stopping')
     processMetrics.stopping()

@@ -24,7 +24,7 @@ import type { Pusher } from '@weir/core/metrics/pusher'
 import { type OpsServer, startOpsServer } from '@weir/core/ops-server'
 import { connectQueue, connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
-import { runProcess, stopAtSignal } from '@weir/core/run-process'
+import { runProcess, type StopAtSignal } from '@weir/core/run-process'
 import { configuredTracing } from '@weir/core/tracing/configured'
 import { sealedWith } from '@weir/security/envelope'
 import { createRedactor } from '@weir/security/redact'
@@ -41,7 +41,7 @@ const PUMP_INTERVAL_MS = 1_000
 /** Below the processes that events wait for, where they share a machine: nobody waits for a sweep. */
 const PRIORITY = 10
 
-async function main(): Promise<void> {
+async function main(stopAtSignal: StopAtSignal): Promise<void> {
   setPriority(PRIORITY)
   const { config, notices } = await loadConfig({ env: process.env, defaultFile: 'config.yaml' })
   const log = pino({ level: config.observability.logging.level, base: { app: 'curator' } })
@@ -228,7 +228,7 @@ async function main(): Promise<void> {
   })
   let server: OpsServer | undefined
   let pusher: Pusher | undefined
-  stopAtSignal(process, async (signal) => {
+  stopAtSignal(async (signal) => {
     log.info({ signal }, 'stopping')
     processMetrics.stopping()
     await Promise.all([curator.stop(), jobs.stop()])

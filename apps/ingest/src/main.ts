@@ -13,7 +13,7 @@ import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
 import type { Pusher } from '@weir/core/metrics/pusher'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
-import { runProcess, stopAtSignal } from '@weir/core/run-process'
+import { runProcess, type StopAtSignal } from '@weir/core/run-process'
 import { configuredTracing } from '@weir/core/tracing/configured'
 import { createAuditChain, createCheckpointSigner } from '@weir/security/audit-checkpoint'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
@@ -27,7 +27,7 @@ import { openSecrets } from './secrets.ts'
 import { checkSecrets } from './sender.ts'
 import { openSpool, type Spool } from './spool/spool.ts'
 
-async function main(): Promise<void> {
+async function main(stopAtSignal: StopAtSignal): Promise<void> {
   const { config, notices } = await loadConfig({ env: process.env, defaultFile: 'config.yaml' })
   const log = createLog(config.observability.logging.level)
   for (const notice of notices) log.info({ event: 'configuration', notice }, 'configuration')
@@ -138,7 +138,7 @@ async function main(): Promise<void> {
   })
 
   let pusher: Pusher | undefined
-  stopAtSignal(process, async (signal) => {
+  stopAtSignal(async (signal) => {
     log.info({ event: 'stopping', signal }, 'stopping')
     processMetrics.stopping()
     await gateway.stop()

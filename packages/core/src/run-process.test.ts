@@ -7,13 +7,15 @@ describe('a process of Weir', () => {
   const run = (source: string) => {
     const module = new URL('run-process.ts', import.meta.url).href
     const faults = new URL('faults.ts', import.meta.url).href
-    const program = `import { runProcess, stopAtSignal } from '${module}'; import { Fault } from '${faults}'; ${source}`
+    const program = `import { runProcess } from '${module}'; import { Fault } from '${faults}'; ${source}`
     return processes.run(process.execPath, { args: ['--input-type=module', '--eval', program] })
   }
 
   it.each(['SIGTERM', 'SIGINT'] as const)('runs its stop at %s and ends with exit code 0', async (signal) => {
     const one = run(`
-      stopAtSignal(process, async (signal) => console.log('stopping at', signal))
+      runProcess(process, async (stopAtSignal) => {
+        stopAtSignal(async (signal) => console.log('stopping at', signal))
+      })
       setInterval(() => {}, 1000)
       console.log('ready')`)
     await one.waitForLine(/ready/)
@@ -25,7 +27,9 @@ describe('a process of Weir', () => {
   it('stops once, however many signals come', async () => {
     const one = run(`
       let release
-      stopAtSignal(process, async () => { console.log('stopping'); await new Promise((resolve) => { release = resolve }) })
+      runProcess(process, async (stopAtSignal) => {
+        stopAtSignal(async () => { console.log('stopping'); await new Promise((resolve) => { release = resolve }) })
+      })
       process.on('SIGINT', () => { console.log('second'); release() })
       setInterval(() => {}, 1000)
       console.log('ready')`)
@@ -39,13 +43,35 @@ describe('a process of Weir', () => {
 
   it('tells a stop that fails, with exit code 1', async () => {
     const one = run(`
-      stopAtSignal(process, async () => { throw new Fault('CONFIG_INVALID', 'what to do') })
+      runProcess(process, async (stopAtSignal) => {
+        stopAtSignal(async () => { throw new Fault('CONFIG_INVALID', 'what to do') })
+      })
       setInterval(() => {}, 1000)
       console.log('ready')`)
     await one.waitForLine(/ready/)
     await one.kill()
     expect(await one.done).toEqual({ code: 1, signal: null })
     expect(one.output()).toBe('ready\nwhat to do\n')
+  })
+
+  it('finishes its stop when the start fails of it', async () => {
+    const one = run(`
+      runProcess(process, async (stopAtSignal) => {
+        let breakStart
+        const start = new Promise((_, reject) => { breakStart = reject })
+        stopAtSignal(async () => {
+          breakStart(new Error('closed'))
+          await new Promise((resolve) => setImmediate(resolve))
+          console.log('stopped')
+        })
+        setInterval(() => {}, 1000)
+        console.log('ready')
+        await start
+      })`)
+    await one.waitForLine(/ready/)
+    await one.kill()
+    expect(await one.done).toEqual({ code: 0, signal: null })
+    expect(one.output()).toBe('ready\nstopped\n')
   })
 
   it('tells a start that fails: a fault in its sentence, anything else with where it was thrown', async () => {

@@ -8,30 +8,34 @@ export interface OwnProcess {
   readonly stderr: { write(text: string): unknown }
 }
 
-/** Runs `main`; when it fails, the process ends with exit code 1 and tells why on stderr. */
-export function runProcess(own: OwnProcess, main: () => Promise<void>): void {
-  main().catch((error: unknown) => fail(own, error))
-}
+/** Takes what is to be done at the first SIGINT or SIGTERM; `signal` is its name. */
+export type StopAtSignal = (stop: (signal: string) => Promise<void>) => void
 
 /**
- * At the first SIGINT or SIGTERM runs `stop`, then ends the process: exit code 0, or 1 when `stop` fails. Signals
- * that follow change nothing.
+ * Runs `main`; when it fails, the process ends with exit code 1 and tells why on stderr.
  *
- * Call it before the process answers anything or takes any work: until then a signal ends it as it ends any program.
- * So `stop` may run before the start is through, and stops what is there by then.
+ * `main` calls its argument once, before the process answers anything or takes any work: until then a signal ends the
+ * process as it ends any program. At the first SIGINT or SIGTERM the given `stop` runs and the process ends: exit code
+ * 0, or 1 when `stop` fails. Signals that follow change nothing. So `stop` may run before the start is through, and
+ * stops what is there by then; that the start fails of it is no failure.
  */
-export function stopAtSignal(own: OwnProcess, stop: (signal: string) => Promise<void>): void {
+export function runProcess(own: OwnProcess, main: (stopAtSignal: StopAtSignal) => Promise<void>): void {
   let stopping = false
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    own.on(signal, () => {
-      if (stopping) return
-      stopping = true
-      stop(signal).then(
-        () => own.exit(0),
-        (error: unknown) => fail(own, error),
-      )
-    })
+  const stopAtSignal: StopAtSignal = (stop) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      own.on(signal, () => {
+        if (stopping) return
+        stopping = true
+        stop(signal).then(
+          () => own.exit(0),
+          (error: unknown) => fail(own, error),
+        )
+      })
+    }
   }
+  main(stopAtSignal).catch((error: unknown) => {
+    if (!stopping) fail(own, error)
+  })
 }
 
 function fail(own: OwnProcess, error: unknown): void {
