@@ -7,7 +7,7 @@ const POLL_TIMEOUT_MS = 10_000
 
 export default defineConfig({
   test: {
-    include: ['{apps,packages,scripts,tests,bench}/**/*.test.ts'],
+    include: ['{apps,packages,scripts,tests,bench,faults}/**/*.test.ts'],
     // Real processes: children are tied to the thread that starts them, so test files run in processes, not threads.
     pool: 'forks',
     // Tests wait for Redis and child processes more than they compute; two files at once suit the smallest machines.

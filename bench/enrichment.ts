@@ -27,10 +27,10 @@ import { enricherOf } from '../apps/curator/src/enricher.ts'
 import { createEnrichmentJobs } from '../apps/curator/src/enrichment-jobs.ts'
 import { createCuratorMetrics } from '../apps/curator/src/metrics.ts'
 import { startRedis } from '../scripts/private-redis.ts'
+import { randomFrom } from '../scripts/random.ts'
 import { benchContexts } from './contexts-place.ts'
 import { githubPayloads } from './payloads.ts'
 import { machine, printTable, target } from './table.ts'
-import { randomFrom } from './varied.ts'
 
 const { values } = parseArgs({
   options: { events: { type: 'string', default: '5000' }, speed: { type: 'string', default: '100' } },

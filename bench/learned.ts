@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { createContentMaker } from '@weir/core/packing'
 import { trainDictionary } from '@weir/core/training/train'
+import { randomFrom } from '../scripts/random.ts'
 import { DEFAULT_LEVEL, type GithubEvent, githubHeaders } from './records.ts'
-import { randomFrom } from './varied.ts'
 
 const DICTIONARY_BYTES = 112 * 1024
 

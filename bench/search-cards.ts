@@ -4,7 +4,7 @@
  * words of its own besides, so that the index has a vocabulary to hold.
  */
 import type { Card } from '@weir/context-lifecycle/search/card'
-import { randomFrom } from './varied.ts'
+import { randomFrom } from '../scripts/random.ts'
 
 /** Repositories and people there are. */
 const REPOSITORIES = 2_000

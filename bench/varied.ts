@@ -7,6 +7,7 @@
  * (twelve of them), its organisation. What is new in each event: numbers, commits, times, run ids, titles, messages.
  * Deterministic: the same tenant and number give the same bytes.
  */
+import { randomFrom } from '../scripts/random.ts'
 import { githubPayloads } from './payloads.ts'
 
 export interface VariedEvent {
@@ -55,18 +56,6 @@ const UUID = String.raw`\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`
 const HASH = String.raw`\b[0-9a-f]{32,}\b`
 const NUMBERED = String.raw`(?<=/(?:issues|pulls?|milestones|discussions|alerts|projects)/)\d{1,3}\b`
 const NUMBER = String.raw`\d{4,}`
-
-/** Numbers in [0, 1), decided by the seed alone (FNV-1a, then mulberry32). */
-export function randomFrom(seed: string): () => number {
-  let state = 0x811c9dc5
-  for (let i = 0; i < seed.length; i++) state = Math.imul(state ^ seed.charCodeAt(i), 0x01000193)
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 const letters = (from: string, count: number, random: () => number): string => {
   let text = ''

@@ -44,6 +44,12 @@ const ROOMS: readonly Room[] = [
     process: EVERYWHERE,
   },
   {
+    path: 'faults',
+    imports: ['packages/*', 'scripts', 'tests', 'bench'],
+    packages: 'any',
+    process: EVERYWHERE,
+  },
+  {
     path: 'bench',
     imports: ['packages/*', 'apps/*', 'scripts', 'tests', 'examples'],
     packages: 'any',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { useProcesses } from '../tests/support/process.ts'
+import { useProcesses } from '../tests/support/use-processes.ts'
 import { launchersOf } from './launchers.ts'
 
 const WATCHER = `

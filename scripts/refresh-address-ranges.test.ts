@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { useProcesses } from '../tests/support/process.ts'
+import { useProcesses } from '../tests/support/use-processes.ts'
 
 // Composed from the documented formats, with addresses for documentation in place of real ones:
 // https://docs.github.com/en/rest/meta/meta and

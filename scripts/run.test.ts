@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { useProcesses } from '../tests/support/process.ts'
+import { useProcesses } from '../tests/support/use-processes.ts'
 
 const launcher = readFileSync(new URL('./run.mjs', import.meta.url), 'utf8')
 

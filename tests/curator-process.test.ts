@@ -9,9 +9,10 @@ import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createS3Store } from '../packages/context-lifecycle/src/cold/s3-store.ts'
 import { assembled, eventOf, pullRequest, recordOf } from './support/contexts.ts'
-import { useProcesses } from './support/process.ts'
 import { useRedis } from './support/redis.ts'
-import { S3_CREDENTIALS, useS3 } from './support/s3.ts'
+import { S3_CREDENTIALS } from './support/s3.ts'
+import { useProcesses } from './support/use-processes.ts'
+import { useS3 } from './support/use-s3.ts'
 
 const redis = useRedis({ appendfsync: 'no' })
 const s3 = useS3()

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startRedis } from '../scripts/private-redis.ts'
 import { SECRET, send, sendGithub, storedEvents, withGateway } from './support/gateway.ts'
-import { type TestProcess, useProcesses } from './support/process.ts'
+import type { TestProcess } from './support/process.ts'
 import { useRedis } from './support/redis.ts'
+import { useProcesses } from './support/use-processes.ts'
 
 const redis = useRedis()
 const processes = useProcesses()

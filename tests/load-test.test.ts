@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { type FaultPipeline, withPipeline } from './faults/pipeline.ts'
 import { SECRET } from './support/gateway.ts'
-import { useProcesses } from './support/process.ts'
+import { useProcesses } from './support/use-processes.ts'
 
 const processes = useProcesses()
 const TOKEN = 'a-token-for-tests'

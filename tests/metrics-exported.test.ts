@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Apps, COMPONENTS, type Component, startApps } from './support/apps.ts'
 import { sendGithub } from './support/gateway.ts'
-import { root, useProcesses } from './support/process.ts'
+import { root } from './support/process.ts'
 import { withTlsRedis } from './support/tls.ts'
+import { useProcesses } from './support/use-processes.ts'
 
 const processes = useProcesses()
 let directory = ''

@@ -9,8 +9,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { freePort } from '../scripts/free-port.ts'
 import { type Apps, COMPONENTS, type Component, startApps } from './support/apps.ts'
 import { sendGithub } from './support/gateway.ts'
-import { useProcesses } from './support/process.ts'
 import { useRedis } from './support/redis.ts'
+import { useProcesses } from './support/use-processes.ts'
 
 const redis = useRedis({ appendfsync: 'no', openConnections: 'allowed' })
 const processes = useProcesses()

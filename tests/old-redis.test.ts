@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest'
 import { freePort } from '../scripts/free-port.ts'
 import { startRedis } from '../scripts/private-redis.ts'
 import { SECRET } from './support/gateway.ts'
-import { useProcesses } from './support/process.ts'
+import { useProcesses } from './support/use-processes.ts'
 
 const binary = process.env.WEIR_OLD_REDIS
 const processes = useProcesses()

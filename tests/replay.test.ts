@@ -10,8 +10,9 @@ import { keysOf } from '@weir/core/config/parts'
 import { readLedger } from '@weir/core/stream/ledger'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Answer, githubHeaders, SECRET, send, storedEvents, withGateway } from './support/gateway.ts'
-import { root, useProcesses } from './support/process.ts'
+import { root } from './support/process.ts'
 import { useRedis } from './support/redis.ts'
+import { useProcesses } from './support/use-processes.ts'
 
 const redis = useRedis()
 const processes = useProcesses()

@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { githubHeaders, SECRET, send } from './support/gateway.ts'
 import { type Collector, type ReceivedSpan, startCollector, startGrpcCollector } from './support/otlp.ts'
-import { root, type TestProcess, useProcesses } from './support/process.ts'
+import { root, type TestProcess } from './support/process.ts'
 import { useRedis } from './support/redis.ts'
+import { useProcesses } from './support/use-processes.ts'
 
 vi.setConfig({ testTimeout: 90_000 })
 const redis = useRedis({ appendfsync: 'no' })

@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { useProcesses } from '../../tests/support/process.ts'
+import { useProcesses } from '../../tests/support/use-processes.ts'
 import { ledgerExample, shellWord, signedGithubExample } from './examples.ts'
 
 interface Received {

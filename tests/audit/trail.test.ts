@@ -14,7 +14,8 @@ import {
 } from '../../packages/security/src/audit-chain.ts'
 import { readCheckpoint } from '../../packages/security/src/audit-checkpoint.ts'
 import { useWorld } from '../heart/world.ts'
-import { type TestProcess, useProcesses } from '../support/process.ts'
+import type { TestProcess } from '../support/process.ts'
+import { useProcesses } from '../support/use-processes.ts'
 
 const world = useWorld({ appendfsync: 'always' })
 const { keys } = world

@@ -15,9 +15,9 @@ import { Redis } from 'ioredis'
 import { afterAll, describe, expect, it } from 'vitest'
 import { startRedis } from '../../scripts/private-redis.ts'
 import { usePipeline } from '../support/pipeline.ts'
-import { useProcesses } from '../support/process.ts'
 import { useRedis } from '../support/redis.ts'
 import { withTlsRedis } from '../support/tls.ts'
+import { useProcesses } from '../support/use-processes.ts'
 
 describe('backup.sh', () => {
   const redis = useRedis()

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../scripts/free-port.ts'
-import { type TestProcess, useProcesses } from '../support/process.ts'
+import type { TestProcess } from '../support/process.ts'
 import { useRedis } from '../support/redis.ts'
+import { useProcesses } from '../support/use-processes.ts'
 
 const SCRIPT = 'scripts/test_webhook_receiver.sh'
 const SECRETS = {

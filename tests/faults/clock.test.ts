@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { startRedis } from '../../scripts/private-redis.ts'
 import { canShiftClock, createServerClock, DAY_MS, type ServerClock } from '../support/clock.ts'
-import { useProcesses } from '../support/process.ts'
+import { useProcesses } from '../support/use-processes.ts'
 import { type FaultPipeline, withPipelineOn } from './pipeline.ts'
 
 const processes = useProcesses()

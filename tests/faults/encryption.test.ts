@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { startRedis } from '../../scripts/private-redis.ts'
 import { MASTER_KEY } from '../support/keyring.ts'
-import { useProcesses } from '../support/process.ts'
+import { useProcesses } from '../support/use-processes.ts'
 import { withPipelineOn } from './pipeline.ts'
 
 const processes = useProcesses()

@@ -6,8 +6,7 @@
  * the table that docs/redis.md shows.
  */
 import { afterAll, describe, expect, it } from 'vitest'
-import { useCluster } from '../support/cluster.ts'
-import { useSentinel } from '../support/sentinel.ts'
+import { useCluster, useSentinel } from '../support/use-topology.ts'
 import { CLUSTER_SCENARIOS, clusterPlace, SENTINEL_SCENARIOS, sentinelPlace } from './failovers.ts'
 import { type Durability, type Outcome, type RunOptions, runUnderLoad } from './under-load.ts'
 

@@ -8,7 +8,7 @@ import { changePartitions, readPlan } from '@weir/core/stream/plans'
 import { describe, expect, it } from 'vitest'
 import { type ClusterTopology, withCluster } from '../support/cluster.ts'
 import { sendGithub } from '../support/gateway.ts'
-import { useProcesses } from '../support/process.ts'
+import { useProcesses } from '../support/use-processes.ts'
 import { type FaultPipeline, withPipelineOn } from './pipeline.ts'
 
 const processes = useProcesses()

@@ -23,7 +23,8 @@ import { expect } from 'vitest'
 import { freePort } from '../../scripts/free-port.ts'
 import { type RedisServer, startRedis } from '../../scripts/private-redis.ts'
 import { SECRET, sendGithub } from '../support/gateway.ts'
-import { root, type TestProcess, type TestProcesses } from '../support/process.ts'
+import { root, type TestProcess } from '../support/process.ts'
+import type { TestProcesses } from '../support/use-processes.ts'
 import type { Order } from './handlers/record.ts'
 
 /** What each of the sender's workers pauses between two events, ms: the load is to last, not to be a benchmark. */

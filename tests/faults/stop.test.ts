@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { freePort } from '../../scripts/free-port.ts'
-import { type TestProcess, useProcesses } from '../support/process.ts'
+import type { TestProcess } from '../support/process.ts'
+import { useProcesses } from '../support/use-processes.ts'
 import { withPipeline } from './pipeline.ts'
 
 const processes = useProcesses()

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { keySlot } from '@weir/core/redis/slot'
 import { describe, expect, it } from 'vitest'
 import { withCluster } from '../support/cluster.ts'
-import { root, useProcesses } from '../support/process.ts'
+import { root } from '../support/process.ts'
 import { withRedis } from '../support/redis.ts'
 import { withTlsRedis } from '../support/tls.ts'
+import { useProcesses } from '../support/use-processes.ts'
 import { withPipelineOn } from './pipeline.ts'
 
 const processes = useProcesses()

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { useProcesses } from '../support/process.ts'
+import { useProcesses } from '../support/use-processes.ts'
 import { withPipeline } from './pipeline.ts'
 
 const processes = useProcesses()

@@ -18,8 +18,9 @@ import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../scripts/free-port.ts'
-import { root, useProcesses } from '../support/process.ts'
+import { root } from '../support/process.ts'
 import { useRedis } from '../support/redis.ts'
+import { useProcesses } from '../support/use-processes.ts'
 import { ignores, instructionsOf, makeTree, pnpmDirectory, stageOf } from './dockerfile.ts'
 
 const read = (path: string) => readFileSync(join(root, path), 'utf8')

@@ -9,9 +9,10 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { freePort } from '../../scripts/free-port.ts'
 import { usePipeline } from '../support/pipeline.ts'
-import { root, useProcesses } from '../support/process.ts'
+import { root } from '../support/process.ts'
 import { monitoringPrograms } from '../support/prometheus.ts'
 import { useRedis } from '../support/redis.ts'
+import { useProcesses } from '../support/use-processes.ts'
 
 const found = monitoringPrograms()
 const program = found.kind === 'found' ? found.programs.prometheus : undefined

@@ -12,9 +12,10 @@ import { freePort } from '../../scripts/free-port.ts'
 import { type RedisServer, startRedis } from '../../scripts/private-redis.ts'
 import { SECRET, sendGithub } from '../support/gateway.ts'
 import { expressions, OF_PROCESSES, type RuleGroup, readText, ruleFiles } from '../support/monitoring.ts'
-import { type TestProcess, useProcesses } from '../support/process.ts'
+import type { TestProcess } from '../support/process.ts'
 import { monitoringPrograms, type Programs } from '../support/prometheus.ts'
 import { withoutVariables } from '../support/promql.ts'
+import { useProcesses } from '../support/use-processes.ts'
 
 /** Seven processes share the machine with other tests. */
 const PATIENT = { timeout: 60_000, interval: 100 }

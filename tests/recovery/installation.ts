@@ -12,8 +12,9 @@ import { freePort } from '../../scripts/free-port.ts'
 import { deliveriesOf } from '../../scripts/load/deliveries.ts'
 import { sendAll } from '../../scripts/load/sender.ts'
 import { SECRET } from '../support/gateway.ts'
-import { root, type TestProcess, type TestProcesses } from '../support/process.ts'
+import { root, type TestProcess } from '../support/process.ts'
 import type { SentinelTopology } from '../support/sentinel.ts'
+import type { TestProcesses } from '../support/use-processes.ts'
 import { monotonicMs } from './monotonic.ts'
 
 /** Deliveries a second. */

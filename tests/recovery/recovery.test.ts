@@ -3,8 +3,8 @@
  * time from due to handled is below a second again, at p99, within 30 s.
  */
 import { describe, expect, it } from 'vitest'
-import { useProcesses } from '../support/process.ts'
-import { useSentinel } from '../support/sentinel.ts'
+import { useProcesses } from '../support/use-processes.ts'
+import { useSentinel } from '../support/use-topology.ts'
 import { type Installation, RATE, withInstallation } from './installation.ts'
 
 const processes = useProcesses()

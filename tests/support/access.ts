@@ -1,7 +1,7 @@
 /** How a test gets at a real Redis server of any kind: who it is there, over which wire, and one question at a time. */
 import { readFileSync } from 'node:fs'
 import { Redis, type RedisOptions } from 'ioredis'
-import { expect } from 'vitest'
+import { until } from './until.ts'
 
 /** ioredis' options; replies keep the shapes of RESP2. */
 export type ClientOptions = Omit<RedisOptions, 'replyMapping'>
@@ -97,10 +97,10 @@ export async function expectNoConnections(
   target: RedisTarget,
   known: ReadonlySet<string> = new Set(),
 ): Promise<void> {
-  const unknown = async () => (await listConnections(target)).filter((line) => !known.has(idOf(line)))
-  await expect
-    .poll(unknown, { timeout: LEAK_TIMEOUT_MS, message: 'the test left connections to Redis open' })
-    .toEqual([])
+  await until(async () => {
+    const open = (await listConnections(target)).filter((line) => !known.has(idOf(line)))
+    if (open.length > 0) throw new Error(`the test left connections to Redis open:\n${open.join('\n')}`)
+  }, LEAK_TIMEOUT_MS)
 }
 
 /** Replication (flags S and M), Sentinels, and MIGRATE's cached socket: the servers' own affairs. */

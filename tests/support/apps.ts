@@ -7,7 +7,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SECRET } from './gateway.ts'
-import type { TestProcess, TestProcesses } from './process.ts'
+import type { TestProcess } from './process.ts'
+import type { TestProcesses } from './use-processes.ts'
 
 export const COMPONENTS = ['gateway', 'consumer', 'curator', 'console'] as const
 export type Component = (typeof COMPONENTS)[number]

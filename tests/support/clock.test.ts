@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { canShiftClock, DAY_MS, useServerClock } from './clock.ts'
+import { canShiftClock, DAY_MS } from './clock.ts'
 import { useRedis } from './redis.ts'
+import { useServerClock } from './use-server-clock.ts'
 
 /** How far the server's clock may stand beside the machine's, ms: the machine may be busy. */
 const NEAR_MS = 2_000

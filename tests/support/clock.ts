@@ -8,13 +8,12 @@
  * The real server runs with a small library preloaded (shifted-clock.c, compiled here in a tenth of a second), because
  * libfaketime and a Redis with jemalloc wait for each other at the start (libfaketime 0.9.10, Redis 7.0.15). Linux only.
  */
-import { spawnSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeEach } from 'vitest'
 import { ensureRedisBinary } from '../../scripts/redis-binary.ts'
+import { compilePreload } from './preload.ts'
 
 export const DAY_MS = 86_400_000
 
@@ -36,7 +35,7 @@ export function createServerClock(): ServerClock {
   const library = join(directory, 'shifted-clock.so')
   const binary = join(directory, 'redis-server')
   const offsetFile = join(directory, 'offset')
-  compile(fileURLToPath(new URL('shifted-clock.c', import.meta.url)), library)
+  compilePreload(fileURLToPath(new URL('shifted-clock.c', import.meta.url)), library)
   const offset = openSync(offsetFile, 'w')
   const set = (aheadMs: number) => {
     writeSync(offset, new BigInt64Array([BigInt(Math.round(aheadMs)) * 1000n]), 0, 8, 0)
@@ -56,25 +55,4 @@ export function createServerClock(): ServerClock {
       rmSync(directory, { recursive: true, force: true })
     },
   }
-}
-
-/** One for all tests of the file, right again before each; call it before `useRedis`, so that it ends after it. */
-export function useServerClock(): ServerClock {
-  // Tests that are skipped are still collected, and what they name must be there.
-  if (!canShiftClock) return { binary: '', set: () => undefined, remove: () => undefined }
-  const clock = createServerClock()
-  beforeEach(() => clock.set(0))
-  afterAll(() => clock.remove())
-  return clock
-}
-
-function compile(source: string, library: string): void {
-  const flags = ['-x', 'c', '-O1', '-shared', '-fPIC', '-Wall', '-Wextra', '-Werror', '-o', library, source]
-  const tried: string[] = []
-  for (const compiler of ['cc', 'gcc', 'g++']) {
-    const { status, stderr, error } = spawnSync(compiler, flags, { encoding: 'utf8' })
-    if (status === 0) return
-    tried.push(error === undefined ? `${compiler}: ${stderr}` : error.message)
-  }
-  throw new Error(`no C compiler could make ${library}:\n${tried.join('\n')}`)
 }

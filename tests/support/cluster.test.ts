@@ -2,16 +2,10 @@ import { existsSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { birthOf } from '../../scripts/run-files.ts'
 import { ask } from './access.ts'
-import {
-  type ClusterNode,
-  type ClusterTopology,
-  type MigrationStep,
-  SLOTS,
-  useCluster,
-  withCluster,
-} from './cluster.ts'
+import { type ClusterNode, type ClusterTopology, type MigrationStep, SLOTS, withCluster } from './cluster.ts'
 import { agreedSlots, parseView } from './cluster-view.ts'
 import { withCertificates } from './tls.ts'
+import { useCluster } from './use-topology.ts'
 
 /** A master that does not serve this key. */
 async function otherMaster(cluster: ClusterTopology, key: string): Promise<ClusterNode> {

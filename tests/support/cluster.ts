@@ -23,7 +23,7 @@ import {
   viewOf,
 } from './cluster-nodes.ts'
 import { agreedSlots } from './cluster-view.ts'
-import { type Fleet, isAwake, type Topology, until, useTopology, withTopology } from './fleet.ts'
+import { type Fleet, isAwake, type Topology, until, withTopology } from './fleet.ts'
 
 export type { MigrateOptions, MigrationStep } from './cluster-migration.ts'
 export { type ClusterNode, type ClusterOptions, SLOTS } from './cluster-nodes.ts'
@@ -68,15 +68,11 @@ export function withCluster<T>(
   return withTopology((fleet: Fleet) => startCluster(fleet, options), use, options)
 }
 
-/**
- * One cluster for all tests of the file (or of the `describe` in which this is called). Before each test every node runs,
- * the cluster is up, no slot is half-way and all is empty; which node serves what may differ.
- */
-export function useCluster(options: ClusterOptions = {}): { readonly current: ClusterTopology } {
-  return useTopology((fleet: Fleet) => startCluster(fleet, options), options)
-}
-
-async function startCluster(fleet: Fleet, options: ClusterOptions): Promise<ClusterTopology & Topology> {
+/** Starts one and resolves when it serves. */
+export async function startCluster(
+  fleet: Fleet,
+  options: ClusterOptions,
+): Promise<ClusterTopology & Topology> {
   const { masters = 3, replicasPerMaster = 0, password } = options
   const access: RedisAccess = {
     ...(password === undefined ? {} : { password }),

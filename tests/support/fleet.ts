@@ -3,7 +3,6 @@
  * tests/support/sentinel.ts and cluster.ts have in common.
  */
 import type { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll, beforeEach, vi } from 'vitest'
 import type { RedisServer } from '../../scripts/private-redis.ts'
 import {
   type ClientOptions,
@@ -12,10 +11,10 @@ import {
   openConnections,
   type RedisAccess,
 } from './access.ts'
+import { until as untilWithin } from './until.ts'
 
 /** How long servers may take to come to agree, ms. A failover that failed is tried again only after seconds. */
 const AGREE_TIMEOUT_MS = 20_000
-const POLL_MS = 25
 
 export interface Fleet {
   /** Takes on servers that are being started. When one fails, the others are waited for all the same, to be ended. */
@@ -33,7 +32,7 @@ export interface Fleet {
   stop(): Promise<void>
 }
 
-type Connections = ReadonlyMap<number, ReadonlySet<string>>
+export type Connections = ReadonlyMap<number, ReadonlySet<string>>
 
 /** What a bracket needs of a topology, besides what the test sees of it. */
 export interface Topology {
@@ -104,7 +103,7 @@ export function isAwake(server: RedisServer): boolean {
 
 /** Repeats `check` until it does not throw, and resolves with what it returns; its last error says what was missing. */
 export function until<T>(check: () => Promise<T>): Promise<T> {
-  return vi.waitFor(check, { timeout: AGREE_TIMEOUT_MS, interval: POLL_MS })
+  return untilWithin(check, AGREE_TIMEOUT_MS)
 }
 
 /** Runs `use` with a fresh topology and ends all of it, whatever happens; fails when connections are left open. */
@@ -121,37 +120,5 @@ export async function withTopology<T extends Topology, R>(
     return result
   } finally {
     await fleet.stop()
-  }
-}
-
-/** One topology for all tests of a file (or `describe`), healed and emptied before each. */
-export function useTopology<T extends Topology>(
-  start: (fleet: Fleet) => Promise<T>,
-  options: BracketOptions,
-): { readonly current: T } {
-  const fleet = createFleet()
-  let topology: T | undefined
-  /** Connections that an earlier test left open: that one has failed for it, not the next ones too. */
-  let known: Connections = new Map()
-  const started = (): T => {
-    if (!topology) throw new Error('the servers of this file run only inside its tests and hooks')
-    return topology
-  }
-  beforeAll(async () => {
-    topology = await start(fleet)
-  })
-  beforeEach(async () => {
-    await started().heal()
-    known = await fleet.connections()
-  })
-  afterEach(async () => {
-    fleet.closeClients()
-    if (options.openConnections !== 'allowed') await fleet.expectNoConnections(known)
-  })
-  afterAll(() => fleet.stop())
-  return {
-    get current() {
-      return started()
-    },
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A server that speaks the two endpoints of OpenAI's API that Weir uses, on loopback, with answers that tests choose:
  *
- *   const openai = useOpenAi()
+ *   const openai = useOpenAi()                         (use-openai.ts)
  *   openai.next(status(429, { 'retry-after': '2' }))    // the next request is answered so; those after it, well
  *   openai.requests                                     // what came, as it came
  *
@@ -9,7 +9,6 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, beforeEach } from 'vitest'
 
 export const STUB_DIMENSIONS = 8
 
@@ -43,8 +42,13 @@ export interface OpenAiStub {
   came(count: number): Promise<void>
 }
 
-/** One for all tests of the file, forgetting everything before each. */
-export function useOpenAi(): OpenAiStub {
+export interface RunningOpenAi extends OpenAiStub {
+  /** Forgets what came, and answers well again. */
+  reset(): void
+  stop(): Promise<void>
+}
+
+export async function startOpenAi(): Promise<RunningOpenAi> {
   let requests: StubRequest[] = []
   let answers: StubAnswer[] = []
   let usual: StubAnswer = well
@@ -64,21 +68,9 @@ export function useOpenAi(): OpenAiStub {
       answer(response, came)
     })
   })
-  beforeAll(() => new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve)))
-  beforeEach(() => {
-    requests = []
-    answers = []
-    usual = well
-    waiting = []
-  })
-  afterAll(() => {
-    server.closeAllConnections()
-    return new Promise<void>((resolve) => void server.close(() => resolve()))
-  })
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
   return {
-    get url() {
-      return `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`
-    },
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
     get requests() {
       return requests
     },
@@ -94,6 +86,16 @@ export function useOpenAi(): OpenAiStub {
         if (requests.length >= count) resolve()
         else waiting.push({ count, resolve })
       }),
+    reset() {
+      requests = []
+      answers = []
+      usual = well
+      waiting = []
+    },
+    stop() {
+      server.closeAllConnections()
+      return new Promise<void>((resolve) => void server.close(() => resolve()))
+    },
   }
 }
 

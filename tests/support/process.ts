@@ -1,17 +1,15 @@
 /**
  * Child processes for tests: apps and scripts run as they run in earnest, their output captured.
  *
- *   const processes = useProcesses()
+ *   const processes = useProcesses()                       (use-processes.ts)
  *   const app = processes.start('apps/ingest/src/main.ts', { env: { PORT: String(port), REDIS_URL: server.url } })
  *   await app.waitForHttp(`http://127.0.0.1:${port}/ready`)
  *
  * Whatever still runs at the end of the file is killed.
  */
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { afterAll } from 'vitest'
 import { describeExit, type Exit, spawnTied } from '../../scripts/tied-child.ts'
 
 /** The root of the repository. */
@@ -59,32 +57,8 @@ export interface TestProcess {
   kill(signal?: NodeJS.Signals): Promise<Exit | undefined>
 }
 
-export interface TestProcesses {
-  /** Runs a script or a TypeScript main with this Node; the path is taken from the root of the repository. */
-  start(script: string, options?: StartOptions): TestProcess
-  /** Runs any program. */
-  run(command: string, options?: StartOptions): TestProcess
-}
-
-/** Call at the top of a test file, or inside a `describe`. */
-export function useProcesses(): TestProcesses {
-  const started: TestProcess[] = []
-  afterAll(async () => {
-    await Promise.all(started.map((process) => process.kill('SIGKILL')))
-  })
-  const run = (command: string, options: StartOptions = {}): TestProcess => {
-    const process = startProcess(command, options)
-    started.push(process)
-    return process
-  }
-  return {
-    run,
-    start: (script, options = {}) =>
-      run(process.execPath, { ...options, args: [join(root, script), ...(options.args ?? [])] }),
-  }
-}
-
-function startProcess(command: string, options: StartOptions): TestProcess {
+/** Runs any program. Whoever starts it ends it. */
+export function startProcess(command: string, options: StartOptions): TestProcess {
   const child = spawnTied(command, options.args ?? [], {
     cwd: options.cwd ?? root,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...options.env },

@@ -1,5 +1,6 @@
 /** Processes that change a keyring in a directory, for tests that race them or end them (tests/keyring/replacer.ts). */
-import type { TestProcess, TestProcesses } from './process.ts'
+import type { TestProcess } from './process.ts'
+import type { TestProcesses } from './use-processes.ts'
 
 /** A process that begins to replace an entry `count` times when it is sent SIGUSR2. */
 export async function startReplacer(

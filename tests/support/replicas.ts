@@ -8,7 +8,8 @@ import type { Redis } from 'ioredis'
 import type { RedisServer } from '../../scripts/private-redis.ts'
 import { startRedis } from '../../scripts/private-redis.ts'
 import { ask, type ClientOptions, type RedisWord } from './access.ts'
-import { type BracketOptions, type Fleet, isAwake, type Topology, until, useTopology } from './fleet.ts'
+import { type BracketOptions, type Fleet, isAwake, type Topology, until } from './fleet.ts'
+import { useTopology } from './use-topology.ts'
 
 export interface ReplicatedOptions extends BracketOptions {
   /** Default: 1. */

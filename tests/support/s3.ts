@@ -2,7 +2,7 @@
  * Real S3 servers for tests.
  *
  * - `withS3(async (server) => …)`: a fresh server for one test.
- * - `const server = useS3()`: one server for all tests of a file; a bucket for each test is cheap.
+ * - `const server = useS3()` (use-s3.ts): one server for all tests of a file; a bucket for each test is cheap.
  * - `otherS3`: one that runs already and that WEIR_S3_ENDPOINT names, or undefined.
  *
  * The one that is started is s3rver, in a process of its own whose output is shown only when it does not start. It is old:
@@ -17,7 +17,6 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterAll, beforeAll } from 'vitest'
 import { describeExit, spawnTied } from '../../scripts/tied-child.ts'
 
 export interface S3Server {
@@ -45,7 +44,8 @@ function serverAt(endpoint: string): S3Server {
   return { endpoint, port: Number(new URL(endpoint).port), makeBucket: () => makeBucket(endpoint) }
 }
 
-async function startS3(): Promise<S3Server & { stop(): Promise<void> }> {
+/** Starts s3rver and resolves when it listens. */
+export async function startS3(): Promise<S3Server & { stop(): Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'weir-s3-'))
   const program = require.resolve('s3rver/bin/s3rver.js')
   const node = ['--openssl-legacy-provider', '--no-deprecation']
@@ -84,28 +84,6 @@ export async function withS3<T>(use: (server: S3Server) => Promise<T>): Promise<
     return await use(server)
   } finally {
     await server.stop()
-  }
-}
-
-/** One server for all tests of the file, or of the `describe` in which this is called. */
-export function useS3(): S3Server {
-  let server: Awaited<ReturnType<typeof startS3>> | undefined
-  const started = () => {
-    if (!server) throw new Error('the S3 server of this file runs only inside its tests and hooks')
-    return server
-  }
-  beforeAll(async () => {
-    server = await startS3()
-  })
-  afterAll(() => server?.stop())
-  return {
-    get endpoint() {
-      return started().endpoint
-    },
-    get port() {
-      return started().port
-    },
-    makeBucket: () => started().makeBucket(),
   }
 }
 

@@ -4,8 +4,9 @@ import { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { birthOf } from '../../scripts/run-files.ts'
 import { ask } from './access.ts'
-import { type SentinelTopology, useSentinel, withSentinel } from './sentinel.ts'
+import { type SentinelTopology, withSentinel } from './sentinel.ts'
 import { withCertificates } from './tls.ts'
+import { useSentinel } from './use-topology.ts'
 
 /** What a topology leaves in the world, if it leaves anything. */
 function traces({ servers, sentinels }: SentinelTopology) {

@@ -16,7 +16,7 @@
 import type { Redis } from 'ioredis'
 import type { RedisServer, ServerTls } from '../../scripts/private-redis.ts'
 import { ask, type ClientOptions, type RedisAccess, type RedisWord } from './access.ts'
-import { type Fleet, isAwake, type Topology, until, useTopology, withTopology } from './fleet.ts'
+import { type Fleet, isAwake, type Topology, until, withTopology } from './fleet.ts'
 import { type SentinelOptions, startDataServer, startSentinelServer } from './sentinel-servers.ts'
 
 export type { SentinelOptions } from './sentinel-servers.ts'
@@ -59,15 +59,11 @@ export function withSentinel<T>(
   return withTopology((fleet: Fleet) => startSentinel(fleet, options), use, options)
 }
 
-/**
- * One topology for all tests of the file (or of the `describe` in which this is called). Before each test every server
- * runs, the Sentinels agree, the replicas are in sync and all is empty; which server is the master may differ.
- */
-export function useSentinel(options: SentinelOptions = {}): { readonly current: SentinelTopology } {
-  return useTopology((fleet: Fleet) => startSentinel(fleet, options), options)
-}
-
-async function startSentinel(fleet: Fleet, options: SentinelOptions): Promise<SentinelTopology & Topology> {
+/** Starts one and resolves when all agree. */
+export async function startSentinel(
+  fleet: Fleet,
+  options: SentinelOptions,
+): Promise<SentinelTopology & Topology> {
   const { masterName = 'weir-master' } = options
   const access = accessOf(options.password, options.tls?.client)
   const sentinelAccess = accessOf(options.sentinelPassword, options.tls?.client)

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { freePort } from '../../scripts/free-port.ts'
 import { birthOf } from '../../scripts/run-files.ts'
-import { useProcesses } from './process.ts'
 import { useRedis, withRedis } from './redis.ts'
+import { useProcesses } from './use-processes.ts'
 
 describe('withRedis', () => {
   it('brackets a fresh server and leaves nothing behind', async () => {

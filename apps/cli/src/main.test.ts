@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
 import { usePipeline } from '../../../tests/support/pipeline.ts'
-import { root, useProcesses } from '../../../tests/support/process.ts'
+import { root } from '../../../tests/support/process.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
+import { useProcesses } from '../../../tests/support/use-processes.ts'
 
 const redis = useRedis({ appendfsync: 'no' })
 const open = usePipeline(redis)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { useProcesses } from '../../../tests/support/process.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
+import { useProcesses } from '../../../tests/support/use-processes.ts'
 
 const redis = useRedis({ appendfsync: 'no', openConnections: 'allowed' })
 const processes = useProcesses()

@@ -2,8 +2,9 @@
 import { readBreaker, reportBreaker } from '@weir/core/stream/breaker'
 import { readLedger } from '@weir/core/stream/ledger'
 import { describe, expect, it } from 'vitest'
-import { canShiftClock, DAY_MS, useServerClock } from '../../../tests/support/clock.ts'
+import { canShiftClock, DAY_MS } from '../../../tests/support/clock.ts'
 import { useRedis } from '../../../tests/support/redis.ts'
+import { useServerClock } from '../../../tests/support/use-server-clock.ts'
 import { type ConsumerWorld, effects, onGithub, withConsumer } from './testing.ts'
 
 const JUMP_MS = 3 * DAY_MS

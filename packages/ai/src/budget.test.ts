@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { useLink } from '../../../tests/support/ai.ts'
-import { canShiftClock, DAY_MS, useServerClock } from '../../../tests/support/clock.ts'
+import { canShiftClock, DAY_MS } from '../../../tests/support/clock.ts'
+import { useServerClock } from '../../../tests/support/use-server-clock.ts'
 import { createBudget, type Reservation } from './budget.ts'
 
 const clock = useServerClock()

@@ -13,8 +13,8 @@ import {
   status,
   stubTokens,
   stubVector,
-  useOpenAi,
 } from '../../../tests/support/openai.ts'
+import { useOpenAi } from '../../../tests/support/use-openai.ts'
 import { configuredEnrichment } from './configured.ts'
 import type { Embedding } from './embed-texts.ts'
 import type { Enrichment } from './enrichment.ts'

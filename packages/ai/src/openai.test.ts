@@ -13,8 +13,8 @@ import {
   status,
   stubTokens,
   stubVector,
-  useOpenAi,
 } from '../../../tests/support/openai.ts'
+import { useOpenAi } from '../../../tests/support/use-openai.ts'
 import { createOpenAiClient, type OpenAiSettings } from './openai-client.ts'
 import { createOpenAiEmbedder } from './openai-embedder.ts'
 import { createOpenAiSummariser, OUTPUT_TOKENS_MAX } from './openai-summariser.ts'

@@ -1,6 +1,6 @@
 /** Each case in a process of its own: signals and exit codes are what this is about. */
 import { describe, expect, it } from 'vitest'
-import { useProcesses } from '../../../tests/support/process.ts'
+import { useProcesses } from '../../../tests/support/use-processes.ts'
 
 describe('a process of Weir', () => {
   const processes = useProcesses()

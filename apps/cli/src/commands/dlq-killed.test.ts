@@ -3,8 +3,8 @@ import { decodeRecord } from '@weir/core/record'
 import { claimParked } from '@weir/core/stream/parked'
 import { expect, it } from 'vitest'
 import { usePipeline } from '../../../../tests/support/pipeline.ts'
-import { useProcesses } from '../../../../tests/support/process.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
+import { useProcesses } from '../../../../tests/support/use-processes.ts'
 import { run } from '../cli.test-support.ts'
 
 const redis = useRedis({ appendfsync: 'no' })

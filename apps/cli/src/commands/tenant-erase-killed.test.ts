@@ -8,8 +8,8 @@ import { systemClock } from '@weir/core/clock'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { assembled, eventOf, pullRequest, recordOf } from '../../../../tests/support/contexts.ts'
 import { usePipeline } from '../../../../tests/support/pipeline.ts'
-import { useProcesses } from '../../../../tests/support/process.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
+import { useProcesses } from '../../../../tests/support/use-processes.ts'
 import { run } from '../cli.test-support.ts'
 
 const redis = useRedis({ appendfsync: 'no' })

@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { contextsOf, pullRequest } from '../../../../tests/support/contexts.ts'
 import { usePipeline } from '../../../../tests/support/pipeline.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
-import { S3_CREDENTIALS, useS3 } from '../../../../tests/support/s3.ts'
+import { S3_CREDENTIALS } from '../../../../tests/support/s3.ts'
+import { useS3 } from '../../../../tests/support/use-s3.ts'
 import { run } from '../cli.test-support.ts'
 
 const redis = useRedis({ appendfsync: 'no' })

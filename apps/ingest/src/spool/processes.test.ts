@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type TestProcess, useProcesses } from '../../../../tests/support/process.ts'
+import type { TestProcess } from '../../../../tests/support/process.ts'
+import { useProcesses } from '../../../../tests/support/use-processes.ts'
 import { drain, withSpoolWorld } from './spool-bracket.ts'
 
 const processes = useProcesses()

@@ -6,7 +6,8 @@ import { systemClock } from '@weir/core/clock'
 import { loadConfig } from '@weir/core/config/load'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { freePort } from '../../../../scripts/free-port.ts'
-import { S3_CREDENTIALS, useS3 } from '../../../../tests/support/s3.ts'
+import { S3_CREDENTIALS } from '../../../../tests/support/s3.ts'
+import { useS3 } from '../../../../tests/support/use-s3.ts'
 import { configuredColdStore } from './configured.ts'
 
 const BYTES = Buffer.from('what happened')

@@ -2,7 +2,7 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { useProcesses } from '../../../../tests/support/process.ts'
+import { useProcesses } from '../../../../tests/support/use-processes.ts'
 import { dyingFiles, steppingFiles } from '../../../core/src/keyring/stepping-files.test-support.ts'
 import { useColdDirectory } from './cold-directory.test-support.ts'
 import { numberOf, objectsOf } from './cold-objects.test-support.ts'

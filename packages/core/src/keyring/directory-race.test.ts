@@ -1,7 +1,7 @@
 /** Several processes at the same keyring in a directory: held up before any step, and really at once. */
 import { describe, expect, it } from 'vitest'
-import { useProcesses } from '../../../../tests/support/process.ts'
 import { startReplacer, wonBy } from '../../../../tests/support/replacers.ts'
+import { useProcesses } from '../../../../tests/support/use-processes.ts'
 import { useKeyringDirectory } from './directory.test-support.ts'
 import { createDirectoryStore } from './directory-store.ts'
 import { entryOf, successorOf } from './entries.test-support.ts'

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { useCluster } from '../../../../tests/support/cluster.ts'
+import { useCluster } from '../../../../tests/support/use-topology.ts'
 import { connectRedis, type LinkOptions, type RedisLink } from './link.ts'
 import { parseAddress } from './place.ts'
 import { defineScript } from './script.ts'

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { type SentinelTopology, useSentinel } from '../../../../tests/support/sentinel.ts'
+import type { SentinelTopology } from '../../../../tests/support/sentinel.ts'
+import { useSentinel } from '../../../../tests/support/use-topology.ts'
 import { type ConnectionSettings, connectRedis, type LinkOptions, type RedisLink } from './link.ts'
 import { parseAddress, type SentinelPlace } from './place.ts'
 

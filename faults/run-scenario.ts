@@ -1,0 +1,106 @@
+/** One scenario from its start to its verdict. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { messageOf } from '@weir/core/faults'
+import { root } from '../tests/support/process.ts'
+import type { BrokenBuild } from './broken/builds.ts'
+import { isSound, type LedgerVerdict } from './ledger/check.ts'
+import { A_WHILE, NotHere, type Scenario } from './scenario.ts'
+import { type Deeds, type Installed, type Load, runWorld } from './world.ts'
+
+export interface RunOptions {
+  readonly seed: string
+  /** How long it goes on, ms; 0 = one round. */
+  readonly durationMs: number
+  /** Where its records are kept; undefined = only when it went wrong, in a temporary directory. */
+  readonly keep: string | undefined
+  readonly build: BrokenBuild | undefined
+}
+
+export interface Measured extends Deeds {
+  readonly rounds: number
+  readonly seconds: number
+  readonly longestGapMs: number
+  readonly verdict: LedgerVerdict
+}
+
+export type Outcome = { readonly scenario: Scenario; readonly place: string } & (
+  | ({
+      /** `kept`: nothing is wrong; `measured`: something is lost that is not promised; `broken`: a promise was not kept. */
+      readonly kind: 'kept' | 'measured' | 'broken'
+      /** Where the records are, when they were kept. */
+      readonly records: string | undefined
+    } & Measured)
+  | { readonly kind: 'failed' | 'not here'; readonly why: string; readonly records: string | undefined }
+)
+
+const INSTALLED: Installed = {
+  gateways: 2,
+  consumers: 2,
+  curator: false,
+  supervised: false,
+  settings: {},
+  env: {},
+  gatewayEnv: {},
+}
+const LOAD: Load = {
+  concurrency: 24,
+  paceMs: 0,
+  mix: { failingEvery: 7, deadlyEvery: 0, takesMs: 0, padding: 400 },
+}
+
+/** Never rejects: what goes wrong is an outcome, too. */
+export async function runScenario(scenario: Scenario, options: RunOptions): Promise<Outcome> {
+  const directory = mkdtempSync(join(options.keep ?? tmpdir(), `weir-faults-${scenario.name}-`))
+  const failed = (error: unknown, place: string): Outcome => ({
+    scenario,
+    place,
+    kind: error instanceof NotHere ? 'not here' : 'failed',
+    why: error instanceof NotHere ? error.message : messageOf(error),
+    records: directory,
+  })
+  const prepared = await scenario.prepare().catch((error: unknown) => error)
+  if (prepared instanceof Error) return failed(prepared, '')
+  const { place, round, stop, ...wanted } = prepared as Awaited<ReturnType<Scenario['prepare']>>
+  try {
+    let rounds = 0
+    const installed = { ...INSTALLED, ...wanted.installed }
+    const { verdict, deeds, ...measured } = await runWorld(
+      place,
+      `${options.seed} ${scenario.name}`,
+      directory,
+      { ...installed, env: { ...installed.env, ...brokenBy(options.build) } },
+      { ...LOAD, ...wanted.load },
+      async (world) => {
+        await world.untilAccepted(A_WHILE)
+        const until = performance.now() + options.durationMs
+        do {
+          await round(world)
+          await place.untilHealed()
+          rounds++
+        } while (performance.now() < until)
+      },
+    )
+    const nothingIsWrong = isSound(verdict)
+    // What is not promised may be lost. It is never doubled, altered or made up.
+    const lossOnly = isSound({ ...verdict, lost: [] })
+    const kind = nothingIsWrong ? 'kept' : lossOnly && !scenario.promised ? 'measured' : 'broken'
+    const kept = kind === 'broken' || options.keep !== undefined
+    if (!kept) rmSync(directory, { recursive: true, force: true })
+    const records = kept ? directory : undefined
+    return { scenario, place: place.name, kind, records, rounds, verdict, ...deeds, ...measured }
+  } catch (error) {
+    return failed(error, place.name)
+  } finally {
+    await stop?.()
+    await place.stop()
+  }
+}
+
+function brokenBy(build: BrokenBuild | undefined): Record<string, string> {
+  if (build === undefined) return {}
+  const hook = pathToFileURL(join(root, 'faults/broken/register.ts')).href
+  return { BROKEN_BUILD: build, NODE_OPTIONS: `--import=${hook}` }
+}
