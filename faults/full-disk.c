@@ -2,8 +2,8 @@
  * A disk that is full when it is told to be: preloaded into a process, it has every write below a directory fail with ENOSPC
  * while a file exists.
  *
- *   FULL_DISK_DIRECTORY   whose files are meant
- *   FULL_DISK_WHILE       the file
+ *   WEIR_DATA_DIR     the directory, which is the process' own anyway
+ *   FULL_DISK_WHILE   the file
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 static int is_full(int fd) {
-  const char *directory = getenv("FULL_DISK_DIRECTORY");
+  const char *directory = getenv("WEIR_DATA_DIR");
   const char *flag = getenv("FULL_DISK_WHILE");
   char link[64], path[4096];
   ssize_t length;

@@ -46,7 +46,7 @@ const INSTALLED: Installed = {
   gatewayEnv: {},
 }
 const LOAD: Load = {
-  concurrency: 24,
+  concurrency: 64,
   paceMs: 0,
   mix: { failingEvery: 7, deadlyEvery: 0, takesMs: 0, padding: 400 },
 }

@@ -3,7 +3,7 @@
  * these would notice nothing.
  */
 
-export const BROKEN_BUILDS = ['ack-first', 'other-bytes', 'key-per-attempt', 'no-dedupe'] as const
+export const BROKEN_BUILDS = ['ack-first', 'other-bytes', 'key-per-process', 'no-dedupe'] as const
 
 export type BrokenBuild = (typeof BROKEN_BUILDS)[number]
 
@@ -37,12 +37,12 @@ export const CHANGES: Readonly<Record<BrokenBuild, readonly Change[]>> = {
       to: 'this.#desk.scanner.memory.subarray(here.start, here.end - 1))',
     },
   ],
-  // What is to happen once happens once in every attempt.
-  'key-per-attempt': [
+  // What is to happen once happens once in each process that tries.
+  'key-per-process': [
     {
       file: 'apps/consumer/src/stages.ts',
       from: '`${this.#event.id}:${this.#handler.name}`',
-      to: '`${this.#event.id}:${this.#handler.name}:${Math.random()}`',
+      to: '`${this.#event.id}:${this.#handler.name}:${process.pid}`',
     },
   ],
   // A delivery that is sent again is another event.

@@ -35,6 +35,25 @@ async function laggingMasterKilled({ place: { sentinel }, deeds, untilAccepted }
   await sentinel.untilReplicasInSync()
 }
 
+/** Nobody remembers what the old master had and the new one has not, but the spools and the replicas. */
+async function masterAndGatewaysKilled(world: World<UnderSentinels>) {
+  const { place, gateways, deeds, untilAccepted } = world
+  const { sentinel } = place
+  const old = await sentinel.master()
+  const replicas = await sentinel.replicas()
+  await Promise.all(replicas.map((replica) => replica.kill('SIGSTOP')))
+  await pause(LAG_MS)
+  await Promise.all([old.kill('SIGKILL'), ...gateways.map((gateway) => world.kill(gateway))])
+  deeds.kills++
+  await Promise.all(replicas.map((replica) => replica.kill('SIGCONT')))
+  await sentinel.untilMasterIsNot(old)
+  deeds.failovers++
+  await Promise.all(gateways.map((gateway) => gateway.start()))
+  await untilAccepted(A_WHILE)
+  await old.restart()
+  await sentinel.untilReplicasInSync()
+}
+
 /** More than the kernel holds for a stopped process. */
 const HEAVY = { failingEvery: 0, deadlyEvery: 0, takesMs: 0, padding: 60_000 }
 
@@ -72,6 +91,20 @@ export const FAILOVER_SCENARIOS: readonly Scenario[] = [
     {
       mix: HEAVY,
     },
+  ),
+  sentinels(
+    'master-and-gateways-killed',
+    'SIGKILL of a master whose replicas lag, and of the gateways',
+    'replica',
+    masterAndGatewaysKilled,
+    { mix: HEAVY },
+  ),
+  sentinels(
+    'master-and-gateways-killed-local',
+    'SIGKILL of a master whose replicas lag, and of the gateways',
+    'local',
+    masterAndGatewaysKilled,
+    { mix: HEAVY },
   ),
   sentinels(
     'master-returns',

@@ -4,13 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { silence, startOpenAi, status } from '../../tests/support/openai.ts'
+import { STUB_DIMENSIONS, silence, startOpenAi, status } from '../../tests/support/openai.ts'
 import { compilePreload } from '../../tests/support/preload.ts'
 import { startProxy } from '../../tests/support/proxy.ts'
 import { S3_CREDENTIALS, startS3 } from '../../tests/support/s3.ts'
+import { until } from '../../tests/support/until.ts'
 import { oneServer } from '../places.ts'
 import { A_WHILE, NotHere, type Scenario, scenario } from '../scenario.ts'
 
+/** Until everything that was under way when the disk became full is answered, ms. */
+const UNDER_WAY_MS = 1_000
 /** How long nothing can be accepted, ms: Redis is away, and the disk is full. */
 const FULL_MS = 1_000
 
@@ -27,15 +30,19 @@ const diskFull = scenario(
       installed: {
         gatewayEnv: { LD_PRELOAD: library, FULL_DISK_WHILE: flag },
       },
-      async round({ place, deeds, untilAccepted }) {
+      async round(world) {
+        const { place, deeds } = world
         writeFileSync(flag, '')
         await place.server.kill('SIGKILL')
         deeds.kills++
+        await pause(UNDER_WAY_MS)
+        const before = world.accepted
         await pause(FULL_MS)
+        if (world.accepted > before) throw new Error('the disk is full, and events are still accepted')
         rmSync(flag)
-        await untilAccepted(A_WHILE)
+        await world.untilAccepted(A_WHILE)
         await place.server.restart()
-        await untilAccepted(A_WHILE)
+        await world.untilAccepted(A_WHILE)
       },
       stop: async () => rmSync(directory, { recursive: true, force: true }),
     }
@@ -53,8 +60,8 @@ const RESTLESS = {
     s3: { attempts: 2, retry_base_delay: '10ms', breaker: { open_duration: '500ms' } },
   },
   ai: {
-    embedding_provider: 'openai',
-    summarization_provider: 'openai',
+    embedding: { provider: 'openai', dimensions: STUB_DIMENSIONS },
+    summarization: { model: 'a-model', min_events: 2 },
     request_timeout: '500ms',
     attempts: 2,
     retry_base_delay: '10ms',
@@ -67,6 +74,13 @@ const RESTLESS = {
       provider_interval: '200ms',
     },
   },
+}
+
+/** How long it may take until cold storage is asked, ms. */
+const ASKED_MS = 30_000
+
+function expectMore(now: number, before: number): void {
+  if (now <= before) throw new Error('cold storage was not asked')
 }
 
 const storesFail = scenario(
@@ -92,13 +106,16 @@ const storesFail = scenario(
       async round({ untilAccepted }) {
         proxy.stall()
         ai.always(silence)
+        const { connections } = proxy
         await untilAccepted(2 * A_WHILE)
+        await Promise.all([ai.came(1), until(() => expectMore(proxy.connections, connections), ASKED_MS)])
         proxy.dropClients()
         proxy.resume()
-        ai.always(status(500))
-        await untilAccepted(A_WHILE)
         ai.reset()
-        await untilAccepted(A_WHILE)
+        ai.always(status(500))
+        await Promise.all([untilAccepted(A_WHILE), ai.came(1)])
+        ai.reset()
+        await Promise.all([untilAccepted(A_WHILE), ai.came(1)])
       },
       async stop() {
         await proxy.close()
