@@ -35,8 +35,9 @@ async function runAll(options: FaultOptions): Promise<void> {
   if (options.keep !== undefined) mkdirSync(options.keep, { recursive: true })
   console.log(`seed ${options.seed}`)
   const outcomes: Outcome[] = []
+  const keep = options.keep === undefined ? 'what went wrong' : { in: options.keep }
   for (const scenario of chosen) {
-    const outcome = await runScenario(scenario, options)
+    const outcome = await runScenario(scenario, { ...options, keep })
     outcomes.push(outcome)
     console.log(outcomeLine(outcome))
   }

@@ -7,6 +7,8 @@ export interface FaultOptions {
   readonly seed: string
   /** How long each scenario goes on, ms; 0 = one round. */
   readonly durationMs: number
+  /** Deliveries under way at once. */
+  readonly concurrency: number
   /** Names of scenarios; undefined = all. */
   readonly only: readonly string[] | undefined
   /** Directory in which the records of every run stay; undefined = those of runs that went wrong alone. */
@@ -20,7 +22,10 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-export const USAGE = `usage: pnpm faults [--seed text] [--duration 30s] [--only name,name] [--keep directory] [--list]
+const CONCURRENCY = 64
+const MAX_CONCURRENCY = 1000
+
+export const USAGE = `usage: pnpm faults [--seed text] [--duration 30s] [--concurrency ${CONCURRENCY}] [--only name,name] [--keep directory] [--list]
        pnpm faults --broken-build ${BROKEN_BUILDS.join('|')} …
 
 Runs gateways, consumers and Redis as they run in earnest, has things happen to them under load, and compares what a sender and a handler
@@ -40,7 +45,15 @@ export function readFaultOptions(
   const { values } = parsed(() =>
     parseArgs({
       args: [...argv],
-      options: { seed: text, duration: text, only: text, keep: text, 'broken-build': text, list: flag },
+      options: {
+        seed: text,
+        duration: text,
+        concurrency: text,
+        only: text,
+        keep: text,
+        'broken-build': text,
+        list: flag,
+      },
     }),
   )
   const only = values.only?.split(',')
@@ -50,10 +63,16 @@ export function readFaultOptions(
   const durationMs = values.duration === undefined ? 0 : parseDuration(values.duration)
   if (durationMs === undefined)
     throw new UsageError(`--duration ${values.duration}: write a duration such as 30s or 5m`)
+  const concurrency = Number(values.concurrency ?? CONCURRENCY)
+  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY)
+    throw new UsageError(
+      `--concurrency ${values.concurrency}: write a whole number from 1 to ${MAX_CONCURRENCY}`,
+    )
   const build = values['broken-build']
   return {
     seed: values.seed ?? seed(),
     durationMs,
+    concurrency,
     only,
     keep: values.keep,
     build: build === undefined ? undefined : brokenBuild(build),

@@ -14,8 +14,10 @@ export interface RunOptions {
   readonly seed: string
   /** How long it goes on, ms; 0 = one round. */
   readonly durationMs: number
-  /** Where its records are kept; undefined = only when it went wrong, in a temporary directory. */
-  readonly keep: string | undefined
+  /** Deliveries under way at once, where the scenario does not want another number. */
+  readonly concurrency: number
+  /** Whose records stay; all of them in a directory. */
+  readonly keep: 'nothing' | 'what went wrong' | { readonly in: string }
   readonly build: BrokenBuild | undefined
 }
 
@@ -45,22 +47,27 @@ const INSTALLED: Installed = {
   env: {},
   gatewayEnv: {},
 }
-const LOAD: Load = {
-  concurrency: 64,
+const LOAD: Omit<Load, 'concurrency'> = {
   paceMs: 0,
   mix: { failingEvery: 7, deadlyEvery: 0, takesMs: 0, padding: 400 },
 }
 
 /** Never rejects: what goes wrong is an outcome, too. */
 export async function runScenario(scenario: Scenario, options: RunOptions): Promise<Outcome> {
-  const directory = mkdtempSync(join(options.keep ?? tmpdir(), `weir-faults-${scenario.name}-`))
-  const failed = (error: unknown, place: string): Outcome => ({
-    scenario,
-    place,
-    kind: error instanceof NotHere ? 'not here' : 'failed',
-    why: error instanceof NotHere ? error.message : messageOf(error),
-    records: directory,
-  })
+  const { keep } = options
+  const directory = mkdtempSync(
+    join(typeof keep === 'string' ? tmpdir() : keep.in, `weir-faults-${scenario.name}-`),
+  )
+  const keepRecords = (wrong: boolean): string | undefined => {
+    if (typeof keep !== 'string' || (wrong && keep === 'what went wrong')) return directory
+    rmSync(directory, { recursive: true, force: true })
+    return undefined
+  }
+  const failed = (error: unknown, place: string): Outcome => {
+    const cannot = error instanceof NotHere
+    const records = keepRecords(!cannot)
+    return { scenario, place, kind: cannot ? 'not here' : 'failed', why: messageOf(error), records }
+  }
   const prepared = await scenario.prepare().catch((error: unknown) => error)
   if (prepared instanceof Error) return failed(prepared, '')
   const { place, round, stop, ...wanted } = prepared as Awaited<ReturnType<Scenario['prepare']>>
@@ -72,7 +79,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
       `${options.seed} ${scenario.name}`,
       directory,
       { ...installed, env: { ...installed.env, ...brokenBy(options.build) } },
-      { ...LOAD, ...wanted.load },
+      { ...LOAD, concurrency: options.concurrency, ...wanted.load },
       async (world) => {
         await world.untilAccepted(A_WHILE)
         const until = performance.now() + options.durationMs
@@ -87,9 +94,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
     // What is not promised may be lost. It is never doubled, altered or made up.
     const lossOnly = isSound({ ...verdict, lost: [] })
     const kind = nothingIsWrong ? 'kept' : lossOnly && !scenario.promised ? 'measured' : 'broken'
-    const kept = kind === 'broken' || options.keep !== undefined
-    if (!kept) rmSync(directory, { recursive: true, force: true })
-    const records = kept ? directory : undefined
+    const records = keepRecords(kind === 'broken')
     return { scenario, place: place.name, kind, records, rounds, verdict, ...deeds, ...measured }
   } catch (error) {
     return failed(error, place.name)
