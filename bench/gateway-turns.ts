@@ -77,7 +77,9 @@ export async function takeTurns<Kind extends string>(options: TurnsOptions<Kind>
   for (let round = 0; round < rounds; round++) {
     await control.flushall()
     const contenders = await Promise.all(kinds.map(contend))
-    for (const { run } of contenders) for (const name of names) await run(name, warmUp / names.length)
+    for (const { run } of shuffled(contenders)) {
+      for (const name of names) await run(name, warmUp / names.length)
+    }
     const rest = new Map<Kind, number>()
     for (const { kind, server } of contenders) rest.set(kind, -(await server.cpu()))
     let taken = 0
