@@ -1,5 +1,5 @@
 /**
- * One consumer under test in a process of its own: `bare`, `weir` and its variants, or `bullmq`. Drains what is in Redis,
+ * One consumer under test in a process of its own: `bare`, `weir` and its variants, `bullmq`, or `naive`. Drains what is in Redis,
  * then prints one line of JSON: events, wall and CPU seconds from the first event to the last.
  */
 import { ADAPTERS } from '@weir/core/adapters/table'
@@ -15,6 +15,7 @@ import { createConsumer } from '../apps/consumer/src/consumer.ts'
 import { createConsumerMetrics } from '../apps/consumer/src/metrics.ts'
 import { createWorkers } from '../apps/consumer/src/workers.ts'
 import { benchContexts } from './contexts-place.ts'
+import { payloadOf, QUEUE } from './naive-queue.ts'
 
 const [kind, url, expected] = process.argv.slice(2) as [string, string, string]
 const count = Number(expected)
@@ -154,6 +155,19 @@ async function bullmq(): Promise<void> {
   connection.disconnect()
 }
 
+/** As people write it first: one item at a time, gone from Redis before it is worked on, so that a crash loses it. */
+async function naive(): Promise<void> {
+  const redis = new Redis(url)
+  await redis.ping()
+  begin()
+  for (let done = 0; done < count; done++) {
+    const popped = await redis.brpop(QUEUE, 0)
+    payloadOf(popped![1])
+  }
+  finish()
+  redis.disconnect()
+}
+
 let read = 0
 const kinds: Record<string, () => Promise<void>> = {
   bare,
@@ -171,6 +185,7 @@ const kinds: Record<string, () => Promise<void>> = {
       if (event.payload !== null) read++
     }, 'remembers'),
   bullmq,
+  naive,
 }
 await kinds[kind]?.()
 if (kind.startsWith('weir-') && read !== count) throw new Error(`${read} payloads were read, not ${count}`)

@@ -1,32 +1,37 @@
 /**
  * How many events per second one consumer process settles, and what CPU each costs: a bare XREADGROUP/XACK loop that
  * parses JSON; Weir without contexts, with a handler that does nothing, one that reads the payload, and one that does so in an
- * async function, and with contexts; a BullMQ worker (concurrency 100). Interleaved rounds, medians.
+ * async function, and with contexts; a BullMQ worker (concurrency 100); a loop that pops from a list, as people write it first.
+ * Interleaved rounds, medians.
  *
- *     pnpm bench:consumer [--events 20000] [--rounds 3] [--only weir,bullmq]
+ *     pnpm bench:consumer [--events 20000] [--rounds 3] [--only weir,bullmq] [--quick]
  */
-import { execFile } from 'node:child_process'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
+import { parseArgs } from 'node:util'
 import { partitionKeys } from '@weir/core/keys'
 import { connectRedis } from '@weir/core/redis/link'
 import { createAdmitter } from '@weir/core/stream/admit'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { startRedis } from '../scripts/private-redis.ts'
+import { describeExit, spawnTied } from '../scripts/tied-child.ts'
 import { githubAdmissions } from './admissions.ts'
+import { itemOf, QUEUE } from './naive-queue.ts'
 import { deliveries } from './payloads.ts'
-import { machine, median, printTable, spread } from './table.ts'
+import { inPipeline } from './records.ts'
+import { headline, machine, median, printTable, spread } from './table.ts'
 
 const { values } = parseArgs({
   options: {
-    events: { type: 'string', default: '20000' },
-    rounds: { type: 'string', default: '3' },
+    events: { type: 'string' },
+    rounds: { type: 'string' },
     only: { type: 'string' },
+    quick: { type: 'boolean', default: false },
   },
 })
-const events = Number(values.events)
-const rounds = Number(values.rounds)
+const events = Number(values.events ?? (values.quick ? 1000 : 20_000))
+const rounds = Number(values.rounds ?? (values.quick ? 1 : 3))
 /** What is measured, and its name in the table. */
 const KINDS = new Map([
   ['bare', 'bare loop, parses'],
@@ -35,6 +40,7 @@ const KINDS = new Map([
   ['weir-async', 'Weir, async, reads payload'],
   ['weir-remembers', 'Weir, contexts, reads payload'],
   ['bullmq', 'BullMQ, no-op'],
+  ['naive', 'BRPOP loop, parses'],
 ])
 const kinds = [...KINDS.keys()].filter((kind) => values.only?.split(',').includes(kind) ?? true)
 
@@ -45,6 +51,9 @@ const names = {
   cluster: false,
 }
 
+/** Events that are put there at once. */
+const DEPTH = 500
+
 async function fill(kind: string, url: string): Promise<void> {
   const redis = new Redis(url, { protocol: 2 })
   if (kind === 'bullmq') {
@@ -52,19 +61,20 @@ async function fill(kind: string, url: string): Promise<void> {
     let batch: Parameters<typeof queue.addBulk>[0] = []
     for (const { id, type, body } of deliveries(events, 'b')) {
       batch.push({ name: type, data: JSON.parse(body.toString()), opts: { jobId: id } })
-      if (batch.length < 500) continue
+      if (batch.length < DEPTH) continue
       await queue.addBulk(batch)
       batch = []
     }
     await queue.addBulk(batch)
     await queue.close()
   } else if (kind === 'bare') {
-    const waiting: Promise<unknown>[] = []
-    for (const { id, type, body } of deliveries(events, 'r')) {
-      waiting.push(redis.call('XADD', 'bare', '*', 'id', id, 'type', type, 'body', body))
-      if (waiting.length === 500) await Promise.all(waiting.splice(0))
-    }
-    await Promise.all(waiting)
+    await inPipeline(deliveries(events, 'r'), DEPTH, ({ id, type, body }) =>
+      redis.call('XADD', 'bare', '*', 'id', id, 'type', type, 'body', body),
+    )
+  } else if (kind === 'naive') {
+    await inPipeline(deliveries(events, 'n'), DEPTH, ({ id, type, body }) =>
+      redis.lpush(QUEUE, itemOf(id, type, body)),
+    )
   } else {
     const link = connectRedis({
       url,
@@ -81,12 +91,7 @@ async function fill(kind: string, url: string): Promise<void> {
       evidenceShards: 4096,
       now: Date.now,
     })
-    const waiting: Promise<unknown>[] = []
-    for (const admission of githubAdmissions(events, 'w')) {
-      waiting.push(admitter.admit(link, admission))
-      if (waiting.length === 500) await Promise.all(waiting.splice(0))
-    }
-    await Promise.all(waiting)
+    await inPipeline(githubAdmissions(events, 'w'), DEPTH, (admission) => admitter.admit(link, admission))
     await link.close()
   }
   redis.disconnect()
@@ -107,19 +112,25 @@ const redisCpu = async () => {
     0,
   )
 }
+/** Lets a consumer of this kind take everything; seconds. */
+async function drain(kind: string): Promise<{ wall: number; cpu: number }> {
+  const { process: child, exit } = spawnTied(
+    process.execPath,
+    [...process.execArgv, worker, kind, server.url, String(events)],
+    { stdio: ['ignore', 'pipe', 'inherit'], deathSignal: 'SIGKILL' },
+  )
+  const said = await text(child.stdout!)
+  const ended = await exit
+  if (ended.code !== 0) throw new Error(`the consumer ${kind} ended with ${describeExit(ended)}`)
+  return JSON.parse(said)
+}
+
 for (let round = 0; round < rounds; round++) {
   for (const kind of kinds) {
     await control.flushall()
     await fill(kind, server.url)
     const before = await redisCpu()
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      ...process.execArgv,
-      worker,
-      kind,
-      server.url,
-      String(events),
-    ])
-    const { wall, cpu } = JSON.parse(stdout) as { wall: number; cpu: number }
+    const { wall, cpu } = await drain(kind)
     rates.get(kind)!.push(events / wall)
     costs.get(kind)!.push((cpu / events) * 1e6)
     redisCosts.get(kind)!.push((((await redisCpu()) - before) / events) * 1e6)
@@ -132,9 +143,11 @@ await server.stop()
 console.log(
   `${machine({ Redis: version })} · ${events} GitHub example events, ${rounds} rounds, interleaved; median (min–max)`,
 )
-/** The median beside another kind's, `1.00×`. */
+/** The median beside another kind's. */
+const times = (all: Map<string, number[]>, kind: string, to: string) =>
+  median(all.get(kind)!) / median(all.get(to)!)
 const ratio = (all: Map<string, number[]>, kind: string, to: string) =>
-  kinds.includes(to) ? `${(median(all.get(kind)!) / median(all.get(to)!)).toFixed(2)}×` : ''
+  kinds.includes(to) ? `${times(all, kind, to).toFixed(2)}×` : ''
 printTable(
   'Consumer',
   ['consumer', 'events/s', 'rate vs BullMQ', 'CPU µs/event', 'CPU vs bare', 'Redis CPU µs/event'],
@@ -147,3 +160,12 @@ printTable(
     spread(redisCosts.get(kind)!),
   ]),
 )
+const AGAINST = [
+  ['events per second of a no-op handler against BullMQ', rates, 'weir', 'bullmq', { atLeast: 2.5 }],
+  ['its CPU per event against a bare loop that parses', costs, 'weir', 'bare', { atMost: 1.5 }],
+  ['CPU per event of a handler that reads the payload against a BRPOP loop', costs, 'weir-reads', 'naive'],
+] as const
+for (const [question, all, kind, to, goal] of AGAINST) {
+  if (kinds.includes(kind) && kinds.includes(to))
+    headline({ question, figure: times(all, kind, to), unit: '×', ...(goal ? { goal } : {}) })
+}

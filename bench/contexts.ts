@@ -2,7 +2,7 @@
  * What a context costs Redis: memory and CPU for each event that is put into one, in the clear and encrypted. The examples in
  * turn; every twenty events are of another repository, so that a context has about six.
  *
- *     pnpm bench:contexts [--events 20000] [--rounds 3]
+ *     pnpm bench:contexts [--events 20000] [--rounds 3] [--quick]
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,12 +20,17 @@ import { startRedis } from '../scripts/private-redis.ts'
 import { benchContexts } from './contexts-place.ts'
 import { benchKeyring } from './keyring.ts'
 import { githubPayloads } from './payloads.ts'
-import { machine, printTable, spread } from './table.ts'
+import { headline, machine, median, printTable, spread } from './table.ts'
 
 const { values } = parseArgs({
-  options: { events: { type: 'string', default: '20000' }, rounds: { type: 'string', default: '3' } },
+  options: {
+    events: { type: 'string' },
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+  },
 })
-const count = Number(values.events)
+const count = Number(values.events ?? (values.quick ? 1000 : 20_000))
+const rounds = Number(values.rounds ?? (values.quick ? 1 : 3))
 const EVENTS_PER_REPOSITORY = 20
 /** Appended at once, as a consumer with so many workers does. */
 const TOGETHER = 100
@@ -103,7 +108,7 @@ interface Found {
   readonly cpu: number[]
   contexts: number
 }
-for (let round = 0; round < Number(values.rounds); round++) {
+for (let round = 0; round < rounds; round++) {
   for (const [encrypts, into] of found) {
     await link.call('FLUSHALL')
     const { contexts } = benchContexts(link, { keyring, encrypts })
@@ -124,7 +129,7 @@ await keyring.stop()
 rmSync(directory, { recursive: true })
 
 console.log(
-  `${machine({ Redis: version })} · ${count} events in ${found.get(false)?.contexts} contexts, ${values.rounds} rounds, interleaved; median (min–max)`,
+  `${machine({ Redis: version })} · ${count} events in ${found.get(false)?.contexts} contexts, ${rounds} rounds, interleaved; median (min–max)`,
 )
 printTable(
   'Contexts, for each event in Redis',
@@ -135,3 +140,6 @@ printTable(
     spread(cpu),
   ]),
 )
+const { memory, cpu } = found.get(false)!
+headline({ question: 'Redis memory that a context takes for each event', figure: median(memory), unit: 'B' })
+headline({ question: 'Redis CPU that a context takes for each event', figure: median(cpu), unit: 'µs' })

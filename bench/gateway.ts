@@ -1,48 +1,44 @@
 /**
  * CPU that a gateway spends on one accepted event: a bare node:http server with HMAC and one dedupe+XADD script, Weir with
- * everything on, the same with encryption, Fastify with BullMQ's add. Also the CPU that Redis spends, by its own count.
+ * everything on, the same with encryption, Fastify with BullMQ's add, Fastify with a plain XADD, Express with what people ask
+ * Redis for first (gateway-peer.ts). Also the CPU that Redis spends, by its own count. They take turns (gateway-turns.ts).
  *
- * In every round each gateway is started anew and warmed up; then they take turns, a slice of each load at a time, so
- * that whatever else happens on the machine happens to all of them. A ratio compares slices of the same turn, and what is
- * shown is the median of all turns with the middle half of them: sums would show the disturbances.
- *
- *     pnpm bench:gateway [--events 20000] [--rounds 5] [--connections 32] [--only weir] [--profile directory]
+ *     pnpm bench:gateway [--events 20000] [--rounds 5] [--connections 32] [--only weir,bare] [--profile directory] [--quick]
  */
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Redis } from 'ioredis'
-import { startRedis } from '../scripts/private-redis.ts'
-import { createLoad, type Load, type Sender } from './gateway-load.ts'
+import { createLoad, type Load } from './gateway-load.ts'
+import { takeTurns } from './gateway-turns.ts'
 import { githubPayloads } from './payloads.ts'
-import { startProbed } from './probed-server.ts'
-import { machine, printTable, quartiles } from './table.ts'
+import { LIMITS_OUT_OF_REACH, type ProbedServer, startProbed, startProbedGateway } from './probed-server.ts'
+import { SECRET } from './processes.ts'
+import { type Goal, headline, machine, median, printTable, quartiles } from './table.ts'
 
 const { values } = parseArgs({
   options: {
-    events: { type: 'string', default: '20000' },
-    rounds: { type: 'string', default: '5' },
+    events: { type: 'string' },
+    rounds: { type: 'string' },
     connections: { type: 'string', default: '32' },
     only: { type: 'string' },
     profile: { type: 'string' },
+    quick: { type: 'boolean', default: false },
   },
 })
-const events = Number(values.events)
-const rounds = Number(values.rounds)
+const events = Number(values.events ?? (values.quick ? 500 : 20_000))
+const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
 const connections = Number(values.connections)
 /** Events of one gateway's turn. */
-const SLICE = 500
-const WARM_UP = 5000
-const secret = 'benchmark-secret'
+const SLICE = values.quick ? 250 : 500
+const WARM_UP = values.quick ? 500 : 5000
 const LABEL = {
   bare: 'bare node:http + script',
   weir: 'Weir',
   encrypted: 'Weir, encrypting',
   open: 'Weir, nothing verified or limited',
+  fastify: 'Fastify + plain XADD',
   bullmq: 'Fastify + BullMQ add',
+  express: 'Express + naive Redis',
 }
 type Kind = keyof typeof LABEL
 const kinds = (Object.keys(LABEL) as Kind[]).filter(
@@ -52,118 +48,49 @@ const kinds = (Object.keys(LABEL) as Kind[]).filter(
 /** The push event of the issue's figures, and all examples in turn (mean 9.9 KB). */
 const examples = githubPayloads()
 const push = examples.find(({ type }) => type === 'push')!
+const PUSH = `push event, ${push.body.length} bytes`
+const ALL = `${examples.length} GitHub examples`
 const LOADS: Readonly<Record<string, Load>> = {
-  [`push event, ${push.body.length} bytes`]: createLoad([push], secret, connections),
-  [`${examples.length} GitHub examples`]: createLoad(examples, secret, connections),
+  [PUSH]: createLoad([push], SECRET, connections),
+  [ALL]: createLoad(examples, SECRET, connections),
 }
 
-const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
-
-interface Contender {
-  readonly kind: Kind
-  /** By load. */
-  readonly senders: ReadonlyMap<string, Sender>
-  /** CPU used so far, µs. */
-  cpu(): Promise<number>
-  stop(): Promise<void>
-}
-
-/** The default limits stay on (they cost what they cost), but out of reach. */
-const CONFIG =
-  'webhook: { security: { global_rate_limit: 1000000, per_tool_rate_limits: { github: 1000000 } } }'
+const CONFIG = { webhook: { security: LIMITS_OUT_OF_REACH } }
 /** What verification and limits cost: the same without them. */
-const OPEN = 'webhook: { security: { enable_signature_verification: false, enable_rate_limiting: false } }'
-
+const OPEN = { webhook: { security: { enable_signature_verification: false, enable_rate_limiting: false } } }
 const ENCRYPTION = {
   WEBHOOK_ENCRYPTION_ENABLED: 'true',
   ENCRYPTION_MASTER_KEY: randomBytes(36).toString('base64'),
 }
 
-async function start(kind: Kind, url: string): Promise<Contender> {
-  const data = mkdtempSync(join(tmpdir(), 'weir-bench-'))
-  writeFileSync(join(data, 'config.yaml'), kind === 'open' ? OPEN : CONFIG)
-  const program =
-    kind !== 'bare' && kind !== 'bullmq'
-      ? [here('../apps/ingest/src/main.ts')]
-      : [here('gateway-peer.ts'), kind, url, secret]
-  const server = await startProbed({
-    program,
-    cwd: data,
-    env: {
-      PATH: process.env.PATH,
-      PORT: '0',
-      REDIS_URL: url,
-      WEIR_DATA_DIR: data,
-      GITHUB_WEBHOOK_SECRET: secret,
-      ...(kind === 'encrypted' ? ENCRYPTION : {}),
-    },
-    profile: values.profile,
+function start(kind: Kind, redisUrl: string): Promise<ProbedServer> {
+  const { profile } = values
+  if (kind === 'weir' || kind === 'encrypted' || kind === 'open') {
+    return startProbedGateway({
+      redisUrl,
+      config: kind === 'open' ? OPEN : CONFIG,
+      env: kind === 'encrypted' ? ENCRYPTION : {},
+      profile,
+    })
+  }
+  return startProbed({
+    program: [fileURLToPath(new URL('gateway-peer.ts', import.meta.url)), kind, redisUrl, SECRET],
+    cwd: process.cwd(),
+    env: { PATH: process.env.PATH, NODE_ENV: 'production' },
+    profile,
   })
-  const senders = new Map<string, Sender>()
-  for (const [name, load] of Object.entries(LOADS)) senders.set(name, await load.connect(server.port))
-  return {
-    kind,
-    senders,
-    cpu: server.cpu,
-    async stop() {
-      for (const sender of senders.values()) sender.close()
-      await server.stop()
-      rmSync(data, { recursive: true, force: true })
-    },
-  }
 }
 
-const server = await startRedis({ appendfsync: 'no' })
-const control = new Redis(server.url)
-/** CPU that Redis has used so far, µs. */
-const redisCpu = async () => {
-  const info = await control.info('cpu')
-  const seconds = (name: string) => Number(new RegExp(`${name}:([\\d.]+)`).exec(info)?.[1])
-  return (seconds('used_cpu_user') + seconds('used_cpu_sys')) * 1e6
+const turns = await takeTurns({ kinds, start, loads: LOADS, events, rounds, slice: SLICE, warmUp: WARM_UP })
+const cpuOf = (load: string, kind: Kind) => turns.spent(load, kind).map(({ gateway }) => gateway)
+/** By turn. */
+const ratios = (load: string, kind: Kind, to: Kind) => {
+  const others = cpuOf(load, to)
+  return cpuOf(load, kind).map((cpu, turn) => cpu / others[turn]!)
 }
-
-interface Spent {
-  readonly gateway: number
-  readonly redis: number
-}
-/** µs per event, by load and gateway, of each turn. */
-const spent = new Map<string, Spent[]>()
-const spentBy = (load: string, kind: Kind): Spent[] => {
-  const key = `${load} ${kind}`
-  if (!spent.has(key)) spent.set(key, [])
-  return spent.get(key)!
-}
-
-for (let round = 0; round < rounds; round++) {
-  await control.flushall()
-  const contenders = await Promise.all(kinds.map((kind) => start(kind, server.url)))
-  // Nobody always comes first.
-  const order = contenders.map((_, i) => contenders[(i + round) % contenders.length]!)
-  for (const { senders } of order) {
-    for (const sender of senders.values()) await sender.run(WARM_UP / senders.size)
-  }
-  for (let done = 0; done < events; done += SLICE) {
-    for (const name of Object.keys(LOADS)) {
-      for (const { kind, senders, cpu } of order) {
-        const [before, redisBefore] = [await cpu(), await redisCpu()]
-        await senders.get(name)!.run(SLICE)
-        const [after, redisAfter] = [await cpu(), await redisCpu()]
-        spentBy(name, kind).push({
-          gateway: (after - before) / SLICE,
-          redis: (redisAfter - redisBefore) / SLICE,
-        })
-      }
-    }
-    await control.flushall()
-  }
-  for (const each of contenders) await each.stop()
-}
-const version = /redis_version:(\S+)/.exec(await control.info('server'))?.[1] ?? 'unknown'
-control.disconnect()
-await server.stop()
 
 console.log(
-  `${machine({ Redis: version })} · ${events} events of each load a round over ${connections} connections, ${rounds} rounds, interleaved by ${SLICE}; median (quartiles)`,
+  `${machine({ Redis: turns.redisVersion })} · ${events} events of each load a round over ${connections} connections, ${rounds} rounds, interleaved by ${SLICE}; median (quartiles)`,
 )
 /** What is between two gateways, by how their events differ. */
 const STEPS: readonly (readonly [string, Kind, Kind])[] = [
@@ -171,20 +98,15 @@ const STEPS: readonly (readonly [string, Kind, Kind])[] = [
   ['encryption', 'weir', 'encrypted'],
 ]
 for (const name of Object.keys(LOADS)) {
-  const floor = kinds.includes('bare') ? spentBy(name, 'bare') : []
   printTable(
     `Gateway, per accepted event: ${name}`,
     ['gateway', 'CPU µs', 'vs bare', 'Redis CPU µs'],
-    kinds.map((kind) => {
-      const mine = spentBy(name, kind)
-      const ratios = mine.map(({ gateway }, turn) => gateway / (floor[turn]?.gateway ?? Number.NaN))
-      return [
-        LABEL[kind],
-        quartiles(mine.map(({ gateway }) => gateway)),
-        floor.length === 0 ? '' : quartiles(ratios, 2),
-        quartiles(mine.map(({ redis }) => redis)),
-      ]
-    }),
+    kinds.map((kind) => [
+      LABEL[kind],
+      quartiles(cpuOf(name, kind)),
+      kinds.includes('bare') ? quartiles(ratios(name, kind, 'bare'), 2) : '',
+      quartiles(turns.spent(name, kind).map(({ redis }) => redis)),
+    ]),
   )
   const steps = STEPS.filter(([, without, with_]) => kinds.includes(without) && kinds.includes(with_))
   if (steps.length === 0) continue
@@ -192,11 +114,21 @@ for (const name of Object.keys(LOADS)) {
     `What it adds, differences within a turn: ${name}`,
     ['', 'CPU µs'],
     steps.map(([what, without, with_]) => {
-      const before = spentBy(name, without)
-      return [
-        what,
-        quartiles(spentBy(name, with_).map(({ gateway }, turn) => gateway - before[turn]!.gateway)),
-      ]
+      const before = cpuOf(name, without)
+      return [what, quartiles(cpuOf(name, with_).map((cpu, turn) => cpu - before[turn]!))]
     }),
   )
+}
+
+const AGAINST: readonly (readonly [question: string, load: string, kind: Kind, to: Kind, goal?: Goal])[] = [
+  ['CPU per push event against a bare server', PUSH, 'weir', 'bare', { atMost: 1.4 }],
+  ['the same with encryption', PUSH, 'encrypted', 'bare', { atMost: 1.6 }],
+  ['CPU per push event against Fastify + BullMQ', PUSH, 'weir', 'bullmq', { atMost: 1 }],
+  ['CPU per push event against Fastify + plain XADD', PUSH, 'weir', 'fastify'],
+  ['CPU per push event against Express + naive Redis', PUSH, 'weir', 'express'],
+  ['CPU per event of all examples against a bare server', ALL, 'weir', 'bare'],
+]
+for (const [question, load, kind, to, goal] of AGAINST) {
+  if (kinds.includes(kind) && kinds.includes(to))
+    headline({ question, figure: median(ratios(load, kind, to)), unit: '×', ...(goal ? { goal } : {}) })
 }

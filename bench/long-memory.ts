@@ -25,7 +25,7 @@ import {
 import { settleDone } from '@weir/core/stream/settle'
 import { startWorld, type World } from './processes.ts'
 import { inPipeline } from './records.ts'
-import { machine, printTable, target } from './table.ts'
+import { headline, machine, printTable, target } from './table.ts'
 
 const { values } = parseArgs({
   options: {
@@ -40,7 +40,7 @@ const smallBits = Math.min(bits, values.quick ? 100_000 : 1_000_000)
 const asked = Number(values.asked ?? (values.quick ? 100_000 : 1_000_000))
 
 /** Target, bytes for a settled id beyond its window: exact set and filter together. */
-const BYTES_PER_ID = 12
+const BYTES_PER_ID = { atMost: 12 }
 /** Shares of the design load; beyond 1 the day's second filter begins. */
 const FILLS = [0.1, 0.25, 0.5, 0.75, 1, 1.4]
 /** Entries settled in one script call, as the consumer does, and between two trims of the stream. */
@@ -177,6 +177,16 @@ async function byFill(
       (bloom / ids).toFixed(2),
       `${(whole / ids).toFixed(1)} (${target(whole / ids, BYTES_PER_ID)})`,
     ])
+    if (fill === 0.5 || fill === 1) {
+      const at = `with a filter at ${fill * 100} % of its load`
+      headline({
+        question: `memory of a settled id ${at}`,
+        figure: whole / ids,
+        unit: 'B',
+        goal: BYTES_PER_ID,
+      })
+      headline({ question: `look-ups in vain per million ${at}`, figure: perMillion, unit: '' })
+    }
   }
   return { rows, forgotten }
 }

@@ -8,6 +8,7 @@ const PACKAGES = new Map([
   ['zstd-napi', '../packages/core/package.json'],
   ['bullmq', 'package.json'],
   ['fastify', 'package.json'],
+  ['express', 'package.json'],
   ['@octokit/webhooks-examples', 'package.json'],
 ])
 

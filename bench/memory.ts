@@ -1,6 +1,7 @@
 /**
  * How much of Redis' memory a waiting GitHub event takes, dedupe evidence included, and what it consists of: Weir with the
- * structural starter, Weir with a dictionary of the tenant's own, a BullMQ job, a plain XADD of the raw body.
+ * structural starter, Weir with a dictionary of the tenant's own, a BullMQ job, a plain XADD of the raw body, and an item of
+ * a list with the key that says it was seen.
  *
  *     pnpm bench:memory [--events 50000] [--explore] [--quick]
  *
@@ -17,10 +18,11 @@ import { learn } from './learned.ts'
 import { evidenceByDensity } from './memory-evidence.ts'
 import { explore } from './memory-explore.ts'
 import { createMeter, type Meter } from './memory-meter.ts'
+import { itemOf, QUEUE, SEEN_SECONDS, seenKey } from './naive-queue.ts'
 import { githubPayloads } from './payloads.ts'
 import { startWorld } from './processes.ts'
 import { createRecorder, fieldOf, type GithubEvent, inPipeline, type PackingOptions } from './records.ts'
-import { machine, printTable, target } from './table.ts'
+import { type Goal, headline, machine, printTable, target } from './table.ts'
 import { createVariedSource } from './varied.ts'
 
 const { values } = parseArgs({
@@ -35,16 +37,19 @@ const events = Number(values.events ?? (values.quick ? 2000 : 50_000))
 const fewer = Math.ceil(events / 5)
 const TENANTS = 50
 /** Tenants for which a dictionary is learned; the figure is their mean. */
-const LEARNING_TENANTS = 3
+const LEARNING_TENANTS = values.quick ? 1 : 3
 /** Events that a tenant's dictionary learns from: what `webhook-cli dict train` does unasked. */
-const LEARNED_EVENTS = 2000
+const LEARNED_EVENTS = values.quick ? 300 : 2000
 /** Events in one window. */
 const DENSITIES = values.quick ? [2000, 20_000] : [10_000, 50_000, 300_000, 500_000, 1_000_000]
 
+/** Of these, what the summary tells. */
+const HEADLINE_DENSITIES = values.quick ? [20_000] : [50_000, 300_000]
+
 /** Targets, bytes: 1 KB, 0.75 KB. */
-const STRUCTURAL = 1024
-const OWN = 768
-const EVIDENCE = 35
+const STRUCTURAL = { atMost: 1024 }
+const OWN = { atMost: 768 }
+const EVIDENCE = { atMost: 35 }
 
 const varied = createVariedSource()
 const examples = Array.from({ length: varied.examples }, (_, i) => i)
@@ -106,6 +111,22 @@ async function raw(meter: Meter): Promise<Filled> {
   return { bytes: bytes / fewer, body: body / fewer }
 }
 
+/** As Express + naive Redis leaves it (gateway-peer.ts). */
+async function naive(meter: Meter): Promise<Filled> {
+  let body = 0
+  const bytes = await meter.bytesOf(() =>
+    inPipeline(variedEvents(fewer), 100, async (event) => {
+      body += event.body.length
+      const id = randomUUID()
+      await Promise.all([
+        meter.link.call('SET', seenKey(id), '1', 'EX', SEEN_SECONDS, 'NX'),
+        meter.link.call('LPUSH', QUEUE, itemOf(id, event.type, event.body)),
+      ])
+    }),
+  )
+  return { bytes: bytes / fewer, body: body / fewer }
+}
+
 async function bullmq(meter: Meter, url: string): Promise<Filled> {
   let body = 0
   const connection = new Redis(url)
@@ -152,25 +173,28 @@ try {
   const meter = createMeter(world)
   const starters = [...recorded(variedEvents(events))]
   const job = await bullmq(meter, world.redis.url)
-  const rows: readonly (readonly [name: string, filled: Filled, atMost?: number])[] = [
+  const starter = await admitted(meter, starters)
+  const tenants = await own(meter, learn)
+  const rows: readonly (readonly [name: string, filled: Filled, goal?: Goal])[] = [
     ['BullMQ job', job],
     ['XADD of the raw body', await raw(meter)],
+    ['list item, and the key of what was seen', await naive(meter)],
     ['Weir, no dictionary', await admitted(meter, recorded(variedEvents(fewer), { dictionary: null }))],
-    ['Weir, structural starter', await admitted(meter, starters), STRUCTURAL],
-    ["Weir, tenant's own dictionary", await own(meter, learn), OWN],
+    ['Weir, structural starter', starter, STRUCTURAL],
+    ["Weir, tenant's own dictionary", tenants, OWN],
     ['Weir, starter, examples as published', await admitted(meter, recorded(published(events))), STRUCTURAL],
   ]
   console.log(
-    `${machine({ Redis: world.version })} · ${events} events of ${TENANTS} tenants with varied values (own dictionaries: ${LEARNING_TENANTS} tenants, ${fewer} each; raw and BullMQ: ${fewer})`,
+    `${machine({ Redis: world.version })} · ${events} events of ${TENANTS} tenants with varied values (own dictionaries: ${LEARNING_TENANTS} tenants, ${fewer} each; raw, list and BullMQ: ${fewer})`,
   )
   printTable(
     'Redis memory per waiting GitHub event, bytes',
     ['what', 'Redis', 'of BullMQ', 'target', 'body as sent', 'packed frame'],
-    rows.map(([name, { bytes, body, frame }, atMost]) => [
+    rows.map(([name, { bytes, body, frame }, goal]) => [
       name,
       bytes.toFixed(0),
       `${(bytes / job.bytes).toFixed(3)}×`,
-      atMost === undefined ? '' : target(bytes, atMost),
+      goal === undefined ? '' : target(bytes, goal),
       body.toFixed(0),
       frame?.toFixed(0) ?? '',
     ]),
@@ -203,6 +227,27 @@ try {
       target(bytes, EVIDENCE),
     ]),
   )
+
+  const waiting = 'Redis memory per waiting GitHub event'
+  headline({ question: `${waiting}, structural starter`, figure: starter.bytes, unit: 'B', goal: STRUCTURAL })
+  headline({
+    question: `the same, dictionary of the tenant's own`,
+    figure: tenants.bytes,
+    unit: 'B',
+    goal: OWN,
+  })
+  headline({
+    question: 'the same, against a BullMQ job, structural starter',
+    figure: starter.bytes / job.bytes,
+    unit: '×',
+  })
+  for (const { count, bytes } of densities.filter(({ count }) => HEADLINE_DENSITIES.includes(count)))
+    headline({
+      question: `dedupe evidence per event, ${count} in the window`,
+      figure: bytes,
+      unit: 'B',
+      goal: EVIDENCE,
+    })
 
   if (values.explore) {
     const tables = await explore(meter, world, [...variedEvents(Math.min(events, 5000))])

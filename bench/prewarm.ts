@@ -13,7 +13,7 @@ import type { PredictOptions } from '@weir/context-lifecycle/prewarm/predict'
 import { noteCost } from './prewarm-cost.ts'
 import { type Outcome, predictionsOf, type Step, withMostRecent, withPredictions } from './prewarm-replay.ts'
 import { DAY_MS, MINUTE_MS, simulatedTrace } from './prewarm-trace.ts'
-import { machine, percentile, printTable, spread } from './table.ts'
+import { headline, machine, percentile, printTable, spread } from './table.ts'
 
 const { values } = parseArgs({
   options: {
@@ -148,3 +148,5 @@ printTable(
     ['memory of the note, bytes', '0', cost.bytes.toFixed(1)],
   ],
 )
+const { warmed, hits } = prewarmed(all, LIMIT)
+headline({ question: 'what was prewarmed and then read in time', figure: (100 * hits) / warmed, unit: '%' })

@@ -1,5 +1,6 @@
 /**
- * The pipeline in processes of its own, as `pnpm start` runs it: a private Redis, the gateway's main, the consumer's main.
+ * The pipeline in processes of its own, as `pnpm start` runs it: a private Redis (or a Cluster on loopback), the gateway's main,
+ * the consumer's main.
  * Configuration is the default but for the rate limits, which stay on (they cost what they cost) and out of reach.
  */
 import type { ChildProcess } from 'node:child_process'
@@ -13,10 +14,13 @@ import { loadConfig } from '@weir/core/config/load'
 import { keysOf, redisSettings } from '@weir/core/config/parts'
 import type { Config } from '@weir/core/config/schema'
 import type { PartitionKeys } from '@weir/core/keys'
+import type { Partition } from '@weir/core/partition'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
-import { type Ledger, readLedger } from '@weir/core/stream/ledger'
+import { type Ledger, readLedger, sumLedgers } from '@weir/core/stream/ledger'
 import { type RedisServer, startRedis } from '../scripts/private-redis.ts'
 import { describeExit, endChild, spawnTied } from '../scripts/tied-child.ts'
+import { startCluster } from '../tests/support/cluster.ts'
+import { createFleet } from '../tests/support/fleet.ts'
 import { cpuOfProcess } from './machine.ts'
 
 export const SECRET = 'benchmark-secret'
@@ -26,6 +30,7 @@ const START_TIMEOUT_MS = 30_000
 /** How long an app may take to stop, ms. */
 const STOP_GRACE_MS = 30_000
 const POLL_MS = 20
+const NODE_TIMEOUT_MS = 30_000
 
 export interface App {
   readonly pid: number
@@ -41,15 +46,18 @@ export interface App {
 }
 
 export interface World {
+  /** Where there are several: that of partition 0 or any other. */
   readonly redis: RedisServer
   readonly version: string
   readonly config: Config
+  /** Of partition 0, the only one where there is no Cluster. */
   readonly keys: PartitionKeys
   readonly link: RedisLink
-  /** CPU that Redis has used so far, all threads, seconds. */
+  /** CPU that Redis has used so far, all threads of all servers, seconds. */
   redisCpu(): number
-  /** What the data takes, bytes: `used_memory` without the buffers of clients and of the append-only file. */
+  /** What the data of partition 0's server takes, bytes: `used_memory` without the buffers of clients and of the append-only file. */
   usedMemory(): Promise<number>
+  /** Of all partitions. */
   ledger(): Promise<Ledger>
   /** Resolves when everything accepted is settled; throws when that takes longer than `timeoutMs`. */
   untilSettled(timeoutMs: number): Promise<Ledger>
@@ -65,21 +73,56 @@ export interface WorldOptions {
   readonly appendfsync: 'always' | 'everysec' | 'no'
   /** More options of the Redis server. */
   readonly redisArgs?: readonly string[]
+  /** Default: one server, which is no Cluster. */
+  readonly cluster?: { readonly masters: number; readonly partitions: number }
+}
+
+/** The servers, and what the apps are told of them. */
+interface Topology {
+  readonly servers: readonly RedisServer[]
+  readonly env: Readonly<Record<string, string>>
+  stop(): Promise<void>
 }
 
 export async function startWorld(options: WorldOptions): Promise<World> {
-  const redis = await startRedis({ appendfsync: options.appendfsync, args: options.redisArgs ?? [] })
+  const topology = await startServers(options)
   const directory = mkdtempSync(join(tmpdir(), 'weir-bench-'))
   try {
-    return await worldWith(redis, directory)
+    return await worldWith(topology, directory)
   } catch (error) {
-    await redis.stop()
+    await topology.stop()
     rmSync(directory, { recursive: true, force: true })
     throw error
   }
 }
 
-async function worldWith(redis: RedisServer, directory: string): Promise<World> {
+async function startServers({ appendfsync, redisArgs = [], cluster }: WorldOptions): Promise<Topology> {
+  if (cluster === undefined) {
+    const server = await startRedis({ appendfsync, args: redisArgs })
+    return { servers: [server], env: { REDIS_URL: server.url }, stop: server.stop }
+  }
+  const fleet = createFleet()
+  try {
+    const { nodes, seeds } = await startCluster(fleet, {
+      masters: cluster.masters,
+      appendfsync,
+      args: redisArgs,
+      // A node that is kept from its core for a second is busy, not dead.
+      nodeTimeoutMs: NODE_TIMEOUT_MS,
+    })
+    const env = {
+      REDIS_CLUSTER_ENABLED: 'true',
+      REDIS_ADDRESSES: seeds.join(','),
+      REDIS_PARTITIONS: String(cluster.partitions),
+    }
+    return { servers: nodes, env, stop: fleet.stop }
+  } catch (error) {
+    await fleet.stop()
+    throw error
+  }
+}
+
+async function worldWith(topology: Topology, directory: string): Promise<World> {
   const apps: App[] = []
   const configText = (handlers?: string) =>
     JSON.stringify({
@@ -94,14 +137,20 @@ async function worldWith(redis: RedisServer, directory: string): Promise<World> 
     PATH: process.env.PATH ?? '',
     // Contexts are a part of what is measured, unless they are switched off.
     CONTEXTS_ENABLED: process.env.CONTEXTS_ENABLED ?? 'true',
-    REDIS_URL: redis.url,
+    ...topology.env,
     WEIR_DATA_DIR: join(directory, 'data'),
     GITHUB_WEBHOOK_SECRET: SECRET,
   }
   const { config } = await loadConfig({ text: configText(), env })
-  const keys = keysOf(config)
-  const link = connectRedis({ ...redisSettings(config, keys, 'bench'), commandTimeoutMs: 60_000 })
-  await link.ready()
+  const partitions = Array.from({ length: config.webhook.redis.partitions }, (_, number): Partition => {
+    const keys = keysOf(config, number)
+    return {
+      keys,
+      link: connectRedis({ ...redisSettings(config, keys, 'bench'), commandTimeoutMs: 60_000 }),
+    }
+  })
+  await Promise.all(partitions.map(({ link }) => link.ready()))
+  const { keys, link } = partitions[0]!
   const info = async (section: string) => String(await link.call('INFO', section))
 
   const start = async (main: string, handlers?: string, more = {}) => {
@@ -112,18 +161,21 @@ async function worldWith(redis: RedisServer, directory: string): Promise<World> 
     return app
   }
   const world: World = {
-    redis,
+    redis: topology.servers[0]!,
     version: /redis_version:(\S+)/.exec(await info('server'))?.[1] ?? 'unknown',
     config,
     keys,
     link,
-    redisCpu: () => cpuOfProcess(redis.pid),
+    redisCpu: () => topology.servers.reduce((sum, { pid }) => sum + cpuOfProcess(pid), 0),
     async usedMemory() {
       const memory = await info('memory')
       const bytes = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(memory)?.[1] ?? 0)
       return bytes('used_memory') - bytes('mem_clients_normal') - bytes('mem_aof_buffer')
     },
-    ledger: async () => (await readLedger(link, keys)).ledger,
+    async ledger() {
+      const readings = await Promise.all(partitions.map((each) => readLedger(each.link, each.keys)))
+      return sumLedgers(readings.map(({ ledger }) => ledger))
+    },
     async untilSettled(timeoutMs) {
       const deadline = performance.now() + timeoutMs
       for (;;) {
@@ -139,8 +191,8 @@ async function worldWith(redis: RedisServer, directory: string): Promise<World> 
     startCurator: (more) => start('curator', undefined, more),
     async stop() {
       for (const app of apps) await app.stop()
-      await link.close()
-      await redis.stop()
+      await Promise.all(partitions.map((each) => each.link.close()))
+      await topology.stop()
       rmSync(directory, { recursive: true, force: true })
     },
   }

@@ -24,8 +24,10 @@ describe('figures', () => {
   })
 
   it('a target is met when it is reached exactly', () => {
-    expect(target(25, 25, 'ms')).toBe('≤ 25 ms · met')
-    expect(target(25.1, 25)).toBe('≤ 25 · missed')
+    expect(target(25, { atMost: 25 }, 'ms')).toBe('≤ 25 ms · met')
+    expect(target(25.1, { atMost: 25 })).toBe('≤ 25 · missed')
+    expect(target(18, { atLeast: 18 }, '×')).toBe('≥ 18× · met')
+    expect(target(17.9, { atLeast: 18 })).toBe('≥ 18 · missed')
   })
 })
 
