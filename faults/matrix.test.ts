@@ -1,5 +1,8 @@
 /** The short set of the matrix: one round of each kind of fault, as `pnpm faults` runs it. All of it: docs/reliability.md. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { root } from '../tests/support/process.ts'
 import { MATRIX } from './matrix.ts'
 import { runScenario } from './run-scenario.ts'
 
@@ -25,6 +28,11 @@ describe('what happens under load', () => {
   it('has a name of its own each', () => {
     expect(new Set(MATRIX.map(({ name }) => name)).size).toBe(MATRIX.length)
     expect(MATRIX.map(({ name }) => name)).toEqual(expect.arrayContaining(SHORT))
+  })
+
+  it('is told in docs/reliability.md, all of it', () => {
+    const page = readFileSync(join(root, 'docs/reliability.md'), 'utf8')
+    for (const { what } of MATRIX) expect(page).toContain(what)
   })
 
   it.each(SHORT)(

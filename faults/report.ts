@@ -84,7 +84,7 @@ function otherwise({ altered, unasked, condemned }: LedgerVerdict): number {
 }
 
 /** `12 of 13 scenarios kept their promise: 1000 events, …`. */
-export function summaryOf(outcomes: readonly Outcome[]): string {
+function summaryOf(outcomes: readonly Outcome[]): string {
   const ran = outcomes.filter((outcome): outcome is Outcome & Measured => 'verdict' in outcome)
   const promised = ran.filter(({ scenario }) => scenario.promised)
   const sum = (of: readonly Measured[], pick: (each: Measured) => number) =>
