@@ -46,16 +46,17 @@ export function printOutcomes(outcomes: readonly Outcome[]): void {
       'sent again',
       'effects',
       'dead letters',
+      'of them not poison',
       'run again',
       'lost',
       'doubled',
-      'wrong otherwise',
+      'altered or unasked',
       'longest gap, s',
       'promise',
     ],
     outcomes.map((outcome) => {
       const { scenario, place } = outcome
-      if (!('verdict' in outcome)) return [scenario.what, place, ...Array<string>(12).fill('-'), outcome.kind]
+      if (!('verdict' in outcome)) return [scenario.what, place, ...Array<string>(13).fill('-'), outcome.kind]
       const { verdict, rounds, kills, failovers, longestGapMs } = outcome
       const counts = [
         rounds,
@@ -65,6 +66,7 @@ export function printOutcomes(outcomes: readonly Outcome[]): void {
         verdict.attempts - verdict.deliveries,
         verdict.effects,
         verdict.deadLetters,
+        verdict.condemned.length,
         verdict.runs - verdict.effects - verdict.deadLetters,
         verdict.lost.length,
         verdict.doubled.length,
@@ -79,8 +81,8 @@ export function printOutcomes(outcomes: readonly Outcome[]): void {
   console.log(`\n${summaryOf(outcomes)}`)
 }
 
-function otherwise({ altered, unasked, condemned }: LedgerVerdict): number {
-  return altered.length + unasked.length + condemned.length
+function otherwise({ altered, unasked }: LedgerVerdict): number {
+  return altered.length + unasked.length
 }
 
 /** `12 of 13 scenarios kept their promise: 1000 events, …`. */

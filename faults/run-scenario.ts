@@ -90,10 +90,10 @@ export async function runScenario(scenario: Scenario, options: RunOptions): Prom
         } while (performance.now() < until)
       },
     )
-    const nothingIsWrong = isSound(verdict)
+    const found = scenario.accuses ? { ...verdict, condemned: [] } : verdict
     // What is not promised may be lost. It is never doubled, altered or made up.
-    const lossOnly = isSound({ ...verdict, lost: [] })
-    const kind = nothingIsWrong ? 'kept' : lossOnly && !scenario.promised ? 'measured' : 'broken'
+    const lossOnly = isSound({ ...found, lost: [] })
+    const kind = isSound(found) ? 'kept' : lossOnly && !scenario.promised ? 'measured' : 'broken'
     const records = keepRecords(kind === 'broken')
     return { scenario, place: place.name, kind, records, rounds, verdict, ...deeds, ...measured }
   } catch (error) {

@@ -9,6 +9,11 @@ export interface Scenario {
   readonly what: string
   /** False where this topology does not promise that nothing is lost: it is measured then. */
   readonly promised: boolean
+  /**
+   * True where consumers are killed from outside, again and again: an event that five of them held when they died is taken for poison
+   * (`consumer.quarantine_after`), as nobody can tell. It is a dead letter then, and not lost.
+   */
+  readonly accuses: boolean
   /** Starts what it needs besides Weir; throws NotHere where this machine cannot. */
   prepare(): Promise<Prepared>
 }
@@ -30,11 +35,12 @@ export class NotHere extends Error {
 
 /** A scenario on a place of its own. */
 export function scenario<P extends Place>(
-  described: Pick<Scenario, 'name' | 'what'> & { readonly promised?: boolean },
+  described: Pick<Scenario, 'name' | 'what'> & Partial<Pick<Scenario, 'promised' | 'accuses'>>,
   prepare: () => Promise<Prepared<P>>,
 ): Scenario {
   return {
     promised: true,
+    accuses: false,
     ...described,
     // Its world is made on the place that it prepared itself.
     prepare: async () => (await prepare()) as unknown as Prepared,

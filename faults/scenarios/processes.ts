@@ -19,7 +19,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
       await world.untilAccepted(A_WHILE)
     },
   })),
-  scenario({ name: 'consumer-killed', what: 'SIGKILL of a consumer at work' }, async () => ({
+  scenario({ name: 'consumer-killed', what: 'SIGKILL of a consumer at work', accuses: true }, async () => ({
     place: await oneServer('always'),
     load: { mix: WORKING },
     async round(world) {
@@ -31,7 +31,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     },
   })),
   scenario(
-    { name: 'everything-killed', what: 'SIGKILL of Redis, gateways and consumers at once' },
+    { name: 'everything-killed', what: 'SIGKILL of Redis, gateways and consumers at once', accuses: true },
     async () => ({
       place: await oneServer('always'),
       load: { mix: WORKING },
