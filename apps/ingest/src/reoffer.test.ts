@@ -54,7 +54,12 @@ async function world(pipeline: TestPipeline, events: number) {
     },
     check: () => reoffer(connection),
     length: () => link.call('XLEN', keys.stream),
-    lose: () => link.call('DEL', keys.stream),
+    /** Empties the stream; the ids of what comes then are later ones. */
+    async lose() {
+      await link.call('DEL', keys.stream)
+      const lost = await pipeline.now()
+      while ((await pipeline.now()) === lost);
+    },
     losses: () => metrics.counters().webhook_loss_detected_total,
   }
 }
@@ -97,6 +102,23 @@ describe('a loss', () => {
     await check()
     expect(told).toEqual([5])
     expect(await length()).toBe(6)
+  })
+
+  it('that is told when its events are not looked at yet is not told again when they are', async () => {
+    const { accept, told, connect, check, length, lose, losses } = await world(await open(), 5)
+    await lose()
+    // This connection's own: they are looked at after the next one is made.
+    await check()
+    expect(told).toEqual([0])
+    connect()
+    await check()
+    expect(await length()).toBe(5)
+    expect({ losses: losses(), told }).toEqual({ losses: 1, told: [0] })
+    await accept()
+    await lose()
+    connect()
+    await check()
+    expect(told).toEqual([0, 6])
   })
 
   it('is none where nothing was held, and nothing acknowledged', async () => {

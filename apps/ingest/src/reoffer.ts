@@ -44,8 +44,11 @@ function repeatOf(fields: FieldList): Admission {
  */
 export function createReoffer(options: ReofferOptions): (connection: number) => Promise<void> {
   const { link, keys, witness, metrics, log } = options
-  let toldOf = ''
-  /** Lost, told, and perhaps not offered again yet, by their indices: the last check was broken off. */
+  /** The last loss that was told: after `from` all was gone, up to `to`. `open`: not all of it that is held was looked at. */
+  let told = { from: '', to: '', open: false }
+  const wasTold = ({ streamId }: RingEntry) =>
+    told.open && compareStreamIds(streamId, told.from) > 0 && compareStreamIds(streamId, told.to) <= 0
+  /** Lost, and perhaps not offered again yet, by their indices: the last check was broken off. */
   let owed: ReadonlySet<number> = new Set()
 
   async function offerAgain(held: RingEntry): Promise<void> {
@@ -65,11 +68,11 @@ export function createReoffer(options: ReofferOptions): (connection: number) => 
       const ends = await streamEnds(link, keys.stream)
       const missing = new Set(await findLost(link, keys.stream, held, ends))
       const lost = held.filter((each) => missing.has(each) || owed.has(each.index))
-      const more = lost.some(({ index }) => !owed.has(index))
+      const more = lost.some((each) => each.streamId !== '' && !owed.has(each.index) && !wasTold(each))
       owed = new Set(lost.map(({ index }) => index))
       const behind = compareStreamIds(ends.lastId, highest) < 0
-      if (more || (behind && toldOf !== highest)) {
-        toldOf = highest
+      if (more || (behind && told.to !== highest)) {
+        told = { from: ends.lastId, to: highest, open: true }
         metrics.count('webhook_loss_detected_total')
         log.error(
           {
@@ -85,6 +88,7 @@ export function createReoffer(options: ReofferOptions): (connection: number) => 
       for (let from = 0; from < lost.length; from += BATCH) {
         await Promise.all(lost.slice(from, from + BATCH).map(offerAgain))
       }
+      if (lost.length > 0) told = { ...told, open: false }
     })
 }
 
