@@ -171,6 +171,8 @@ done
 # The local port of a port-forward to $1 (service:port), in $port.
 forward() {
   local log=$work/forward-${1%%:*}
+  # Read below before kubectl has been started, perhaps.
+  : > "$log"
   kubectl --namespace "$namespace" port-forward "service/${1%%:*}" ":${1##*:}" > "$log" 2>&1 &
   forwards+=($!)
   for _ in {1..100}; do

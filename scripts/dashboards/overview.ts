@@ -187,6 +187,12 @@ const rows: Rows = {
       alerts: ['DeadLettersGrowing', 'DeadLettersWaiting'],
     }),
     graph({
+      title: 'Dead letters by tool',
+      help: 'Whose they are: webhook-cli dlq list --tool. Not shown while very many are counted anew.',
+      unit: 'short',
+      queries: { '{{tool}}': 'max by (tool) (webhook_dead_letters_by_tool{tool=~"$tool"}) > 0' },
+    }),
+    graph({
       title: 'Age of the oldest dead letter',
       help: 'Over a week old: nobody looks after them.',
       unit: 's',

@@ -89,7 +89,7 @@ const rows: Rows = {
   'Keys and certificates': [
     graph({
       title: 'Certificates: time until they expire',
-      help: 'Under 14 days: renew (scripts/generate-redis-certs.sh, or whoever issued it), restart what uses it one by one.',
+      help: 'Under 14 days: renew (scripts/generate-redis-certs.sh, or whoever issued it) and replace the file; Weir needs no restart.',
       unit: 's',
       queries: { '{{file}}': 'min by (file) (webhook_certificate_expiry_timestamp_seconds) - time()' },
       alerts: ['CertificateExpiresSoon', 'CertificateExpiresNow'],

@@ -41,6 +41,8 @@ export interface AuditCheckInput {
   readonly checkpoints: readonly FoundCheckpoint[]
   /** undefined = signatures cannot be checked. */
   readonly keys: CheckpointKeys | undefined
+  /** A line was looked at. */
+  readonly onLine: (line: string) => void
 }
 
 export interface AuditCheck {
@@ -73,7 +75,10 @@ export async function checkAudit(input: AuditCheckInput): Promise<AuditCheck> {
     marks.push({ n, hash, says: `the ${worth === 'unsigned' ? 'unsigned ' : ''}checkpoint ${n} (${from})` })
   }
   const verifier = createChainVerifier(anchor, marks)
-  for await (const line of input.lines) if (!verifier.take(line)) break
+  for await (const line of input.lines) {
+    if (!verifier.take(line)) break
+    input.onLine(line)
+  }
   const broken = verifier.end()
   if (broken !== undefined) problems.unshift(broken)
   const { head } = verifier

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { ExitCode } from './exit.ts'
 import { addGlobalOptions, type GlobalOptions } from './global-options.ts'
 import type { Io } from './io.ts'
+import { type Progress, progressOf } from './progress.ts'
 import { type Paint, painter, type TableStyle } from './text.ts'
 
 export interface Context {
@@ -45,6 +46,8 @@ export interface Invocation<Options> {
   readonly args: readonly string[]
   readonly io: Io
   readonly print: Printer
+  /** A progress bar for so many of `what`; it shows nothing where nobody watches. */
+  progress(what: string): Progress
   readonly whole: CommandContext['whole']
 }
 
@@ -68,7 +71,9 @@ export function commandOf<Options extends object>(
       addGlobalOptions(command)
       command.action(async () => {
         const options = command.optsWithGlobals<Options & GlobalOptions>()
-        finish(await run({ options, args: command.args, io, print: printerOf(io, options), whole }))
+        const print = printerOf(io, options)
+        const progress = (what: string) => progressOf(io, what, print.json)
+        finish(await run({ options, args: command.args, io, print, progress, whole }))
       })
     },
   }

@@ -4,6 +4,7 @@ import { messageOf } from '@weir/core/faults'
 import type { DestroyedKey, KeyNote, KeyStore, StoredKeys, TenantKeys } from '@weir/core/keyring/key-store'
 import type { KeyCipher } from '@weir/core/keyring/keyring'
 import type { TenantUses } from '@weir/core/view/sealed-counts'
+import type { Invocation } from './command.ts'
 import { CommandFailure, FAILED, NEGATIVE } from './exit.ts'
 import type { Io } from './io.ts'
 import type { Session } from './session.ts'
@@ -158,14 +159,18 @@ export function usesText(uses: UsesDocument): string {
   return parts.filter((part) => part !== false).join(', ')
 }
 
-/**
- * What is encrypted with each key. Rejects with a CommandFailure when it was stopped before the end.
- * @param asOne keys that count as the first of them
- */
+export interface CountingOptions {
+  readonly signal: AbortSignal
+  /** Shows how far it is; undefined where that is not wanted. */
+  readonly progress?: Invocation<object>['progress']
+  /** Keys that count as the first of them. */
+  readonly asOne?: readonly string[]
+}
+
+/** What is encrypted with each key. Rejects with a CommandFailure when it was stopped before the end. */
 export async function countedUses(
   { partitions, contexts }: Pick<Session, 'partitions' | 'contexts'>,
-  { signal }: Pick<Io, 'signal'>,
-  asOne: readonly string[] = [],
+  { signal, progress, asOne = [] }: CountingOptions,
 ): Promise<readonly KeyUses[]> {
   const { countSealed } = await import('@weir/core/view/sealed-counts')
   const { countSealedContexts } = await import('@weir/context-lifecycle/sealed-uses')
@@ -175,9 +180,13 @@ export async function countedUses(
     return key !== undefined && asOne.includes(key) ? asOne[0] : key
   }
   const { places } = await contexts()
-  const records = await countSealed(partitions, keyOf, signal)
+  const recordsBar = progress?.('records')
+  const records = await countSealed(partitions, keyOf, signal, recordsBar?.show).finally(recordsBar?.end)
   // After the streams, the way that events go: one that comes into its context meanwhile is counted twice, not missed.
-  const remembered = await countSealedContexts(places, keyOf, signal)
+  const contextsBar = progress?.('contexts')
+  const remembered = await countSealedContexts(places, keyOf, signal, contextsBar?.show).finally(
+    contextsBar?.end,
+  )
   if (!records.complete || !remembered.complete)
     throw new CommandFailure('stopped before everything was counted; nothing was changed.', NEGATIVE)
   const none = { entries: 0, parked: 0, deadLetters: 0, dictionaries: 0 }

@@ -2,6 +2,8 @@
 import type { Io } from './io.ts'
 
 export interface Progress {
+  /** Somebody watches; if not, nothing need be counted for it. */
+  readonly watched: boolean
   /** So much is done. */
   show(done: number, of: number): void
   /** Takes the line away. */
@@ -12,13 +14,22 @@ const WIDTH = 24
 /** The line is not rewritten more often, ms. */
 const PAUSE_MS = 100
 
-/** @param what of which so many are done: `contexts` */
-export function progressOf(io: Pick<Io, 'err' | 'terminal' | 'clock'>, what: string): Progress {
+/**
+ * @param what of which so many are done: `contexts`
+ * @param json the answer is for a program, and nobody watches
+ */
+export function progressOf(
+  io: Pick<Io, 'err' | 'terminal' | 'clock'>,
+  what: string,
+  json: boolean,
+): Progress {
+  const watched = io.terminal && !json
   let shownAt = Number.NEGATIVE_INFINITY
   let shown = ''
   return {
+    watched,
     show(done, of) {
-      if (!io.terminal || io.clock.monotonic() - shownAt < PAUSE_MS) return
+      if (!watched || io.clock.monotonic() - shownAt < PAUSE_MS) return
       shownAt = io.clock.monotonic()
       const share = of === 0 ? 1 : done / of
       const bar = '█'.repeat(Math.round(share * WIDTH)).padEnd(WIDTH, '░')

@@ -26,6 +26,8 @@ export const LEDGER_GAUGES = {
   webhook_pending_messages: 'Events delivered to a consumer and not settled',
   webhook_parked_messages: 'Events that wait for a retry or for an open breaker',
   webhook_dead_letters: 'Events in the dead letters',
+  webhook_dead_letters_by_tool:
+    'Events in the dead letters by tool, unknown where the letter names none; absent while very many are counted anew',
   webhook_oldest_unread_seconds: 'Age of the oldest event that no consumer has read',
   webhook_oldest_pending_seconds: 'Age of the oldest event that is delivered and not settled',
   webhook_oldest_parked_seconds:
@@ -131,18 +133,21 @@ function sumsOf(metrics: Snapshot): Snapshot {
 interface Facts {
   readonly ledger: LedgerFacts
   readonly oldest: { readonly parkedMs: number; readonly deadLetterMs: number }
+  /** undefined while they are counted. */
+  readonly letters: ReadonlyMap<string, number> | undefined
   readonly servers: readonly ServerFacts[]
   readonly breakers: readonly BreakerDocument[]
 }
 
 async function readFacts(view: PipelineView): Promise<Facts> {
-  const [ledger, oldest, servers, breakers] = await Promise.all([
+  const [ledger, oldest, letters, servers, breakers] = await Promise.all([
     view.ledger(),
     view.oldest(),
+    view.lettersByTool(),
     view.servers(),
     view.breakers(),
   ])
-  return { ledger, oldest, servers, breakers }
+  return { ledger, oldest, letters, servers, breakers }
 }
 
 /** undefined while Redis does not answer: then a scrape must say so, and not fail, or nobody could tell it from a dead process. */
@@ -202,6 +207,7 @@ function ledgerRegistry(facts: Facts | undefined): Registry {
     'partition',
     partitions.map(({ partition, lag: waiting }) => [String(partition), waiting]),
   )
+  labelled('webhook_dead_letters_by_tool', 'tool', [...(facts.letters ?? [])])
   labelled(
     'webhook_redis_used_memory_bytes',
     'server',

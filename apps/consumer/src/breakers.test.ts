@@ -66,6 +66,27 @@ const fail = async ({ breakers }: View, times = 1) => {
 const elapse = () => link.call('HSET', keys.breaker('github'), 'until', 1)
 
 describe("a consumer's view of the breakers", () => {
+  it('counts failures in a row also while Redis has not answered the first of them', async () => {
+    const consumer = view()
+    const { breakers } = consumer
+    await breakers.gate('github')
+    const outcomes = Array.from({ length: 10 }, () => ['failure', 'success', 'success', 'success'] as const)
+    await Promise.all(outcomes.flat().map((outcome) => breakers.report('github', outcome, false)))
+    expect(consumer.changes).toEqual([])
+    // Of several successes one is enough.
+    expect(asked).toBe(1 + 20)
+    await Promise.all(
+      ['success', 'failure', 'failure'].map((outcome) =>
+        breakers.report('github', outcome as 'failure', false),
+      ),
+    )
+    expect(consumer.changes).toEqual([])
+    await Promise.all(
+      ['failure', 'success'].map((outcome) => breakers.report('github', outcome as 'failure', false)),
+    )
+    expect(consumer.changes).toEqual([['github', 'open']])
+  })
+
   it('asks Redis once for the first events of a tool, then costs nothing while all is well', async () => {
     const { breakers } = view()
     expect(await Promise.all([1, 2, 3].map(() => breakers.gate('github')))).toEqual(

@@ -79,17 +79,30 @@ export function createBreakers(options: BreakersOptions): Breakers {
       return { kind: 'wait', waitMs: Math.min(state.waitMs, longestMs) }
     })
   }
+  /** The last reports that Redis has not answered yet: what they change the view does not show. */
+  const underWay = new Map<string, { readonly outcome: 'success' | 'failure' }>()
   const report = async (tool: string, outcome: 'success' | 'failure', probe: boolean) => {
-    const state = await reportBreaker(link, keys, tool, settings, outcome === 'failure' ? 1 : 0, probe)
-    keep(tool, state)
-    if (state.changed) options.onChange(tool, state)
+    const mine = { outcome }
+    underWay.set(tool, mine)
+    try {
+      const state = await reportBreaker(link, keys, tool, settings, outcome === 'failure' ? 1 : 0, probe)
+      keep(tool, state)
+      if (state.changed) options.onChange(tool, state)
+    } finally {
+      if (underWay.get(tool) === mine) underWay.delete(tool)
+    }
+  }
+  /** Whether a success would change nothing. One between two failures does, or five of a hundred would be five in a row. */
+  const isQuiet = (tool: string): boolean => {
+    const view = views.get(tool)
+    const last = underWay.get(tool)
+    if (last?.outcome === 'failure') return false
+    return view === undefined || (view.state === 'closed' && (view.failures === 0 || last !== undefined))
   }
   return {
     gate,
     report(tool, outcome, probe) {
-      const view = views.get(tool)
-      const quiet = view === undefined || (view.failures === 0 && view.state === 'closed')
-      if (quiet && outcome === 'success' && !probe) return undefined
+      if (outcome === 'success' && !probe && isQuiet(tool)) return undefined
       return report(tool, outcome, probe)
     },
     release: (tool) => releaseProbe(link, keys, tool),

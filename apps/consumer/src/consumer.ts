@@ -1,5 +1,5 @@
 /**
- * One consumer of one partition: reader → executor → settler, with the retry pump, reclaimer, renewer and upkeep beside.
+ * One consumer of one partition: reader → executor → settler, with the retry pump and the upkeep beside.
  *
  * Starting and stopping is a contract: `stop` stops fetching, finishes what is held within its time, then aborts what
  * still runs, hands back what was not settled so that others take it up at once, and leaves the group. Harmless when
@@ -8,7 +8,6 @@
 import type { Adapter } from '@weir/core/adapters/adapter'
 import type { Clock } from '@weir/core/clock'
 import { type DictionarySet, fetchDictionary, publishDictionaries } from '@weir/core/dictionaries'
-import { isFault } from '@weir/core/faults'
 import type { Handler } from '@weir/core/handlers/handler'
 import { NO_KEYRING, type Opener } from '@weir/core/keyring/keyring'
 import type { PartitionKeys } from '@weir/core/keys'
@@ -16,14 +15,11 @@ import { createUnpacker } from '@weir/core/packing'
 import type { RedisLink } from '@weir/core/redis/link'
 import { isSealed } from '@weir/core/sealing'
 import type { DedupeWindow } from '@weir/core/stream/admit'
-import { BREAKER_GAUGE } from '@weir/core/stream/breaker'
 import { evidencePlace } from '@weir/core/stream/evidence'
 import { type LongMemoryOptions, wasSettled } from '@weir/core/stream/long-memory'
 import { wakeParked } from '@weir/core/stream/parked'
-import { keepReads } from '@weir/core/stream/reads'
 import { removeConsumers } from '@weir/core/stream/reclaim'
 import type { Holding } from '@weir/core/stream/settle'
-import { trimSettled } from '@weir/core/stream/trim'
 import { NO_TRACER, type Tracer } from '@weir/core/tracing/tracer'
 import type { Logger } from 'pino'
 import { createAttemptTraces } from './attempt-trace.ts'
@@ -36,18 +32,18 @@ import { createIntake } from './intake.ts'
 import type { PartitionMetrics } from './metrics.ts'
 import { handBack } from './own-entries.ts'
 import { createReader } from './reader.ts'
-import { type ReclaimerOptions, reclaimOnce, reclaimSuspects } from './reclaimer.ts'
+import type { ReclaimerOptions } from './reclaimer.ts'
 import { createRedisClock } from './redis-clock.ts'
-import { renew, renewHeld } from './renewer.ts'
-import { removeOldReports, removeReport, writeReport } from './reports.ts'
+import { renew } from './renewer.ts'
+import { removeReport } from './reports.ts'
 import { createRetries } from './retries.ts'
 import { ConsumerStopping } from './run.ts'
 import { createSettler } from './settler.ts'
 import { createFanOut } from './stages.ts'
-import { createTellOnce } from './tell-once.ts'
+import { createBackground, createUpkeep, type UpkeepSettings } from './upkeep.ts'
 import type { Workers } from './workers.ts'
 
-export interface ConsumerSettings {
+export interface ConsumerSettings extends UpkeepSettings {
   readonly batchSize: number
   readonly blockTimeoutMs: number
   /** Entries held at most; asked again and again. */
@@ -55,15 +51,9 @@ export interface ConsumerSettings {
   readonly maxRetries: number
   readonly handlerTimeoutMs: number
   readonly backoff: Backoff
-  readonly reclaimIdleMs: number
-  readonly reclaimIntervalMs: number
   readonly quarantineAfter: number
   readonly breaker: { readonly failureThreshold: number; readonly openDurationMs: number }
-  readonly heartbeatIntervalMs: number
-  readonly deadConsumerAfterMs: number
   readonly shutdownTimeoutMs: number
-  readonly keepSettledMs: number
-  readonly trimIntervalMs: number
   readonly commandTimeoutMs: number
   /** Largest body after decompression, bytes. */
   readonly maxBodyBytes: number
@@ -123,7 +113,6 @@ export interface Consumer {
 /** How often handlers are checked against their time-out, and how coarse it therefore is, ms. */
 const TIMEOUT_CHECK_MS = 100
 const RETRY_POLL_MS = 500
-const BREAKER_REFRESH_MS = 1_000
 const NEEDS_RETRY_MS = 10_000
 /** Pause before Redis, which did not answer a question, is asked again, ms. */
 const ASK_AGAIN_MS = 200
@@ -142,6 +131,7 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
   const evidence = (tool: string, locator: Buffer) =>
     evidencePlace({ keys, tool, windowMs: windowMs(tool), shards: deps.evidenceShards }, locator)
 
+  const background = createBackground(log)
   const held = createHeld(
     () => settings.prefetchCount,
     () => executor.pump(),
@@ -336,26 +326,6 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     },
   })
 
-  const telling = createTellOnce(log)
-  const background = async (what: string, work: () => Promise<unknown>) => {
-    try {
-      await work()
-      telling.worked(what)
-    } catch (error) {
-      if (!isFault(error, 'REDIS_UNAVAILABLE')) telling.failed('error', what, error, 'background work failed')
-    }
-  }
-  const every = async (
-    ms: number,
-    what: string,
-    work: () => Promise<unknown>,
-    until: AbortSignal = stopping.signal,
-  ) => {
-    while (!until.aborted) {
-      await clock.wait(ms, until)
-      if (!until.aborted && link.connected) await background(what, work)
-    }
-  }
   let waking: 'no' | 'once' | 'again' = 'no'
   /** Makes all events due that wait for a breaker; those whose breaker is still open are parked again. */
   const wakeWaiting = async () => {
@@ -370,19 +340,21 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
     } while ((waking as string) === 'again')
     waking = 'no'
   }
-  const heartbeat = async () => {
-    await redisClock.read()
-    const busy = deps.process?.() ?? { held: held.size, running: executor.running }
-    metrics.held.set(busy.held)
-    metrics.running.set(busy.running)
-    for (const [tool, state] of breakers.states())
-      metrics.breaker.set({ tool_id: tool }, BREAKER_GAUGE[state.state])
-    await writeReport(link, keys, name, {
-      at: Math.round(redisNow()),
-      ...busy,
-      metrics: await metrics.registry.getMetricsAsJSON(),
-    })
-  }
+  const upkeep = createUpkeep({
+    name,
+    link,
+    keys,
+    settings,
+    clock,
+    redisClock,
+    breakers,
+    reclaimer,
+    renewal,
+    background,
+    metrics,
+    log,
+    busy: deps.process ?? (() => ({ held: held.size, running: executor.running })),
+  })
   const onConnect = () => {
     void background('connect', async () => {
       await redisClock.read()
@@ -446,45 +418,12 @@ export function createConsumer(deps: ConsumerDeps): Consumer {
       if (loops !== undefined || stopping.signal.aborted) return
       unlisten = link.onConnect(onConnect)
       if (link.connected) onConnect()
-      const { reclaimIdleMs, reclaimIntervalMs } = settings
-      const countReclaimed = (taken: number) => {
-        if (taken > 0) metrics.reclaimed.inc(taken)
-      }
       // These go on while stopping, for what is still held.
-      aside = Promise.all([
-        checkTimeouts(),
-        every(
-          reclaimIdleMs / 3,
-          'renew',
-          async () => {
-            const lost = await renewHeld(renewal, reclaimIdleMs / 3)
-            if (lost === 0) return
-            metrics.ownershipLost.inc(lost)
-            log.warn({ entries: lost }, 'others took over entries that were held here')
-          },
-          drained.signal,
-        ),
-      ])
+      aside = Promise.all([checkTimeouts(), upkeep.renew(drained.signal)])
       loops = Promise.all([
         reader.run(stopping.signal),
         retries.run(stopping.signal),
-        every(reclaimIntervalMs, 'reclaim', async () =>
-          countReclaimed(await reclaimOnce(reclaimer, stopping.signal)),
-        ),
-        every(reclaimIntervalMs, 'suspects', async () =>
-          countReclaimed(await reclaimSuspects(reclaimer, stopping.signal)),
-        ),
-        every(settings.trimIntervalMs, 'trim', async () => {
-          await keepReads(link, keys)
-          const { trimmed } = await trimSettled(link, keys, settings.keepSettledMs)
-          if (trimmed > 0) metrics.trimmed.inc(trimmed)
-        }),
-        every(BREAKER_REFRESH_MS, 'breakers', breakers.refresh),
-        every(settings.heartbeatIntervalMs, 'heartbeat', heartbeat),
-        every(settings.heartbeatIntervalMs, 'clock', redisClock.keep),
-        every(settings.deadConsumerAfterMs / 2, 'old reports', () =>
-          removeOldReports(link, keys, redisNow(), settings.deadConsumerAfterMs),
-        ),
+        upkeep.run(stopping.signal),
       ])
     },
     stop() {

@@ -2,6 +2,7 @@
 
 import type { PrewarmResult } from '@weir/context-lifecycle/prewarm/prewarmer'
 import type { Move, SweepResult } from '@weir/context-lifecycle/tiers/sweep'
+import { SLOW_SECONDS } from '@weir/core/metrics/seconds'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
 export interface CuratorMetrics {
@@ -19,8 +20,6 @@ export interface CuratorMetrics {
   moved(move: Move, result: SweepResult): void
   prewarmed(result: PrewarmResult): void
 }
-
-const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 
 export function createCuratorMetrics(): CuratorMetrics {
   const registry = new Registry()
@@ -74,7 +73,7 @@ export function createCuratorMetrics(): CuratorMetrics {
     sweepSeconds: new Histogram({
       name: 'webhook_context_sweep_seconds',
       help: 'How long a sweep took',
-      buckets: SECONDS,
+      buckets: SLOW_SECONDS,
       registers,
     }),
     sweepFailures: new Counter({

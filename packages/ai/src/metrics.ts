@@ -1,11 +1,8 @@
 /** What providers, cache and budget tell, as metrics: of whoever enriches, and of whoever searches. Labels are bounded. */
+import { SLOW_SECONDS } from '@weir/core/metrics/seconds'
+import { BREAKER_GAUGE } from '@weir/core/stream/breaker'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import type { BreakerView } from './breaker.ts'
 import type { Observe } from './observation.ts'
-
-/** Requests of a provider take a tenth of a second and more, the built-in one a millisecond. */
-const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
-const STATES: Readonly<Record<BreakerView['state'], number>> = { closed: 0, open: 1, 'half-open': 2 }
 
 export function createAiMetrics(registry: Registry): Observe {
   const registers = [registry]
@@ -25,7 +22,7 @@ export function createAiMetrics(registry: Registry): Observe {
     name: 'webhook_ai_request_seconds',
     help: 'How long these requests took, with all their attempts',
     labelNames: ['purpose', 'provider'],
-    buckets: SECONDS,
+    buckets: SLOW_SECONDS,
     registers,
   })
   const tokens = new Counter({
@@ -86,7 +83,7 @@ export function createAiMetrics(registry: Registry): Observe {
         degraded.inc({ code: seen.error.code })
         return
       case 'breaker':
-        breaker.set(STATES[seen.view.state])
+        breaker.set(BREAKER_GAUGE[seen.view.state])
     }
   }
 }

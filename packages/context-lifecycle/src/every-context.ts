@@ -8,6 +8,12 @@ export interface ActiveContext {
   readonly activeAt: number
 }
 
+/** How many there are in these places. Throws Fault REDIS_UNAVAILABLE. */
+export async function countContexts(places: readonly ContextPlace[]): Promise<number> {
+  const counts = await Promise.all(places.map(({ link, keys }) => link.call('ZCARD', keys.active)))
+  return counts.reduce<number>((sum, count) => sum + Number(count), 0)
+}
+
 const SCAN_COUNT = 1_000
 
 /**

@@ -8,7 +8,7 @@ import { defineScript } from '@weir/core/redis/script'
 import { isSealed } from '@weir/core/sealing'
 import type { KeyOf } from '@weir/core/view/sealed-counts'
 import type { ContextPlace } from './context-place.ts'
-import { contextsIn } from './every-context.ts'
+import { contextsIn, countContexts } from './every-context.ts'
 import { IDENTITY_AT } from './head.ts'
 import { decodeRef } from './tiers/parts.ts'
 import { sealedPayload } from './tiers/segment.ts'
@@ -120,16 +120,24 @@ const DAMAGED: Seal = { kind: 'damaged', key: '' }
 const OPEN_BRACKET = 0x5b
 const OPEN_BRACE = 0x7b
 
-/** Throws Fault REDIS_UNAVAILABLE. */
+/**
+ * Throws Fault REDIS_UNAVAILABLE.
+ * @param onProgress so many contexts are looked at, of about so many
+ */
 export async function countSealedContexts(
   places: readonly ContextPlace[],
   keyOf: KeyOf,
   signal?: AbortSignal,
+  onProgress?: (looked: number, of: number) => void,
 ): Promise<ContextCounts> {
+  const all = onProgress === undefined ? 0 : await countContexts(places)
+  let looked = 0
   const uses = new Map<string, { -readonly [Name in keyof ContextUses]: ContextUses[Name] }>()
   for (const place of places) {
     for await (const some of contextsIn(place, AT_ONCE, signal)) {
       const found = await Promise.all(some.map(({ id }) => sealsOf(place, id, keyOf, signal)))
+      looked += some.length
+      onProgress?.(looked, Math.max(all, looked))
       for (const { tenant, seals } of found) {
         for (const [name, seal] of seals) {
           const row = uses.get(`${name} ${tenant}`) ?? { ...seal, tenant, contexts: 0 }

@@ -17,6 +17,7 @@ import type { Partition } from './partition.ts'
 import { type PartitionPlan, SINGLE_PLAN, searchOrder } from './plan.ts'
 import { type BreakerState, readBreaker, resetBreaker } from './stream/breaker.ts'
 import { evidencePlace } from './stream/evidence.ts'
+import { createLettersByTool, type LettersByTool } from './stream/letters-by-tool.ts'
 import { type EventPlace, locateEvent } from './stream/locate.ts'
 import type { LongMemoryOptions } from './stream/long-memory.ts'
 import { oldestParkedAge } from './stream/oldest-parked.ts'
@@ -91,6 +92,11 @@ export interface PipelineView {
   healthReports(): Promise<readonly HealthReport[]>
   /** Ages that take more looking than those of `ledger`, ms; 0 where nothing waits. See stream/oldest-parked.ts. */
   oldest(): Promise<{ readonly parkedMs: number; readonly deadLetterMs: number }>
+  /**
+   * Dead letters by tool, also of tools that have none; `unknown`: they name none, or one that is not configured. undefined while
+   * they are counted, which takes reading each once, and all anew when one was removed (stream/letters-by-tool.ts).
+   */
+  lettersByTool(): Promise<ReadonlyMap<string, number> | undefined>
   /** The servers that hold the partitions, each once. */
   servers(): Promise<readonly ServerFacts[]>
   /** undefined when nobody knows the event (or it was forgotten). Throws `RangeError` for what is not an event id. */
@@ -123,6 +129,9 @@ interface Located {
   readonly place: EventPlace
 }
 
+/** Time for reading dead letters that are not counted by tool yet, ms: 2 % of what passes between two scrapes. */
+const COUNTING_MS = 300
+
 /** How often an event that moves while it is looked for is looked for again. */
 const LOOKS = 5
 
@@ -135,6 +144,16 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
   const planNow = (): PartitionPlan =>
     options.plan?.() ?? { ...SINGLE_PLAN, partitions: partitions.length, highest: partitions.length }
   const deadLetters = createDeadLetters({ partitions, plan: planNow, memory, evidence, clock: options.clock })
+
+  const letterCounts = new Map<string, LettersByTool>()
+  const letterCount = ({ link, keys }: Partition): LettersByTool => {
+    let count = letterCounts.get(keys.deadLetters)
+    if (count === undefined) {
+      count = createLettersByTool({ link, keys, now: options.clock.monotonic })
+      letterCounts.set(keys.deadLetters, count)
+    }
+    return count
+  }
 
   const locateIn = async ({ keys, link }: Partition, id: EventId): Promise<EventPlace | undefined> => {
     const places = (locator: Buffer) => [...windows.keys()].map((tool) => evidence(keys, tool, locator))
@@ -208,6 +227,18 @@ export function openPipelineView(options: PipelineViewOptions): PipelineView {
         most(({ link, keys }) => oldestDeadLetterAge(link, keys)),
       ])
       return { parkedMs, deadLetterMs }
+    },
+    async lettersByTool() {
+      const counts = await Promise.all(partitions.map((each) => letterCount(each).read(COUNTING_MS)))
+      const sums = new Map([...windows.keys(), 'unknown'].map((tool) => [tool, 0]))
+      for (const tools of counts) {
+        if (tools === undefined) return undefined
+        for (const [tool, count] of tools) {
+          const name = windows.has(tool) ? tool : 'unknown'
+          sums.set(name, (sums.get(name) ?? 0) + count)
+        }
+      }
+      return sums
     },
     servers: () => readServers(partitions),
     async find(id) {

@@ -1,5 +1,5 @@
 /** Checks the chain and its checkpoints, in Redis or in an export (audit-check.ts judges). It reads, and repairs nothing. */
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { messageOf } from '@weir/core/faults'
 import type { ChainPoint } from '@weir/security/audit-chain'
@@ -28,7 +28,7 @@ export const auditVerifyCommand = commandOf<Options>(
         '\nExit codes: 0 intact; 1 broken; 2 it cannot be read.\nWithout --public-key the configured signing key counts, where it can be read; without any, signatures are not checked.',
       ),
   async (invocation) => {
-    const { options, io, print } = invocation
+    const { options, io, print, progress } = invocation
     const given: Given = {
       keys: await keysOf(options, io),
       checkpoints: options.checkpoints === undefined ? [] : await checkpointsIn(options.checkpoints, io),
@@ -36,7 +36,7 @@ export const auditVerifyCommand = commandOf<Options>(
     const verified =
       options.file === undefined
         ? await verifyRedis(invocation, given)
-        : await verifyFile(options.file, io, given)
+        : await verifyFile(options.file, { io, progress }, given)
     print.answer(documentOf(verified), () => textOf(verified, print.paint))
     return verified.check.problems.length === 0 ? OK : NEGATIVE
   },
@@ -100,17 +100,28 @@ async function readText(file: string, io: Io): Promise<string> {
 }
 
 /** A run of entries that was exported: what came before its first entry, that entry says. */
-async function verifyFile(file: string, io: Io, given: Given): Promise<Verified> {
+async function verifyFile(
+  file: string,
+  { io, progress }: Pick<Invocation<Options>, 'io' | 'progress'>,
+  given: Given,
+): Promise<Verified> {
   const { readEntry, GENESIS } = await import('@weir/security/audit-chain')
   const { checkAudit } = await import('../audit-check.ts')
   const { linesIn, linesOf } = await import('../lines.ts')
   const input = file === '-' ? await io.readInput() : undefined
   const lines = () => (input === undefined ? linesIn(resolve(io.cwd, file)) : linesOf([input.toString()]))
+  const bar = progress('bytes')
   try {
     const first = await lines().next()
     const entry = first.done ? undefined : readEntry(first.value)
     const anchor = entry === undefined ? GENESIS : { n: entry.n - 1, hash: entry.prev }
-    const check = await checkAudit({ lines: lines(), anchor, marks: [], ...given })
+    const bytes = input?.length ?? (await stat(resolve(io.cwd, file))).size
+    let read = 0
+    const onLine = (line: string) => {
+      read += Buffer.byteLength(line) + 1
+      bar.show(Math.min(read, bytes), bytes)
+    }
+    const check = await checkAudit({ lines: lines(), anchor, marks: [], onLine, ...given }).finally(bar.end)
     return { source: file, anchor, keys: given.keys, check }
   } catch (error) {
     throw new CommandFailure(`${file} cannot be read (${messageOf(error)}).`, undefined, { cause: error })
@@ -120,7 +131,7 @@ async function verifyFile(file: string, io: Io, given: Given): Promise<Verified>
 /** Retention may remove entries while they are read: then it is done once more, from the new beginning. */
 const TRIES = 3
 
-async function verifyRedis({ options, io }: Invocation<Options>, given: Given): Promise<Verified> {
+async function verifyRedis({ options, io, progress }: Invocation<Options>, given: Given): Promise<Verified> {
   const { withSession } = await import('../session.ts')
   const { auditCheckpoints, auditLines, readAuditState } = await import('@weir/core/stream/audit-log')
   const { readCheckpoint } = await import('@weir/security/audit-checkpoint')
@@ -135,13 +146,17 @@ async function verifyRedis({ options, io }: Invocation<Options>, given: Given): 
         if (checkpoint !== undefined) kept.push({ checkpoint, from: 'Redis' })
         else problems.push(noCheckpoint(kept.at(-1)?.checkpoint.n ?? floor.n))
       }
+      const end = Math.max(head.n, last)
+      const bar = progress('entries')
+      let looked = 0
       const check = await checkAudit({
-        lines: auditLines(link, keys, floor.n, Math.max(head.n, last)),
+        lines: auditLines(link, keys, floor.n, end),
         anchor: floor,
         marks: head.n === 0 ? [] : [{ ...head, says: 'the record of the head' }],
         checkpoints: [...kept, ...given.checkpoints],
         keys: given.keys,
-      })
+        onLine: () => bar.show(++looked, end - floor.n),
+      }).finally(bar.end)
       if (check.problems.length > 0 && tries < TRIES) {
         const now = await readAuditState(link, keys)
         if (now.floor.n !== floor.n) continue

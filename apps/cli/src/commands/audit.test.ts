@@ -227,6 +227,21 @@ describe('audit verify', () => {
     expect(unchecked.out).toContain('nothing was there to check them with')
   })
 
+  it('shows how far it is where somebody watches, and not with --json', async () => {
+    await fill(await open(), 5, 2)
+    const { err } = await cli(['audit', 'verify'], { terminal: true })
+    expect(err).toMatch(/█.* % {2}\d of 5 entries/)
+    expect((await cli(['audit', 'verify', '--json'], { terminal: true })).err).toBe('')
+    const file = at('watched.jsonl', (await cli(['audit', 'export'])).out)
+    const fromFile = await cli(['audit', 'verify', '--file', file], { terminal: true })
+    expect(fromFile.err).toMatch(new RegExp(`█.* % {2}\\d+ of ${statSync(file).size} bytes`))
+    const fromInput = await cli(['audit', 'verify', '--file', '-'], {
+      terminal: true,
+      readInput: async () => readFileSync(file),
+    })
+    expect(fromInput.err).toContain(`of ${statSync(file).size} bytes`)
+  })
+
   it('names the first broken link', async () => {
     const pipeline = await open()
     const { link, keys } = pipeline

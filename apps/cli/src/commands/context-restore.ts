@@ -3,7 +3,6 @@ import { audited, type Ended } from '../audited.ts'
 import { commandOf, type Invocation } from '../command.ts'
 import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { nameOption } from '../options.ts'
-import { progressOf } from '../progress.ts'
 import { counted, pairs, sizeText, type TableStyle } from '../text.ts'
 import { requireWholeS3 } from '../whole-s3.ts'
 
@@ -25,7 +24,7 @@ export const contextRestoreCommand = commandOf<Options>(
   run,
 )
 
-async function run({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
+async function run({ options, io, print, progress }: Invocation<Options>): Promise<ExitCode> {
   const { tenant, dryRun = false } = options
   const { withSession } = await import('../session.ts')
   const { restoreContexts } = await import('@weir/context-lifecycle/tiers/restore')
@@ -36,7 +35,7 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
     const { places, placeOf, library, codec } = kept
     const work = async (): Promise<Ended> => {
       const store = await kept.store()
-      const progress = progressOf(io, 'contexts')
+      const bar = progress('contexts')
       let found: Restored
       try {
         found = await restoreContexts({
@@ -45,10 +44,10 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
           opener: session.encryption?.keyring ?? NO_KEYRING,
           concurrency: session.config.webhook.context_lifecycle.s3.concurrency,
           signal: io.signal,
-          onProgress: progress.show,
+          onProgress: bar.show,
         })
       } finally {
-        progress.end()
+        bar.end()
       }
       const { problems, ...counts } = found
       print.answer({ place: store.place, dry_run: dryRun, ...counts, problems }, () =>

@@ -2,7 +2,6 @@ import type { SearchDocument, SearchResultDocument } from '@weir/context-lifecyc
 import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { integerOption, nameOption, toolFlag } from '../options.ts'
-import { progressOf } from '../progress.ts'
 import { counted, oneLine, type TableStyle, tableOf } from '../text.ts'
 import { switchedOff } from './context-list.ts'
 
@@ -35,7 +34,7 @@ export const contextSearchCommand = commandOf<Options>(
   run,
 )
 
-async function run({ options, args, io, print }: Invocation<Options>): Promise<ExitCode> {
+async function run({ options, args, io, print, progress }: Invocation<Options>): Promise<ExitCode> {
   const { limit, explain = false, tenant, tool, kind, state } = options
   const { withSession } = await import('../session.ts')
   const { createContextSearch } = await import('@weir/context-lifecycle/search/search')
@@ -46,7 +45,7 @@ async function run({ options, args, io, print }: Invocation<Options>): Promise<E
     const { places } = await session.contexts()
     const counts = await Promise.all(places.map(countCards))
     const all = counts.reduce((sum, count) => sum + count, 0)
-    const progress = progressOf(io, 'contexts')
+    const bar = progress('contexts')
     const enrichment = await session.enrichment()
     const search = createContextSearch({
       places,
@@ -54,12 +53,12 @@ async function run({ options, args, io, print }: Invocation<Options>): Promise<E
       embedder: enrichment && queryEmbedder(enrichment),
       clock: io.clock,
       tell(event) {
-        if (event.kind === 'loading') progress.show(event.cards, all)
+        if (event.kind === 'loading') bar.show(event.cards, all)
       },
     })
     try {
       await search.load()
-      progress.end()
+      bar.end()
       const found = await search
         .search({ q: args.join(' '), limit, tenant, tool, kind, state })
         .catch((error: unknown) => {
@@ -76,7 +75,7 @@ async function run({ options, args, io, print }: Invocation<Options>): Promise<E
         io.err('note: the provider of embeddings did not answer; only words were compared\n')
       return document.results.length > 0 ? OK : NEGATIVE
     } finally {
-      progress.end()
+      bar.end()
       await search.stop()
     }
   })

@@ -45,7 +45,7 @@ function sizeOption(text: string): number {
   return bytes
 }
 
-async function train({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
+async function train({ options, io, print, progress }: Invocation<Options>): Promise<ExitCode> {
   const { tenant, events, minGain, dryRun = false } = options
   const { tool } = options
   const maxBytes = options.size ?? (parseSize(SIZE) as number)
@@ -53,8 +53,21 @@ async function train({ options, io, print }: Invocation<Options>): Promise<ExitC
   return withSession(options, io, async (session): Promise<ExitCode> => {
     const { view, config } = session
     const { level } = config.webhook.compression
-    const request = { tenant, tool, events, level, maxBytes, random: Math.random, signal: io.signal }
-    const training = await view.dictionaries.train(request)
+    const looking = progress('records')
+    const learning = progress('ways of learning')
+    const training = await view.dictionaries
+      .train({
+        ...{ tenant, tool, events, level, maxBytes, random: Math.random, signal: io.signal },
+        onLook: looking.show,
+        onStep(done, of) {
+          looking.end()
+          learning.show(done, of)
+        },
+      })
+      .finally(() => {
+        looking.end()
+        learning.end()
+      })
     if (training.kind === 'too-few') {
       const { found, needed } = training
       print.answer(

@@ -45,6 +45,18 @@ describe('dict train', () => {
     expect(bytes.toString('latin1')).not.toContain('other/warehouse-control')
   })
 
+  it('shows how far it is where somebody watches, and not with --json', async () => {
+    await acceptMany(await open(), 100)
+    const args = ['dict', 'train', '--tool', 'github', '--tenant', 'acme', '--dry-run']
+    const io = { env: { REDIS_URL: redis.url }, terminal: true }
+    const { code, err } = await run(args, io)
+    expect(code).toBe(0)
+    expect(err).toContain('100 %  100 of 100 records')
+    expect(err).toContain('of 2 ways of learning')
+    expect(err).toMatch(/\r +\r$/)
+    expect((await run([...args, '--json'], io)).err).toBe('')
+  })
+
   it('encrypts what it publishes, where events are encrypted, and refuses without a master key', async () => {
     const pipeline = await open()
     await acceptMany(pipeline, 100)

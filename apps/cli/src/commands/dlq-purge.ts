@@ -44,7 +44,7 @@ async function purgeNamed({ options, args, io, print }: Invocation<Options>): Pr
   })
 }
 
-async function purgeQuery({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
+async function purgeQuery({ options, io, print, progress }: Invocation<Options>): Promise<ExitCode> {
   if (!options.all && !isFiltered(options)) {
     throw new CommandFailure(
       'say which letters: ids, filters (--tool, --tenant, --reason, --since, --until, --after), or --all.',
@@ -65,8 +65,9 @@ async function purgeQuery({ options, io, print }: Invocation<Options>): Promise<
     }
     if (matched !== undefined && matched > 0) await confirmed(io, questionOf(matched, options))
     return audited(session, { action: 'dlq.purge', target: queryText(query) }, async () => {
-      const total = matched ?? (await totalOf(view, query, io))
-      const result = await bulk({ command: 'purge', query, flags: options, io, total }, (told) =>
+      const bar = progress('dead letters')
+      const total = matched ?? (await totalOf(view, query, bar, io.signal))
+      const result = await bulk({ command: 'purge', query, flags: options, io, bar, total }, (told) =>
         view.deadLetters.purge(query, told),
       )
       print.answer(bulkDocument('purged', result), () => `${bulkText('purged', result)}\n`)

@@ -6,7 +6,7 @@ import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import type { Io } from '../io.ts'
 import { addLetterFilters, isFiltered, type LetterFilters, queryOf, queryText } from '../letter-filters.ts'
 import { rateOption } from '../options.ts'
-import { progressOf } from '../progress.ts'
+import type { Progress } from '../progress.ts'
 import { counted } from '../text.ts'
 
 interface Options extends LetterFilters {
@@ -55,7 +55,7 @@ export function namedLetters(action: string, ids: readonly string[]) {
   return { action, target: `letter ${ids.join(' ')}`, detail: { letters: ids.length } }
 }
 
-async function replayQuery({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
+async function replayQuery({ options, io, print, progress }: Invocation<Options>): Promise<ExitCode> {
   if (!options.all && !isFiltered(options)) {
     throw new CommandFailure(
       'say which letters: ids, filters (--tool, --tenant, --reason, --since, --until, --after), or --all.',
@@ -75,8 +75,9 @@ async function replayQuery({ options, io, print }: Invocation<Options>): Promise
     }
     return audited(session, { action: 'dlq.replay', target: queryText(query) }, async () => {
       const { rate } = options
-      const total = await totalOf(view, query, io)
-      const result = await bulk({ command: 'replay', query, flags: options, io, total }, (told) =>
+      const bar = progress('dead letters')
+      const total = await totalOf(view, query, bar, io.signal)
+      const result = await bulk({ command: 'replay', query, flags: options, io, bar, total }, (told) =>
         view.deadLetters.replay(query, { rate, ...told }),
       )
       print.answer(bulkDocument('replayed', result), () => `${bulkText('replayed', result)}\n`)
@@ -89,9 +90,10 @@ async function replayQuery({ options, io, print }: Invocation<Options>): Promise
 export async function totalOf(
   view: PipelineView,
   query: LetterQuery,
-  { terminal, signal }: Pick<Io, 'terminal' | 'signal'>,
+  { watched }: Pick<Progress, 'watched'>,
+  signal: AbortSignal,
 ): Promise<number | undefined> {
-  return terminal ? view.deadLetters.count(query, signal) : undefined
+  return watched ? view.deadLetters.count(query, signal) : undefined
 }
 
 export interface Bulk {
@@ -99,6 +101,7 @@ export interface Bulk {
   readonly query: LetterQuery
   readonly flags: { readonly rate?: number; readonly yes?: true }
   readonly io: Io
+  readonly bar: Progress
   /** Letters in all; undefined = no progress bar. */
   readonly total: number | undefined
 }
@@ -108,8 +111,7 @@ export async function bulk(
   run: Bulk,
   deal: (told: Pick<BulkOptions, 'signal' | 'onBegin' | 'onProgress'>) => Promise<BulkResult>,
 ): Promise<BulkResult> {
-  const { command, io, total } = run
-  const bar = progressOf(io, 'dead letters')
+  const { command, io, bar, total } = run
   let progress: BulkProgress | undefined
   try {
     const result = await deal({

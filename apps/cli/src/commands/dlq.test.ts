@@ -213,6 +213,9 @@ describe('dlq replay', () => {
     for (let i = 0; i < 3; i++) await pipeline.kill()
     const { err } = await cli(['dlq', 'replay', '--all'], { terminal: true })
     expect(err).toContain('100 %  3 of 3 dead letters')
+    await pipeline.kill()
+    const json = await cli(['dlq', 'replay', '--all', '--json'], { terminal: true })
+    expect(json.err).not.toContain('█')
   })
 
   it('prints the same when Redis goes away on the way', async () => {

@@ -4,7 +4,6 @@ import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import type { LookDocument } from '../find-events.ts'
 import { BoundedOption, integerOption, type Moment, momentOption, nameOption, toolFlag } from '../options.ts'
-import { progressOf } from '../progress.ts'
 import { counted, tableOf } from '../text.ts'
 
 interface Options {
@@ -53,7 +52,7 @@ function define(command: Command): void {
     )
 }
 
-async function run({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
+async function run({ options, io, print, progress }: Invocation<Options>): Promise<ExitCode> {
   const { tool, tenant, type, state, deliveryId, subject, since, until, limit, look } = options
   const wanted = [tool, tenant, type, state, deliveryId, subject, since, until]
   if (wanted.every((each) => each === undefined))
@@ -65,17 +64,17 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
   const now = io.clock.now()
   return withSession(options, io, async (session): Promise<ExitCode> => {
     const { contexts } = await session.contexts()
-    const progress = progressOf(io, 'records')
+    const bar = progress('records')
     const query = {
       ...{ tool, tenant, type, state, deliveryId, subject, limit, look },
       since: since?.at(now),
       until: until?.at(now),
     }
     const found = await findEvents(
-      { view: session.view, partitions: session.partitions, contexts, onProgress: progress.show },
+      { view: session.view, partitions: session.partitions, contexts, onProgress: bar.show },
       query,
       io.signal,
-    ).finally(progress.end)
+    ).finally(bar.end)
     print.answer(found, () => {
       const looked = found.looked.map(lookText).join('')
       if (found.events.length === 0) return `nothing found\n${print.paint(looked, 'dim')}`

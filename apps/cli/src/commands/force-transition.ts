@@ -4,7 +4,6 @@ import { audited, type Ended } from '../audited.ts'
 import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { BoundedOption, durationFlag, nameOption, toolFlag } from '../options.ts'
-import { progressOf } from '../progress.ts'
 import { ageText, counted } from '../text.ts'
 import { requireWholeS3 } from '../whole-s3.ts'
 
@@ -39,7 +38,7 @@ export const forceTransitionCommand = commandOf<Options>(
   run,
 )
 
-async function run({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
+async function run({ options, io, print, progress }: Invocation<Options>): Promise<ExitCode> {
   const { tier, id, tenant, olderThan, dryRun = false } = options
   const { tool } = options
   const { CONTEXT_ID_PATTERN } = await import('@weir/context-lifecycle/context-id')
@@ -55,15 +54,15 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
     const { concurrency } = session.config.webhook.context_lifecycle.curator
     const work = async (): Promise<Ended> => {
       if (!dryRun) await library.refresh()
-      const progress = progressOf(io, 'contexts')
+      const bar = progress('contexts')
       const query = { to: tier, id, tenant, tool, inactiveMs: olderThan, dryRun, signal: io.signal }
       let found: Transitioned
       try {
-        const deps = { places, placeOf, mover, concurrency, now: io.clock.now, onProgress: progress.show }
+        const deps = { places, placeOf, mover, concurrency, now: io.clock.now, onProgress: bar.show }
         found = await transitionContexts(deps, query)
         if (!dryRun) for (const place of places) await archive.collect(place, io.signal)
       } finally {
-        progress.end()
+        bar.end()
       }
       const { moved, there, active, stuck, complete } = found
       const facts = { moved, there, active, stuck: stuck.length, complete }

@@ -6,6 +6,7 @@ import { commandOf, type Invocation } from '../command.ts'
 import { confirmed, DESTROY } from '../confirm.ts'
 import { CommandFailure, type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import {
+  type CountingOptions,
   chosenEntries,
   countedUses,
   type OpenKeyring,
@@ -49,7 +50,7 @@ export const keysDestroyCommand = commandOf<Options>(
   destroy,
 )
 
-async function destroy({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
+async function destroy({ options, io, print, progress }: Invocation<Options>): Promise<ExitCode> {
   const { tenant, dryRun = false } = options
   const { withSession } = await import('../session.ts')
   return withSession(options, io, (session) =>
@@ -65,7 +66,7 @@ async function destroy({ options, io, print }: Invocation<Options>): Promise<Exi
         )
       }
       const refresh = ageText(session.config.webhook.security.keyring_refresh)
-      const { uses, spooled } = await lost(session, io, tenant, ids)
+      const { uses, spooled } = await lost(session, tenant, { signal: io.signal, progress, asOne: ids })
       const learned = await learnedOf(session, tenant, ids)
       const facts = {
         tenant,
@@ -114,14 +115,13 @@ function warningText(tenant: string, uses: string, spooled: number, refresh: str
 /** What is in Redis now that nobody could read any more. */
 async function lost(
   session: Session,
-  io: Invocation<Options>['io'],
   tenant: string,
-  ids: readonly string[],
+  counting: CountingOptions & { readonly asOne: readonly string[] },
 ): Promise<{ readonly uses: UsesDocument; readonly spooled: number }> {
   const { readGateways } = await import('@weir/core/view/status')
   // As one: a context may need several of them.
-  const uses = (await countedUses(session, io, ids)).filter(
-    (each) => each.key === ids[0] && (each.tenant === tenant || each.tenant === ''),
+  const uses = (await countedUses(session, counting)).filter(
+    (each) => each.key === counting.asOne[0] && (each.tenant === tenant || each.tenant === ''),
   )
   const gateways = await readGateways(session.partitions)
   return { uses: usesDocument(uses), spooled: gateways.reduce((sum, gateway) => sum + gateway.spooled, 0) }

@@ -117,11 +117,11 @@ async function forget(invocation: Invocation<Options>): Promise<ExitCode> {
 async function look(
   session: Session,
   keyring: OpenKeyring,
-  { options, io }: Invocation<Options>,
+  { options, io, progress }: Invocation<Options>,
 ): Promise<readonly OldKeyDocument[]> {
   const entries = chosenEntries(keyring, options.tenant).filter(({ keys }) => keys.length > 1)
   if (entries.length === 0) return []
-  const uses = await countedUses(session, io)
+  const uses = await countedUses(session, { signal: io.signal, progress })
   const unseen = await unseenSpools(session)
   return entries.flatMap((entry) =>
     oldKeys(entry, keyring).map(({ id, master, successorAt, stays: known }): OldKeyDocument => {

@@ -8,7 +8,6 @@ import { commandOf, type Invocation } from '../command.ts'
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
 import { chosenEntries, type OpenKeyring, standingOf, withSessionKeyring } from '../keyring.ts'
 import { nameOption } from '../options.ts'
-import { progressOf } from '../progress.ts'
 import type { Session } from '../session.ts'
 import { ageText, counted, tableOf } from '../text.ts'
 
@@ -49,7 +48,7 @@ export const keysRotateCommand = commandOf<Options>(
   rotate,
 )
 
-async function rotate({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
+async function rotate({ options, io, print, progress }: Invocation<Options>): Promise<ExitCode> {
   const { tenant, dryRun = false } = options
   const { withSession } = await import('../session.ts')
   return withSession(options, io, async (session): Promise<ExitCode> => {
@@ -90,10 +89,10 @@ async function rotate({ options, io, print }: Invocation<Options>): Promise<Exit
       const target = tenant === undefined ? 'all tenants' : `tenant ${tenant}`
       return audited(session, { action: 'keys.rotate', target }, async (): Promise<Ended> => {
         const results: RotatedDocument[] = []
-        const progress = progressOf(io, 'tenants')
+        const bar = progress('tenants')
         for (const entry of entries) {
           if (io.signal.aborted) break
-          progress.show(results.length, entries.length)
+          bar.show(results.length, entries.length)
           const result = await rotateOne(entry, keyring, encryption.keyring, {
             published: published.get(entry.tenant) ?? [],
             at: io.clock.now(),
@@ -104,7 +103,7 @@ async function rotate({ options, io, print }: Invocation<Options>): Promise<Exit
           const outcome = key === null ? 'failed' : 'rotated'
           session.audit.note({ action: 'keys.rotate', target: `tenant ${name}`, outcome, detail })
         }
-        progress.end()
+        bar.end()
         const left = entries.length - results.length
         answer([...results, ...failed])
         if (left > 0) io.err(`stopped; ${counted(left, 'tenant')} left as they were\n`)

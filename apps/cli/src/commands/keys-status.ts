@@ -80,14 +80,14 @@ export const keysStatusCommand = commandOf<Options>(
         '\nExit codes: 0 all can be opened here; 1 a tenant has keys of which none can be derived here (closed), a key or an entry is' +
           '\ndamaged, or something was counted whose key is neither in the keyring nor destroyed; 2 the keyring cannot be read.',
       ),
-  async ({ options, io, print }): Promise<ExitCode> => {
+  async ({ options, io, print, progress }): Promise<ExitCode> => {
     const { loadForCommand, withSession } = await import('../session.ts')
     const { tenant } = options
     const document = options.count
       ? await withSession(options, io, (session) =>
           withSessionKeyring(session, io, async (keyring) => {
             const { readGateways } = await import('@weir/core/view/status')
-            const uses = await countedUses(session, io)
+            const uses = await countedUses(session, { signal: io.signal, progress })
             const gateways = await readGateways(session.partitions)
             const spooled = gateways.reduce((sum, gateway) => sum + gateway.spooled, 0)
             return statusOf(keyring, tenant, { uses, spooled })

@@ -165,6 +165,15 @@ describe('keys status', () => {
     })
   })
 
+  it('shows how far the count is where somebody watches, and not with --json', async () => {
+    const { pipeline, cli } = await open()
+    for (let n = 0; n < 3; n++) await pipeline.accept({ tenant: 'acme' })
+    await pipeline.kill({ tenant: 'acme' })
+    const { err } = await cli(['keys', 'status', '--count'], { terminal: true })
+    expect(err).toMatch(/█.* % {2}\d of \d records/)
+    expect((await cli(['keys', 'status', '--count', '--json'], { terminal: true })).err).toBe('')
+  })
+
   it('ends with 2 and says why when the keyring cannot be read', async () => {
     const { directory, pipeline, cli } = await open()
     await pipeline.accept({ tenant: 'acme' })

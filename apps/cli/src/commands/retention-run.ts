@@ -3,7 +3,6 @@ import { commandOf, type Invocation } from '../command.ts'
 import { confirmed, REMOVE } from '../confirm.ts'
 import { type ExitCode, NEGATIVE, OK } from '../exit.ts'
 import { durationFlag, nameOption, toolFlag } from '../options.ts'
-import { progressOf } from '../progress.ts'
 import { ageText, counted, sizeText } from '../text.ts'
 import { requireWholeS3 } from '../whole-s3.ts'
 
@@ -30,7 +29,7 @@ export const retentionRunCommand = commandOf<Options>(
   run,
 )
 
-async function run({ options, io, print }: Invocation<Options>): Promise<ExitCode> {
+async function run({ options, io, print, progress }: Invocation<Options>): Promise<ExitCode> {
   const { olderThan, tenant, tool, dryRun = false } = options
   const { withSession } = await import('../session.ts')
   const { removeInactive } = await import('@weir/context-lifecycle/removal')
@@ -40,7 +39,7 @@ async function run({ options, io, print }: Invocation<Options>): Promise<ExitCod
     const query = { inactiveMs: olderThan, tenant, tool, signal: io.signal }
     let total = 0
     const work = async (): Promise<Ended> => {
-      const bar = progressOf(io, 'contexts')
+      const bar = progress('contexts')
       const onProgress = (done: number) => bar.show(done, Math.max(total, done))
       const { contexts, events, rawBytes, complete } = await removeInactive(places, {
         ...query,

@@ -8,7 +8,6 @@ import { type Counts, countsIn, type Holdings, surveyOf, waitingIn } from '../er
 import { CommandFailure, type ExitCode, FAILED, NEGATIVE, OK } from '../exit.ts'
 import { type OpenKeyring, withSessionKeyring } from '../keyring.ts'
 import { nameOption } from '../options.ts'
-import { progressOf } from '../progress.ts'
 import type { Session } from '../session.ts'
 import { ageText, counted } from '../text.ts'
 import { requireWholeS3 } from '../whole-s3.ts'
@@ -36,7 +35,7 @@ export const tenantEraseCommand = commandOf<Options>(
   erase,
 )
 
-async function erase({ options, args, io, print }: Invocation<Options>): Promise<ExitCode> {
+async function erase({ options, args, io, print, progress }: Invocation<Options>): Promise<ExitCode> {
   const [tenant = ''] = args
   const { dryRun = false, force = false, trim = false } = options
   const { withSession } = await import('../session.ts')
@@ -61,20 +60,20 @@ async function erase({ options, args, io, print }: Invocation<Options>): Promise
       await askFor(io, tenant, options.yes === true)
       const action = { action: 'tenant.erase', target: `tenant ${tenant}`, detail: countsIn(before) }
       return audited(session, action, async (): Promise<Ended> => {
-        const progress = progressOf(io, 'kinds of things')
+        const bar = progress('kinds of things')
         const removed = await removeAll(session, {
           tenant,
           before,
           trim,
           signal: io.signal,
-          onStep: progress.show,
+          onStep: bar.show,
         })
           .catch((error: unknown) => {
             // Cold storage rejects with what the signal says.
             if (io.signal.aborted && !isFault(error)) return undefined
             throw error
           })
-          .finally(progress.end)
+          .finally(bar.end)
         if (removed === undefined) {
           io.err('stopped before the end; the keys are still there. Run it again: it goes on.\n')
           return { code: NEGATIVE, outcome: 'stopped' }

@@ -1,10 +1,8 @@
 /** What cold storage does, as metrics: of whoever uses it. Labels are bounded. */
+import { SLOW_SECONDS } from '@weir/core/metrics/seconds'
+import { BREAKER_GAUGE } from '@weir/core/stream/breaker'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import type { GuardDeps, GuardState } from './guarded-store.ts'
-
-/** Up to the end of the last attempt of a large object. */
-const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
-const STATES: Readonly<Record<GuardState, number>> = { closed: 0, open: 1, 'half-open': 2 }
+import type { GuardDeps } from './guarded-store.ts'
 
 export function createColdMetrics(registry: Registry): Required<Pick<GuardDeps, 'observe' | 'onChange'>> {
   const registers = [registry]
@@ -18,7 +16,7 @@ export function createColdMetrics(registry: Registry): Required<Pick<GuardDeps, 
     name: 'webhook_cold_storage_operation_seconds',
     help: 'How long operations on cold storage took, all their attempts together',
     labelNames: ['operation'],
-    buckets: SECONDS,
+    buckets: SLOW_SECONDS,
     registers,
   })
   const breaker = new Gauge({
@@ -32,6 +30,6 @@ export function createColdMetrics(registry: Registry): Required<Pick<GuardDeps, 
       operations.inc({ operation, outcome })
       if (outcome !== 'shut') seconds.observe({ operation }, ms / 1000)
     },
-    onChange: (state) => breaker.set(STATES[state]),
+    onChange: (state) => breaker.set(BREAKER_GAUGE[state]),
   }
 }

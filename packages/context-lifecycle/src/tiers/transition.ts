@@ -3,7 +3,7 @@ import { messageOf } from '@weir/core/faults'
 import type { Tier } from '../compose.ts'
 import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
-import { contextsIn } from '../every-context.ts'
+import { contextsIn, countContexts } from '../every-context.ts'
 import { clearIdentity, IDENTITY_AT } from '../head.ts'
 import { lookAt, tierOf } from './look.ts'
 import type { Mover, Outcome } from './mover.ts'
@@ -117,8 +117,7 @@ export async function transitionContexts(
     await consider(placeOf(id), id)
     return { ...sum, stuck, complete: true }
   }
-  const counts = await Promise.all(places.map(({ link, keys }) => link.call('ZCARD', keys.active)))
-  const all = counts.reduce<number>((total, count) => total + Number(count), 0)
+  const all = await countContexts(places)
   const last = now() - query.inactiveMs
   let looked = 0
   for (const place of places) {

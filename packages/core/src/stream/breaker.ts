@@ -31,7 +31,7 @@ export interface BreakerState {
   readonly since: number
 }
 
-/** webhook_circuit_breaker_state */
+/** What the gauge of any breaker shows: webhook_circuit_breaker_state, and those of cold storage and of AI. */
 export const BREAKER_GAUGE = { closed: 0, open: 1, 'half-open': 2 } as const
 
 const DECIDE = `

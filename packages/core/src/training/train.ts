@@ -27,6 +27,8 @@ export interface TrainingOptions {
   readonly before: Dictionary | undefined
   /** In [0, 1) */
   readonly random: () => number
+  /** So many ways are tried, of so many. */
+  readonly onStep?: ((done: number, of: number) => void) | undefined
 }
 
 /** What a dictionary does to events that it was not made from. */
@@ -50,7 +52,7 @@ export type Training =
 
 /** @param contents what packing.ts packs: header line and body, in no order */
 export function trainDictionary(contents: readonly Buffer[], options: TrainingOptions): Training {
-  const { level, before } = options
+  const { level, before, onStep } = options
   if (contents.length < LEAST_SAMPLES) {
     return { kind: 'too-few', found: contents.length, needed: LEAST_SAMPLES }
   }
@@ -59,8 +61,9 @@ export function trainDictionary(contents: readonly Buffer[], options: TrainingOp
   const lessons = shuffled.filter((_, at) => at % HELD_OUT !== 0)
   const maxBytes = Math.max(0, options.maxBytes - TABLES_BYTES)
   const repeated = { ...options, maxBytes }
-  const candidates = [wholeEvents(lessons, repeated), windows(lessons, repeated)].map((bytes) => {
-    const dictionary = dictionaryOf(withEntropyTables(bytes, lessons))
+  const candidates = [wholeEvents, windows].map((way, done, { length }) => {
+    onStep?.(done, length)
+    const dictionary = dictionaryOf(withEntropyTables(way(lessons, repeated), lessons))
     return { dictionary, measured: measure(heldOut, dictionary, level) }
   })
   const best = candidates.reduce((a, b) => (b.measured.packedBytes < a.measured.packedBytes ? b : a))

@@ -15,7 +15,7 @@ import { decodeRecord, type EventRecord } from '../record.ts'
 import type { RedisReply } from '../redis/link.ts'
 import { keysWithPrefix } from '../redis/scan.ts'
 import { entriesOf } from '../stream/reclaim.ts'
-import { type Training, trainDictionary } from '../training/train.ts'
+import { type Training, type TrainingOptions, trainDictionary } from '../training/train.ts'
 import type { BodyOpener } from './body.ts'
 import { type DictionaryDocument, timeText } from './documents.ts'
 import { redisTime } from './replies.ts'
@@ -33,6 +33,9 @@ export interface TrainingRequest {
   readonly random: () => number
   /** Stops looking for events; what was found until then is used. */
   readonly signal?: AbortSignal | undefined
+  /** So many records of the streams are looked at, of so many at most. */
+  readonly onLook?: (looked: number, of: number) => void
+  readonly onStep?: TrainingOptions['onStep']
 }
 
 export interface Dictionaries {
@@ -87,7 +90,10 @@ export function createDictionaries(options: DictionariesOptions): Dictionaries {
   }
 
   /** Contents of this owner's events that the streams hold, newest first. */
-  async function* contents({ tenant, tool, signal }: TrainingRequest): AsyncGenerator<Buffer> {
+  async function* contents({ tenant, tool, signal, onLook }: TrainingRequest): AsyncGenerator<Buffer> {
+    const lengths = await Promise.all(partitions.map(({ keys, link }) => link.call('XLEN', keys.stream)))
+    const all = lengths.reduce<number>((sum, length) => sum + Number(length), 0)
+    let looked = 0
     for (const partition of partitions) {
       const { keys, link } = partition
       let end = '+'
@@ -100,6 +106,8 @@ export function createDictionaries(options: DictionariesOptions): Dictionaries {
           const content = await contentIn(partition, fields ?? [], tenant, tool)
           if (content !== undefined) yield content
         }
+        looked += page.length
+        onLook?.(looked, Math.max(all, looked))
         const last = page.at(-1)
         if (last === undefined || page.length < PAGE) break
         end = `(${last.streamId}`
@@ -150,8 +158,8 @@ export function createDictionaries(options: DictionariesOptions): Dictionaries {
         found.push(content)
         if (found.length === request.events) break
       }
-      const { level, maxBytes, random } = request
-      return trainDictionary(found, { level, maxBytes, random, before: starters.get(request.tool) })
+      const { level, maxBytes, random, onStep } = request
+      return trainDictionary(found, { level, maxBytes, random, onStep, before: starters.get(request.tool) })
     },
     async use(tenant, tool, { dictionary, learnedFrom, before, after }) {
       const [first] = partitions

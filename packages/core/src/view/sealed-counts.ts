@@ -112,11 +112,15 @@ export interface SealedDictionary {
   readonly stored: Buffer
 }
 
+/** @param onProgress so many records are looked at, of about so many; what moves meanwhile may make it more */
 export async function countSealed(
   partitions: readonly Partition[],
   keyOf: KeyOf,
   signal?: AbortSignal,
+  onProgress?: (looked: number, of: number) => void,
 ): Promise<SealedCounts> {
+  const all = onProgress === undefined ? 0 : await countRecords(partitions)
+  let looked = 0
   const uses = new Map<string, { -readonly [Name in keyof TenantUses]: TenantUses[Name] }>()
   const add = (kind: TenantUses['kind'], key: string, tenant: string, what: keyof Uses): void => {
     const name = `${kind} ${key} ${tenant}`
@@ -128,6 +132,8 @@ export async function countSealed(
     row[what] += 1
   }
   const addRecord = ({ tenant, encoding, first }: Head, what: keyof Uses): void => {
+    looked += 1
+    onProgress?.(looked, Math.max(all, looked))
     const key = isSealed({ encoding }) ? keyOf(first) : undefined
     if (key !== undefined) add('sealed', key, tenant, what)
     else add(encoding === '' || isSealed({ encoding }) ? 'damaged' : 'plain', '', tenant, what)
@@ -150,6 +156,17 @@ export async function countSealed(
     for (const tenant of plain.values()) add('plain', '', tenant, 'dictionaries')
   }
   return { uses: [...uses.values()], complete: signal?.aborted !== true }
+}
+
+async function countRecords(partitions: readonly Partition[]): Promise<number> {
+  const counts = await Promise.all(
+    partitions.flatMap(({ keys, link }) => [
+      link.call('XLEN', keys.stream),
+      link.call('HLEN', keys.parkedRecords),
+      link.call('XLEN', keys.deadLetters),
+    ]),
+  )
+  return counts.reduce<number>((sum, count) => sum + Number(count), 0)
 }
 
 /** The encrypted dictionaries that a partition has, also those that no new event is packed with. */
