@@ -11,6 +11,7 @@ import { messageOf } from '@weir/core/faults'
 import { dashboardFiles } from './dashboards.ts'
 import { metricsPage } from './docs-metrics.ts'
 import { checkImports } from './imports.ts'
+import { scalingPage } from './scaling/page.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -68,6 +69,7 @@ async function runDocumentCheck(): Promise<CheckResult> {
   const pages = [
     { page: 'docs/configuration.md', script: 'scripts/docs-config.ts', text: configurationPage() },
     { page: 'docs/metrics.md', script: 'scripts/docs-metrics.ts', text: await metricsPage() },
+    { page: 'docs/scaling.md', script: 'scripts/docs-scaling.ts', text: scalingPage() },
     ...[...dashboardFiles()].map(([page, text]) => ({ page, script: 'scripts/dashboards.ts', text })),
   ]
   const stale = pages.filter(({ page, text }) => readFileSync(join(root, page), 'utf8') !== text)

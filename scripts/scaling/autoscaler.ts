@@ -93,7 +93,8 @@ function recommendation(
   replicas: number,
   seen: { readonly lag: number; readonly busy: number },
 ): number {
-  const byRatio = (ratio: number) => (Math.abs(ratio - 1) <= TOLERANCE ? replicas : Math.ceil(replicas * ratio))
+  const byRatio = (ratio: number) =>
+    Math.abs(ratio - 1) <= TOLERANCE ? replicas : Math.ceil(replicas * ratio)
   const byLag = byRatio(seen.lag / (averageValue * replicas))
   return busyShare === undefined ? byLag : Math.max(byLag, byRatio(seen.busy / busyShare))
 }
@@ -110,7 +111,10 @@ function decide(
   const lowest = Math.min(...within(scaleUp.stabilizationWindowSeconds))
   const highest = Math.max(...within(scaleDown.stabilizationWindowSeconds))
   // Up to the least, down to the most of what was recommended in the window.
-  const wanted = Math.min(maxReplicas, Math.max(minReplicas, replicas < lowest ? lowest : Math.min(replicas, highest)))
+  const wanted = Math.min(
+    maxReplicas,
+    Math.max(minReplicas, replicas < lowest ? lowest : Math.min(replicas, highest)),
+  )
   if (wanted > replicas) return Math.min(wanted, limit(scaleUp, replicas, at, changes, 1))
   if (wanted < replicas) return Math.max(wanted, limit(scaleDown, replicas, at, changes, -1))
   return replicas

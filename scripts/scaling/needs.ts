@@ -36,7 +36,12 @@ export interface Needs {
   readonly objectPuts: number
   readonly objectBytes: number
   /** USD per month, by what it is for. */
-  readonly money: { readonly cpu: number; readonly memory: number; readonly network: number; readonly objects: number }
+  readonly money: {
+    readonly cpu: number
+    readonly memory: number
+    readonly network: number
+    readonly objects: number
+  }
 }
 
 /**
@@ -49,11 +54,15 @@ export function needsOf(rate: number, contexts: boolean): Needs {
   const consumerCores = (rate * (contexts ? CPU_US.consumer : CPU_US.consumerAlone)) / 1e6 / USE.process
   const redisCores = (rate * (CPU_US.redisQueue + only(CPU_US.redisContext))) / 1e6 / USE.redis
   const inContexts =
-    STAY.hotHours * HOUR_S * BYTES.hot + STAY.warmHours * HOUR_S * BYTES.warm + STAY.coldDays * DAY_S * BYTES.coldIndex
+    STAY.hotHours * HOUR_S * BYTES.hot +
+    STAY.warmHours * HOUR_S * BYTES.warm +
+    STAY.coldDays * DAY_S * BYTES.coldIndex
   const memory =
     rate *
     MEMORY_OVERHEAD *
-    (STAY.backlogHours * HOUR_S * BYTES.waiting + STAY.horizonDays * DAY_S * BYTES.remembered + only(inContexts))
+    (STAY.backlogHours * HOUR_S * BYTES.waiting +
+      STAY.horizonDays * DAY_S * BYTES.remembered +
+      only(inContexts))
   const mastersForCpu = Math.ceil(redisCores)
   const mastersForMemory = Math.ceil(memory / MASTER_BYTES)
   const masters = Math.max(1, mastersForCpu, mastersForMemory)

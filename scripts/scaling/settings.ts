@@ -8,7 +8,8 @@ interface Behaviour {
   readonly scaleDown: Rules
 }
 
-const yamlOf = (path: string): unknown => parse(readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8'))
+const yamlOf = (path: string): unknown =>
+  parse(readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8'))
 
 /** k8s/webhook-hpa.yaml */
 export function hpaSettings(): AutoscalerSettings {
