@@ -45,6 +45,23 @@ describe('the queue', () => {
     expect(held.size).toBe(3) // taken is not gone
   })
 
+  it('hands a suspect out before what came earlier: while it waits, the death of others accuses it', () => {
+    const held = createHeld(10, nothing)
+    held.add([item('1-0'), item('2-0')])
+    held.add([item('3-0', true)])
+    held.add([item('4-0', true), item('5-0')])
+    expect(held.queued).toBe(5)
+    expect(Array.from({ length: 6 }, () => held.take()?.streamId)).toEqual([
+      '3-0',
+      '4-0',
+      '1-0',
+      '2-0',
+      '5-0',
+      undefined,
+    ])
+    expect(held.queued).toBe(0)
+  })
+
   it('tells the executor that there is work, and only then', () => {
     let told = 0
     const held = createHeld(10, () => {
@@ -222,6 +239,7 @@ describe('against a model', () => {
         (limit, walk) => {
           const held = createHeld(limit, nothing)
           let next = 0
+          let first: HeldItem[] = []
           let queue: HeldItem[] = []
           const present = new Set<HeldItem>()
           const reservations: { count: number; release: () => void }[] = []
@@ -230,13 +248,14 @@ describe('against a model', () => {
               case 'add': {
                 const added = Array.from({ length: step.count }, () => item(`${++next}-0`, step.suspect))
                 held.add(added)
-                queue.push(...added)
+                if (step.suspect) first.push(...added)
+                else queue.push(...added)
                 for (const each of added) present.add(each)
                 break
               }
               case 'take': {
                 const taken = held.take()
-                expect(taken).toBe(queue.shift())
+                expect(taken).toBe(first.shift() ?? queue.shift())
                 if (taken !== undefined) expect(taken.state).toBe('running')
                 break
               }
@@ -245,6 +264,7 @@ describe('against a model', () => {
                 if (victim === undefined) break
                 held.remove(victim)
                 present.delete(victim)
+                first = first.filter((each) => each !== victim)
                 queue = queue.filter((each) => each !== victim)
                 break
               }

@@ -2,6 +2,8 @@
  * The entries that this consumer holds: read or claimed, not yet settled. Reader, retry pump and reclaimer add to it
  * (never beyond `prefetch_count`), the executor takes from its queue, the settler removes.
  *
+ * A suspect goes before all that is queued: an entry is accused of the death of its consumer also while it only waits.
+ *
  *   queued ──executor──▶ running ──outcome──▶ settling ──settled──▶ gone
  *      ▲ └─────────────────── lost to another consumer ────────────▶ gone
  *      └── Redis did not answer ──┘ (before a handler ran)
@@ -47,7 +49,7 @@ export interface Held {
   readonly suspect: boolean
   has(streamId: string): boolean
   add(items: readonly HeldItem[]): void
-  /** The next queued item, now running; undefined when none is queued. */
+  /** The next queued item, suspects first, now running; undefined when none is queued. */
   take(): HeldItem | undefined
   remove(item: HeldItem): void
   /** Puts a running item back at the end of the queue; does nothing when it is gone. Does not call `onQueued`. */
@@ -69,6 +71,8 @@ export interface Held {
  */
 export function createHeld(limit: number | (() => number), onQueued: () => void): Held {
   const items = new Map<string, HeldItem>()
+  /** Suspects, mostly none or one. */
+  const first: HeldItem[] = []
   let queue: HeldItem[] = []
   let head = 0
   let suspects = 0
@@ -91,6 +95,19 @@ export function createHeld(limit: number | (() => number), onQueued: () => void)
       signal.addEventListener('abort', check)
       check()
     })
+  const next = (): HeldItem | undefined => {
+    const item = queue[head]
+    if (item === undefined) return undefined
+    head++
+    if (head === queue.length) {
+      queue = []
+      head = 0
+    } else if (head > 1024 && head * 2 > queue.length) {
+      queue = queue.slice(head)
+      head = 0
+    }
+    return item
+  }
   return {
     get room() {
       return room()
@@ -99,7 +116,7 @@ export function createHeld(limit: number | (() => number), onQueued: () => void)
       return items.size
     },
     get queued() {
-      return queue.length - head
+      return first.length + queue.length - head
     },
     get suspect() {
       return suspects > 0
@@ -108,26 +125,21 @@ export function createHeld(limit: number | (() => number), onQueued: () => void)
     add(added) {
       for (const item of added) {
         items.set(item.streamId, item)
-        if (item.suspect) suspects++
-        queue.push(item)
+        if (item.suspect) {
+          suspects++
+          first.push(item)
+        } else queue.push(item)
       }
       if (added.length > 0) onQueued()
     },
     take() {
-      while (head < queue.length) {
-        const item = queue[head++] as HeldItem
-        if (head === queue.length) {
-          queue = []
-          head = 0
-        } else if (head > 1024 && head * 2 > queue.length) {
-          queue = queue.slice(head)
-          head = 0
-        }
+      for (;;) {
+        const item = first.shift() ?? next()
+        if (item === undefined) return undefined
         if (item.state !== 'queued') continue
         item.state = 'running'
         return item
       }
-      return undefined
     },
     remove(item) {
       item.state = 'gone'
