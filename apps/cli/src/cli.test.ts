@@ -135,6 +135,14 @@ describe('examples', () => {
 })
 
 describe('usage', () => {
+  it('shows the version', async () => {
+    expect(await run(['--version'])).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+      err: '',
+    })
+  })
+
   it('shows help when asked, for the program and each command', async () => {
     expect(await run(['--help'])).toMatchObject({
       code: 0,

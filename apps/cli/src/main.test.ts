@@ -30,6 +30,7 @@ describe('the process', () => {
 
   it.each([
     [['--help'], []],
+    [['--version'], []],
     [['dlq', '--help'], []],
     [['dlq', 'list', '--help'], ['dlq-list']],
     [['completion', 'nosuch'], ['completion']],

@@ -1,4 +1,5 @@
 /** webhook-cli's commands as commander sees them: stubs with a name and a summary, each completed when it is needed. */
+import { VERSION } from '@weir/core/version'
 import { Command } from 'commander'
 import type { Context } from './command.ts'
 import { addGlobalOptions } from './global-options.ts'
@@ -34,6 +35,7 @@ export function createProgram(context: Context): Program {
   }
   const program: Command = completeBefore(prepared(addGlobalOptions(new Command('webhook-cli')), context.io))
     .description("The operators' commands of Weir. They talk to Redis directly; no app needs to run.")
+    .version(VERSION, '--version', 'show the version of Weir')
     .helpCommand(false)
   for (const node of TREE) {
     if ('load' in node) {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { useCertificates } from '../../../../tests/support/tls.ts'
-import { createProcessMetrics, VERSION } from './process-metrics.ts'
+import { VERSION } from '../version.ts'
+import { createProcessMetrics } from './process-metrics.ts'
 
 const certificates = useCertificates()
 

@@ -1,6 +1,6 @@
 /** What every process measures of itself, beside the metrics of its own work. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import manifest from '../../package.json' with { type: 'json' }
+import { VERSION } from '../version.ts'
 import { type CertificateFile, createCertificates } from './certificates.ts'
 
 /** As the logs call them (`app`). */
@@ -22,8 +22,6 @@ export interface ProcessMetrics {
   /** A push of the metrics has ended. */
   pushed(result: 'ok' | 'failed'): void
 }
-
-export const VERSION: string = manifest.version
 
 /** Those of Node and of the operating system (`nodejs_…`, `process_…`) are prom-client's own. */
 export function createProcessMetrics(options: ProcessMetricsOptions): ProcessMetrics {
