@@ -74,9 +74,17 @@ describe('the autoscaler', () => {
     expect(of({ ...SETTINGS, busyShare: 0.7 })).toMatchObject({ changes: 0, secondsAbove: 0 })
   })
 
-  it('is asked for what is shipped, by HPA and KEDA alike', () => {
-    expect(hpaSettings()).toEqual(SETTINGS)
-    expect(kedaSettings()).toEqual(SETTINGS)
+  it('is shipped with the same settings by HPA and KEDA, which do better on a day and in a burst than those here', () => {
+    const shipped = hpaSettings()
+    expect(kedaSettings()).toEqual(shipped)
+    for (const [arrivals, seconds] of [
+      [day(2_000), 24 * HOUR],
+      [burst(200, 15), HOUR],
+    ] as const) {
+      const of = (settings: AutoscalerSettings) =>
+        courseOf(simulate({ settings, arrivals, seconds, perConsumer: 200, ...TIMES }), 1_000)
+      expect(of(shipped).secondsAbove).toBeLessThan(0.7 * of(SETTINGS).secondsAbove)
+    }
   })
 })
 

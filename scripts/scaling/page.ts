@@ -25,6 +25,14 @@ const PER_CONSUMER = (WORKERS * 1_000) / HANDLER_MS
 const DAY_PEAK = 2_000
 const BURST_BASE = 200
 const BURST_FACTOR = 15
+/** What was shipped before the simulation: a lag of 300 each, doubled every half minute, one less every minute. */
+const EARLIER: AutoscalerSettings = {
+  minReplicas: 3,
+  maxReplicas: 20,
+  averageValue: 300,
+  scaleUp: { stabilizationWindowSeconds: 0, policies: [{ type: 'Percent', value: 100, periodSeconds: 30 }] },
+  scaleDown: { stabilizationWindowSeconds: 300, policies: [{ type: 'Pods', value: 1, periodSeconds: 60 }] },
+}
 /** Share of busy workers that the proposed second metric aims at. */
 const BUSY_SHARE = 0.7
 const SIMULATED = { perConsumer: PER_CONSUMER, startSeconds: 20, syncSeconds: 15, scrapeSeconds: 15 }
@@ -107,25 +115,30 @@ at once that wait ${HANDLER_MS} ms for another service. ${hpa.minReplicas} to ${
 | trace | settings | highest lag | above ${count(OBJECTIVE)} | at the longest | consumers at most | changes | consumer hours |
 |---|---|---|---|---|---|---|---|
 ${TRACES.flatMap((trace) => [
-  courseRow(trace.name, shipped, courseOf(run(hpa, trace), OBJECTIVE)),
+  courseRow(
+    trace.name,
+    'earlier: 300 each, +100 % in 30 s, −1 in 60 s',
+    courseOf(run(EARLIER, trace), OBJECTIVE),
+  ),
+  courseRow('', shipped, courseOf(run(hpa, trace), OBJECTIVE)),
   courseRow('', `and busy workers at ${percent(BUSY_SHARE)}`, courseOf(run(proposed, trace), OBJECTIVE)),
 ]).join('\n')}
 
-**The lag alone is too late, and forgets.** While consumers keep up there is no lag, so the lag says that the fewest would do; one is taken away every minute, until
-they do not keep up. Then thousands wait before the next look, and the number doubles. On the day above that happens all day long. A second metric that sees work being
-done, and not only left undone (the share of workers that are busy, of which the autoscaler takes the one that wants more), keeps the lag at nothing on the same day. It is
-not shipped: no metric tells yet how many workers are busy. Until then: set \`minReplicas\` to what the usual day needs, and let the autoscaler have the rest.
+**The lag alone is too late, and forgets.** While consumers keep up there is no lag, so the lag says that the fewest would do; one after the other is taken away until
+they do not keep up. Then thousands wait before the next look. With the earlier settings that happened all day long; the settings of now take one away in ten minutes, add six
+at a look, and break the objective for a few minutes a day, for a tenth more consumer hours. A second metric that sees work being done, and not only left undone (the
+share of workers that are busy, of which the autoscaler takes the one that wants more), would keep the lag at nothing on the same day. It is not shipped: no metric tells
+yet how many workers are busy. Until then, where a minute of lag matters, set \`minReplicas\` to what the usual day needs.
 
-In a burst both are the same: for the first half minute nobody can do anything, and ${hpa.maxReplicas} consumers are there after the third doubling. What waits meanwhile is in the
-stream (1 kB each), and lost by nobody; it is late.
+In a burst nobody can do anything before the first consumers have started. What waits meanwhile is in the stream (1 kB each), and lost by nobody; it is late.
 
 ### The lag over time: the burst
 
 ${timeline(run(hpa, TRACES[1]), BURST_TIMES)}
 
-### The lag over time: the day's morning, settings as shipped
+### The lag over time: the day, at the worst second of each hour, settings as shipped
 
-${timeline(run(hpa, TRACES[0]), MORNING_TIMES)}
+${timeline(run(hpa, TRACES[0]), worstOfHours(run(hpa, TRACES[0])))}
 `
 }
 
@@ -133,7 +146,16 @@ ${timeline(run(hpa, TRACES[0]), MORNING_TIMES)}
 const BURST_TIMES = [
   0, 600, 615, 630, 645, 660, 690, 720, 780, 840, 900, 1_200, 1_500, 1_800, 2_400, 3_000, 3_599,
 ]
-const MORNING_TIMES = Array.from({ length: 21 }, (_, n) => 8 * 3_600 + n * 30)
+const HOUR_SECONDS = 3_600
+
+function worstOfHours(history: readonly Second[]): number[] {
+  return Array.from({ length: history.length / HOUR_SECONDS }, (_, hour) => {
+    const from = hour * HOUR_SECONDS
+    let worst = from
+    for (let at = from; at < from + HOUR_SECONDS; at++) if (history[at]!.lag > history[worst]!.lag) worst = at
+    return worst
+  })
+}
 
 function timeline(history: readonly Second[], times: readonly number[]): string {
   const most = Math.max(...times.map((at) => history[at]!.lag), 1)
