@@ -3,6 +3,7 @@ import { Socket } from 'node:net'
 import { inspect } from 'node:util'
 import type { Redis } from 'ioredis'
 import { afterEach, describe, expect, it } from 'vitest'
+import { startProxy } from '../../../../tests/support/proxy.ts'
 import { useRedis } from '../../../../tests/support/redis.ts'
 import { Fault } from '../faults.ts'
 import { connectRedis, type LinkOptions, type RedisLink, type RedisSettings } from './link.ts'
@@ -209,6 +210,42 @@ describe('a server that hangs', () => {
     await redis.server.kill('SIGCONT')
     expect(await link.call('ECHO', 'mine')).toEqual(Buffer.from('mine'))
     expect(await link.call('GET', 'k')).toEqual(Buffer.from('late')) // unknown meant: it may have happened
+  })
+
+  it.each(['call', 'run'] as const)(
+    'a connection that has died silently is given up when two %ss in a row are not answered; one alone may be a hiccup',
+    async (how) => {
+      const ping = defineScript('ping', "return redis.call('PING')")
+      const proxy = await startProxy(redis.server.port)
+      try {
+        const link = await connected({ url: proxy.url, commandTimeoutMs: SHORT_TIMEOUT_MS })
+        const ask = () => (how === 'call' ? link.call('PING') : link.run(ping, ['k'], []))
+        await ask()
+        const { epoch } = link
+        // What is sent into it is lost, and nobody is told: the next answer would be taken for that of the first question.
+        proxy.swallow()
+        await Promise.all([rejection(ask()), rejection(ask())])
+        expect(link.epoch).toBe(epoch)
+        proxy.resume()
+        await rejection(ask())
+        await link.ready(AbortSignal.timeout(5_000))
+        await expect.poll(() => link.epoch).toBe(epoch + 1)
+        expect(String(await ask())).toBe('PONG')
+      } finally {
+        await proxy.close()
+      }
+    },
+  )
+
+  it('an answer between two that are missing clears the connection', async () => {
+    const link = await connected({ commandTimeoutMs: SHORT_TIMEOUT_MS })
+    for (let n = 0; n < 2; n++) {
+      await redis.server.kill('SIGSTOP')
+      await rejection(link.call('PING'))
+      await redis.server.kill('SIGCONT')
+      await link.call('PING')
+    }
+    expect(link.epoch).toBe(1)
   })
 
   it('a blocking link waits longer than commandTimeoutMs', async () => {

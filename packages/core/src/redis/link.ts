@@ -75,6 +75,8 @@ export interface LinkOptions {
 type RedisOptions = Omit<AllOptions, 'replyMapping'>
 
 const FIRST_RECONNECT_MS = 50
+/** What ioredis says of a command that was not answered within `commandTimeout`; deadlines.ts says the same. */
+const TIMED_OUT = 'Command timed out'
 /** How long a dropped connection may take to say goodbye, ms. A half-open one never would (ioredis' default is 2 s). */
 const GOODBYE_MS = 0
 
@@ -191,19 +193,46 @@ export function linkOf(redis: Redis, inCluster = false): RedisLink {
       stream.uncork()
     })
   }
+  /**
+   * A connection may die without a word (a machine or a firewall that is gone): TCP then tries for a quarter of an hour. So when a command was
+   * not answered in time, and none that was sent after it either, the connection is given up. One time-out alone may be a hiccup.
+   */
+  let epoch = 0
+  let sent = 0
+  /** Commands sent when the first of them had no answer in time; those until then share its fate. undefined = all is well. */
+  let suspectedAt: number | undefined
+  const answered = () => {
+    suspectedAt = undefined
+  }
+  const failed = (error: unknown, mine: number, at: number) => {
+    if (messageOf(error) !== TIMED_OUT) {
+      if (isReply(error)) answered()
+    } else if (suspectedAt === undefined) suspectedAt = sent
+    else if (mine > suspectedAt && at === epoch) {
+      answered()
+      redis.disconnect(true)
+    }
+  }
   const call = async (command: string, args: readonly RedisArg[], what = command): Promise<RedisReply> => {
     gather()
+    const mine = ++sent
+    const at = epoch
     try {
-      return (await redis.callBuffer(command, args as RedisArg[])) as RedisReply
+      const reply = (await redis.callBuffer(command, args as RedisArg[])) as RedisReply
+      answered()
+      return reply
     } catch (error) {
+      failed(error, mine, at)
       throw faultOf(error, what)
     }
   }
   const commandOf = createScriptCommands()
   const diverter = createDiverter(redis)
   let closed = false
-  let epoch = 0
-  redis.on('ready', () => void epoch++)
+  redis.on('ready', () => {
+    epoch++
+    answered()
+  })
   return {
     get epoch() {
       return epoch
@@ -219,9 +248,14 @@ export function linkOf(redis: Redis, inCluster = false): RedisLink {
     async run(asked, keys, args) {
       const script = toSend(asked)
       gather()
+      const mine = ++sent
+      const at = epoch
       try {
-        return (await redis.sendCommand(commandOf(script, keys, args))) as RedisReply
+        const reply = (await redis.sendCommand(commandOf(script, keys, args))) as RedisReply
+        answered()
+        return reply
       } catch (error) {
+        failed(error, mine, at)
         if (!messageOf(error).startsWith('NOSCRIPT')) throw faultOf(error, script.name)
       }
       return call('EVAL', [script.lua, keys.length, ...keys, ...args], script.name)
@@ -291,6 +325,10 @@ const PASSING =
 const FORBIDDEN = /^(NOAUTH|WRONGPASS|NOPERM)\b|^ERR The user executing the script/
 const UNKNOWN_COMMAND = /^ERR unknown (command|subcommand)/i
 
+function isReply(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError'
+}
+
 function faultOf(error: unknown, what: string): Error {
   const message = messageOf(error)
   // ioredis hangs the command's arguments on its errors: whole events, which would end in the log.
@@ -316,8 +354,7 @@ function faultOf(error: unknown, what: string): Error {
       { cause: error },
     )
   }
-  const isReply = error instanceof Error && error.name === 'ReplyError'
-  if (!isReply || PASSING.test(message)) {
+  if (!isReply(error) || PASSING.test(message)) {
     return new Fault('REDIS_UNAVAILABLE', `${what}: ${message}`, { cause: error })
   }
   return error as Error
