@@ -54,6 +54,8 @@ export const REDIS_SCENARIOS: readonly Scenario[] = [
         if (silence === 'swallowed') place.proxy.swallow()
         else place.proxy.stall(silence)
         await untilAccepted(A_WHILE)
+        // What was lost on the way does not come later: a connection of which something was lost breaks, with TCP.
+        if (silence === 'swallowed') place.proxy.dropClients()
         place.proxy.resume()
         await untilAccepted(A_WHILE)
       },
