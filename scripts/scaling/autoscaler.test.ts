@@ -55,7 +55,7 @@ describe('the autoscaler', () => {
   it('doubles every half minute until enough keep up, and comes down one by one five minutes after', () => {
     const arrivals = (second: number) => (second < 120 ? 3_000 : 100)
     const history = simulate({ settings: SETTINGS, arrivals, seconds: HOUR, perConsumer: 200, ...TIMES })
-    expect([1, 30, 31, 60, 61].map((at) => history[at]!.replicas)).toEqual([6, 6, 12, 12, 20])
+    expect([15, 16, 45, 46, 75, 76].map((at) => history[at]!.replicas)).toEqual([3, 6, 6, 12, 12, 20])
     const end = history.findIndex(({ lag }, at) => at > 100 && lag === 0)
     const first = history.findIndex(({ replicas }, at) => at > 100 && replicas < 20)
     expect(first - end).toBeGreaterThanOrEqual(300)
@@ -112,7 +112,7 @@ describe('what a rate needs', () => {
   it('is what the sum by hand says', () => {
     const { gatewayCores, mastersForCpu, memory, objectPuts } = needsOf(10_000, false)
     expect(gatewayCores).toBeCloseTo((10_000 * 175e-6) / 0.6)
-    expect(mastersForCpu).toBe(Math.ceil((10_000 * 54e-6) / 0.5))
+    expect(mastersForCpu).toBe(Math.ceil((10_000 * 97e-6) / 0.5))
     expect(memory).toBeCloseTo(10_000 * 1.25 * (3_600 * 990 + 3 * 86_400 * 12))
     expect(objectPuts).toBe(0)
   })

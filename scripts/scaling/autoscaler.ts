@@ -38,7 +38,7 @@ export interface SimulationOptions {
   readonly startSeconds: number
   /** Between two looks of the autoscaler, s. `--horizontal-pod-autoscaler-sync-period`, default 15 s. */
   readonly syncSeconds: number
-  /** Between two scrapes of the lag, s; what the autoscaler sees is the last scrape. */
+  /** Between two scrapes of the lag, s; the autoscaler sees the last one, which is as old as it can be when it looks. */
   readonly scrapeSeconds: number
 }
 
@@ -73,7 +73,7 @@ export function simulate(options: SimulationOptions): Second[] {
     const settled = Math.min(lag + arrived, working * perConsumer)
     lag += arrived - settled
     history.push({ arrived, settled, lag, replicas, working })
-    if (at % scrapeSeconds === 0) seen = { lag, busy: settled / (working * perConsumer) }
+    if (at % scrapeSeconds === 1) seen = { lag, busy: settled / (working * perConsumer) }
     if (at % syncSeconds !== 0) continue
     recommended.push({ at, replicas: recommendation(settings, replicas, seen) })
     const next = decide(settings, replicas, at, recommended, changes)
@@ -120,7 +120,10 @@ function decide(
   return replicas
 }
 
-/** How far the policies let it go in one direction: from what there was at the beginning of each one's period; the most counts. */
+/**
+ * How far the policies let it go in one direction, from what there was at the beginning of each one's period, whatever way it went since;
+ * the most counts.
+ */
 function limit(
   { policies }: Rules,
   replicas: number,
@@ -130,7 +133,7 @@ function limit(
 ): number {
   const limits = policies.map(({ type, value, periodSeconds }) => {
     const already = changes
-      .filter((change) => change.at > at - periodSeconds && Math.sign(change.by) === direction)
+      .filter((change) => change.at > at - periodSeconds)
       .reduce((sum, { by }) => sum + by, 0)
     const before = replicas - already
     const step = type === 'Pods' ? value : (before * value) / 100

@@ -11,10 +11,12 @@ export const CPU_US = {
   consumer: 164,
   /** The same without contexts, where handlers read the payload. */
   consumerAlone: 76,
-  /** `pnpm bench:admission` and `bench:consumer`: admission, reading and settling. */
-  redisQueue: 36 + 18,
-  /** `pnpm bench:contexts`: into its context. */
-  redisContext: 39,
+  /** `pnpm bench:latency --find-max`, every write fsynced: 44 % of a core at 4,535 events/s. */
+  redisQueue: 97,
+  /** The same with contexts: 44 % at 4,057 events/s. */
+  redisContext: 11,
+  /** `pnpm bench:sweep`, from hot to warm: 8.1 s for 10,000 contexts of two events. */
+  curator: 405,
 } as const
 
 /** Bytes for each event. */
@@ -30,14 +32,16 @@ export const BYTES = {
   coldIndex: 40,
   /** Beyond the window, for the horizon (`pnpm bench:long-memory`). */
   remembered: 12,
+  /** Of a context, for search, in every tier: words, and an embedding of 256 dimensions (`pnpm bench:tiers`). */
+  card: 860,
   coldObject: 1_000,
   /** Append-only file, with contexts. */
   appendOnly: 3_700,
   appendOnlyAlone: 1_900,
 } as const
 
-/** Events in one cold object, at most; a context of fewer is an object all the same (`pnpm bench:tiers`: six on average). */
-export const EVENTS_PER_OBJECT = 6
+/** Events of one context, and so in one cold object, as in `pnpm bench:tiers`. */
+export const EVENTS_PER_CONTEXT = 6
 
 /** How full a process is planned to be. What is left is for bursts, for a neighbour that died, and for the machine. */
 export const USE = { process: 0.6, redis: 0.5 } as const

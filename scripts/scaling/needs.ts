@@ -2,7 +2,7 @@
 import {
   BYTES,
   CPU_US,
-  EVENTS_PER_OBJECT,
+  EVENTS_PER_CONTEXT,
   MASTER_BYTES,
   MEMORY_OVERHEAD,
   PRICES,
@@ -22,6 +22,7 @@ export interface Needs {
   /** Cores; handlers' own work not included. */
   readonly gatewayCores: number
   readonly consumerCores: number
+  readonly curatorCores: number
   /** Masters that the CPU of Redis needs (each has one core for commands), and that its memory needs. */
   readonly mastersForCpu: number
   readonly mastersForMemory: number
@@ -52,11 +53,12 @@ export function needsOf(rate: number, contexts: boolean): Needs {
   const only = (value: number) => (contexts ? value : 0)
   const gatewayCores = (rate * CPU_US.gateway) / 1e6 / USE.process
   const consumerCores = (rate * (contexts ? CPU_US.consumer : CPU_US.consumerAlone)) / 1e6 / USE.process
+  const curatorCores = (rate * only(CPU_US.curator)) / 1e6 / USE.process
   const redisCores = (rate * (CPU_US.redisQueue + only(CPU_US.redisContext))) / 1e6 / USE.redis
   const inContexts =
     STAY.hotHours * HOUR_S * BYTES.hot +
     STAY.warmHours * HOUR_S * BYTES.warm +
-    STAY.coldDays * DAY_S * BYTES.coldIndex
+    STAY.coldDays * DAY_S * (BYTES.coldIndex + BYTES.card / EVENTS_PER_CONTEXT)
   const memory =
     rate *
     MEMORY_OVERHEAD *
@@ -69,13 +71,14 @@ export function needsOf(rate: number, contexts: boolean): Needs {
   // In: packed by the gateway, out: to the consumer, into the context, and everything written to each replica.
   const written = contexts ? BYTES.appendOnly : BYTES.appendOnlyAlone
   const inside = rate * (BYTES.waiting * 2 + only(BYTES.hot) + REPLICAS * written)
-  const objectPuts = only(rate / EVENTS_PER_OBJECT)
+  const objectPuts = only(rate / EVENTS_PER_CONTEXT)
   const objectBytes = only(rate) * STAY.coldDays * DAY_S * BYTES.coldObject
-  const cores = gatewayCores + consumerCores + masters * (1 + REPLICAS)
+  const cores = gatewayCores + consumerCores + curatorCores + masters * (1 + REPLICAS)
   return {
     rate,
     gatewayCores,
     consumerCores,
+    curatorCores,
     mastersForCpu,
     mastersForMemory,
     masters,

@@ -3,7 +3,7 @@ import { type AutoscalerSettings, type Course, courseOf, type Second, simulate }
 import {
   BYTES,
   CPU_US,
-  EVENTS_PER_OBJECT,
+  EVENTS_PER_CONTEXT,
   MASTER_BYTES,
   MEMORY_OVERHEAD,
   PRICES,
@@ -72,13 +72,15 @@ measured stops at 4,500 events/s, with sender, gateway, Redis and consumer on th
 |---|---|---|
 | gateway | ${CPU_US.gateway} µs CPU | all of GitHub's examples, at full load |
 | consumer | ${CPU_US.consumer} µs CPU, ${CPU_US.consumerAlone} without contexts | without what handlers do |
-| Redis | ${CPU_US.redisQueue} µs CPU, ${CPU_US.redisContext} more with contexts | a master has one core for commands |
+| curator | ${CPU_US.curator} µs CPU | from hot to warm; the way to cold storage is not measured |
+| Redis | ${CPU_US.redisQueue} µs CPU, ${CPU_US.redisContext} more with contexts | every write fsynced; a master has one core for commands |
 | on the wire | ${count(BYTES.request)} B | |
 | waiting in the stream | ${BYTES.waiting} B | packed; 760 with the tenant's own dictionary |
 | in a context | ${count(BYTES.hot)} B hot, ${BYTES.warm} warm, ${BYTES.coldIndex} of index when cold | |
+| its share of the card for search | ${Math.round(BYTES.card / EVENTS_PER_CONTEXT)} B | ${BYTES.card} B for each context of ${EVENTS_PER_CONTEXT} events, in every tier |
 | remembered as seen | ${BYTES.remembered} B | for ${STAY.horizonDays} days |
 | append-only file | ${count(BYTES.appendOnly)} B, ${count(BYTES.appendOnlyAlone)} without contexts | written to ${REPLICAS} replicas as well |
-| cold storage | ${count(BYTES.coldObject)} B, ${EVENTS_PER_OBJECT} events to an object | for ${STAY.coldDays} days |
+| cold storage | ${count(BYTES.coldObject)} B, ${EVENTS_PER_CONTEXT} events to an object | for ${STAY.coldDays} days |
 
 Processes are planned to be ${percent(USE.process)} busy, a Redis master ${percent(USE.redis)}; memory is the data and ${percent(MEMORY_OVERHEAD - 1)} more, at most ${gb(MASTER_BYTES)} to a
 master, so that it restarts in minutes. A backlog of ${STAY.backlogHours} hour fits; contexts are hot for ${STAY.hotHours * 60} minutes and warm for ${STAY.warmHours} hours. USD, as an order of magnitude and nobody's
@@ -98,10 +100,10 @@ ${needsTable(RATES.map((rate) => needsOf(rate, false)))}
 ${needsTable(RATES.map((rate) => needsOf(rate, true)))}
 
 - Gateways and consumers are the small part, and scale by adding more: they share nothing but Redis.
-- As a queue, Redis' CPU and the backlog that is to fit ask for about the same number of masters: one for each 7,000 to 9,000 events/s.
-- With contexts memory decides, and four fifths of it is the index of what is cold: ${BYTES.coldIndex} B for each event of ${STAY.coldDays} days, by which an event is found
-  without asking cold storage. \`webhook-cli retention run --older-than 7d\` takes three quarters of that away. At 100,000 events/s keep contexts of what
-  people ask about, not of everything (switching them off by tool or tenant is not built yet).
+- As a queue, a master for each 5,000 events/s: its CPU asks for more than the hour of backlog.
+- With contexts memory decides, and nine tenths of it are for what is cold: the index (${BYTES.coldIndex} B an event) by which an event is found, and the card (${BYTES.card} B a context)
+  by which search finds it, for ${STAY.coldDays} days, without asking cold storage. \`webhook-cli retention run --older-than 7d\` takes three quarters of that away. At 100,000
+  events/s keep contexts of what people ask about, not of everything (switching them off by tool or tenant is not built yet).
 - A Cluster of more than some hundred masters has not been tried by anybody here, and its gossip grows with the square: from 100,000 events/s
   on, several installations side by side, tenants spread over them, are the simpler way. Nothing in Weir is shared between two.
 - Puts to cold storage cost more than what is stored there, as long as a context is a few events.
@@ -109,7 +111,8 @@ ${needsTable(RATES.map((rate) => needsOf(rate, true)))}
 ## The autoscaler
 
 Simulated second by second with the settings that are shipped (\`k8s/webhook-hpa.yaml\`, \`k8s/keda/scaled-object.yaml\`: ${same ? 'the same numbers' : 'different numbers'}), the algorithm as
-Kubernetes documents it, the lag scraped and looked at every ${SIMULATED.scrapeSeconds} s, a consumer at work ${SIMULATED.startSeconds} s after it is wanted. A consumer settles ${PER_CONSUMER} events/s: ten handlers
+Kubernetes documents it, the lag scraped and looked at every ${SIMULATED.scrapeSeconds} s (a look sees what was scraped ${SIMULATED.scrapeSeconds - 1} s before, the
+unluckiest case), a consumer at work ${SIMULATED.startSeconds} s after it is wanted. A consumer settles ${PER_CONSUMER} events/s: ten handlers
 at once that wait ${HANDLER_MS} ms for another service. ${hpa.minReplicas} to ${hpa.maxReplicas} consumers, ${hpa.averageValue} of lag aimed at for each.
 
 | trace | settings | highest lag | above ${count(OBJECTIVE)} | at the longest | consumers at most | changes | consumer hours |
@@ -126,9 +129,9 @@ ${TRACES.flatMap((trace) => [
 
 **The lag alone is too late, and forgets.** While consumers keep up there is no lag, so the lag says that the fewest would do; one after the other is taken away until
 they do not keep up. Then thousands wait before the next look. With the earlier settings that happened all day long; the settings of now take one away in ten minutes, add six
-at a look, and break the objective for a few minutes a day, for a tenth more consumer hours. A second metric that sees work being done, and not only left undone (the
-share of workers that are busy, of which the autoscaler takes the one that wants more), would keep the lag at nothing on the same day. It is not shipped: no metric tells
-yet how many workers are busy. Until then, where a minute of lag matters, set \`minReplicas\` to what the usual day needs.
+at a look, and break the objective for a few minutes a day. A second metric that sees work being done, and not only left undone (the
+share of workers that are busy, of which the autoscaler takes the one that wants more), would keep the lag at nothing on the same day. It is not
+shipped yet: \`webhook_consumer_running\` tells how many events are being worked on, but what waits for a context's append is among them. Until then, where a minute of lag matters, set \`minReplicas\` to what the usual day needs.
 
 In a burst nobody can do anything before the first consumers have started. What waits meanwhile is in the stream (1 kB each), and lost by nobody; it is late.
 
@@ -194,6 +197,7 @@ function needsTable(all: readonly Needs[]): string {
     `|---|${all.map(() => '---').join('|')}|`,
     row('gateways, cores', ({ gatewayCores }) => count(Math.ceil(gatewayCores))),
     row('consumers, cores without handlers', ({ consumerCores }) => count(Math.ceil(consumerCores))),
+    row('curators, cores', ({ curatorCores }) => count(Math.ceil(curatorCores))),
     row('Redis masters for their CPU', ({ mastersForCpu }) => count(mastersForCpu)),
     row('Redis masters for their memory', ({ mastersForMemory }) => count(mastersForMemory)),
     row('partitions', ({ partitions }) => count(partitions)),
