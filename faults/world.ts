@@ -16,6 +16,7 @@ import type { Mix, SenderOrder, SenderWord } from './ledger/sender.ts'
 import type { Place } from './places.ts'
 
 const SECRET = 'secret-of-the-fault-harness'
+const OPS_TOKEN = 'a-token-of-the-harness'
 /** How long everything may take to come to rest when the load has ended, ms. */
 const REST_MS = 180_000
 /** How long so many events may take to be accepted while something is wrong, ms. */
@@ -57,14 +58,10 @@ export interface Deeds {
 
 export interface World<P extends Place = Place> {
   readonly place: P
-  /** Of this run and no other; the same for the same seed. */
-  readonly random: () => number
   readonly gateways: readonly App[]
   readonly consumers: readonly App[]
   readonly curators: readonly App[]
   readonly deeds: Deeds
-  /** Where the spools are: one directory for each gateway, and the files of the run. */
-  readonly directory: string
   /** Events accepted so far. */
   readonly accepted: number
   /** Longest time without an accepted event, ms. */
@@ -73,7 +70,7 @@ export interface World<P extends Place = Place> {
   kill(app: App): Promise<void>
   /** Ends it as an orchestrator does, and starts it again. */
   replace(app: App): Promise<void>
-  /** One of them, by chance. */
+  /** One of them, by chance: the same for the same seed. */
   oneOf<T>(things: readonly T[]): T
   /** Resolves when so many more events have been accepted. */
   untilAccepted(more: number): Promise<void>
@@ -182,12 +179,10 @@ export async function runWorld<P extends Place>(
     const sending = sender
     const world: World<P> = {
       place,
-      random,
       gateways,
       consumers,
       curators,
       deeds,
-      directory,
       get accepted() {
         return sending.accepted
       },
@@ -267,7 +262,7 @@ function environmentOf(
     WEIR_DATA_DIR: join(directory, 'operator'),
     GITHUB_WEBHOOK_SECRET: SECRET,
     RECORD_DIRECTORY: directory,
-    OPS_TOKEN: 'a-token-of-the-harness',
+    OPS_TOKEN,
     CONTEXTS_ENABLED: 'true',
     ...env,
   }
@@ -284,7 +279,7 @@ interface Sender {
 function startSender(directory: string, order: SenderOrder): Sender {
   const child = fork(fileURLToPath(new URL('ledger/sender.ts', import.meta.url)), [directory, SECRET])
   const done = Promise.withResolvers<void>()
-  // Whoever waits for it hears of it; before that nobody does.
+  // An end by itself is told to whoever waits in stop(); until then it must not count as unhandled.
   done.promise.catch(() => undefined)
   let accepted = 0
   let longestGapMs = 0
@@ -314,7 +309,7 @@ async function atRest(world: World, ports: readonly number[]): Promise<void> {
   await until(async () => {
     for (const port of ports) {
       const answer = await fetch(`http://127.0.0.1:${port}/stats`, {
-        headers: { authorization: 'Bearer a-token-of-the-harness' },
+        headers: { authorization: `Bearer ${OPS_TOKEN}` },
       })
       const { spool } = (await answer.json()) as { spool: { records: number } }
       if (spool.records > 0) throw new Error(`${spool.records} events are still in a spool`)
