@@ -2,33 +2,30 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { oneServer } from '../places.ts'
 import { A_WHILE, type Scenario, scenario } from '../scenario.ts'
+import type { App, World } from '../world.ts'
 
 /** Longer than `reclaim_idle`: others take over what the sleeper holds. */
 const SLEEP_MS = 2_500
 /** Handlers that take a little are under way when their process dies. */
 const WORKING = { failingEvery: 7, deadlyEvery: 0, takesMs: 10, padding: 400 }
 
+async function oneKilled(world: World, apps: readonly App[]): Promise<void> {
+  const app = world.oneOf(apps)
+  await world.kill(app)
+  await world.untilAccepted(A_WHILE)
+  await app.start()
+  await world.untilAccepted(A_WHILE)
+}
+
 export const PROCESS_SCENARIOS: readonly Scenario[] = [
   scenario({ name: 'gateway-killed', what: 'SIGKILL of a gateway' }, async () => ({
     place: await oneServer('always'),
-    async round(world) {
-      const gateway = world.oneOf(world.gateways)
-      await world.kill(gateway)
-      await world.untilAccepted(A_WHILE)
-      await gateway.start()
-      await world.untilAccepted(A_WHILE)
-    },
+    round: (world) => oneKilled(world, world.gateways),
   })),
   scenario({ name: 'consumer-killed', what: 'SIGKILL of a consumer at work', accuses: true }, async () => ({
     place: await oneServer('always'),
     load: { mix: WORKING },
-    async round(world) {
-      const consumer = world.oneOf(world.consumers)
-      await world.kill(consumer)
-      await world.untilAccepted(A_WHILE)
-      await consumer.start()
-      await world.untilAccepted(A_WHILE)
-    },
+    round: (world) => oneKilled(world, world.consumers),
   })),
   scenario(
     { name: 'everything-killed', what: 'SIGKILL of Redis, gateways and consumers at once', accuses: true },
