@@ -6,7 +6,14 @@ const report = (...files: { status: string; tests: string[] }[]) =>
     testResults: files.map(({ status, tests }, index) => ({
       name: `${index}.test.ts`,
       status,
-      assertionResults: tests.map((test) => ({ status: test })),
+      assertionResults: tests.map((test, at) => ({
+        status: test,
+        fullName: `test ${at}`,
+        failureMessages:
+          test === 'failed'
+            ? ['\u001b[31mAssertionError\u001b[39m: expected 1 to be 2\n    at somewhere']
+            : [],
+      })),
     })),
   })
 
@@ -19,8 +26,14 @@ describe('the summary of a test run', () => {
       ),
       1,
     )
-    expect(summary).toEqual({ passed: 3, failed: 1, notes: [] })
+    expect(summary).toMatchObject({ passed: 3, failed: 1 })
     expect(summaryLine(summary)).toBe('3 passed, 1 failed')
+  })
+
+  it('names each failed test and why it failed, for whoever sees only the end of a long log', () => {
+    expect(summariseTests(report({ status: 'failed', tests: ['passed', 'failed'] }), 1).notes).toEqual([
+      'Failed: 0.test.ts: test 1\n    AssertionError: expected 1 to be 2\n        at somewhere',
+    ])
   })
 
   it('counts a file that could not be loaded as a failure', () => {

@@ -1,10 +1,11 @@
 /** Turns vitest's JSON report into the last lines of `pnpm test`. */
+import { stripVTControlCharacters } from 'node:util'
 
 export interface TestSummary {
   readonly passed: number
   /** Failed tests, and test files that could not even be loaded; at least 1 when the run as a whole failed. */
   readonly failed: number
-  /** What the two numbers do not say, one sentence each. */
+  /** What the two numbers do not say: each failure with the start of its reason, and one sentence for anything else. */
   readonly notes: readonly string[]
 }
 
@@ -20,14 +21,18 @@ export function summariseTests(report: string | undefined, exitCode: number | nu
   let failed = 0
   let skipped = 0
   for (const file of files) {
-    for (const { status } of file.assertionResults) {
-      if (status === 'passed') passed += 1
-      else if (status === 'failed') failed += 1
-      else skipped += 1
+    for (const test of file.assertionResults) {
+      if (test.status === 'passed') passed += 1
+      else if (test.status === 'failed') {
+        failed += 1
+        notes.push(`Failed: ${file.name}: ${test.fullName}\n${reasonsOf(test)}`)
+      } else skipped += 1
     }
     if (file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed')) {
       failed += 1
-      notes.push(`Counted as one failure, because the file as a whole failed: ${file.name}`)
+      notes.push(
+        `Counted as one failure, because the file as a whole failed: ${file.name}\n${indented(file.message ?? '')}`,
+      )
     }
   }
   if (skipped > 0) notes.push(`${skipped} skipped`)
@@ -50,10 +55,31 @@ export function summaryLine(summary: { readonly passed: number; readonly failed:
   return `${summary.passed} passed, ${summary.failed} failed`
 }
 
+/** How much of a failure's message is repeated at the end, lines. */
+const REASON_LINES = 12
+
+interface ReportedTest {
+  readonly fullName: string
+  readonly status: string
+  readonly failureMessages?: readonly string[] | undefined
+}
 interface ReportedFile {
   readonly name: string
   readonly status: string
-  readonly assertionResults: readonly { readonly status: string }[]
+  readonly message?: string | undefined
+  readonly assertionResults: readonly ReportedTest[]
+}
+
+function reasonsOf(test: ReportedTest): string {
+  return (test.failureMessages ?? []).map(indented).join('\n')
+}
+
+function indented(message: string): string {
+  return stripVTControlCharacters(message)
+    .split('\n')
+    .slice(0, REASON_LINES)
+    .map((line) => `    ${line}`)
+    .join('\n')
 }
 
 function filesOf(report: unknown): readonly ReportedFile[] | undefined {
