@@ -73,12 +73,17 @@ export function createReader(options: ReaderOptions): Reader {
   /** A call on the blocking connection, which has no time-out of its own. */
   const watched = async <T>(what: string, withinMs: number, work: () => Promise<T>): Promise<T> => {
     const watchdog = new AbortController()
-    const tooLate = clock.wait(withinMs, watchdog.signal).then(() => {
-      if (watchdog.signal.aborted) return
-      // Half-open TCP: without this a BLOCK 2000 hung for more than 12 s.
-      log.warn({ ms: withinMs }, `${what} was not answered; reconnecting`)
-      blocking.reconnect()
-    })
+    const watch = async () => {
+      for (;;) {
+        await clock.wait(withinMs, watchdog.signal)
+        if (watchdog.signal.aborted) return
+        // Half-open TCP: without this a BLOCK 2000 hung for more than 12 s. More than once, as also the new connection may stand and
+        // say nothing.
+        log.warn({ ms: withinMs }, `${what} was not answered; reconnecting`)
+        blocking.reconnect()
+      }
+    }
+    const watching = watch()
     calling = true
     try {
       return await work()
@@ -86,7 +91,7 @@ export function createReader(options: ReaderOptions): Reader {
       calling = false
       // With a reason, as Node makes an exception with its stack where none is given: 2 % of a consumer's time.
       watchdog.abort(READING)
-      await tooLate
+      await watching
     }
   }
   const call = (what: string, withinMs: number, command: string, ...args: RedisArg[]): Promise<RedisReply> =>

@@ -233,6 +233,32 @@ describe('a network that swallows everything for a while, without closing anythi
   })
 })
 
+describe('a network that answers new connections with silence', () => {
+  it('is asked again and again, until it speaks', async () => {
+    const { handler, keys } = effects()
+    const proxy = await startProxy(redis.port)
+    await withConsumer(
+      redis,
+      { blockTimeoutMs: 100, commandTimeoutMs: 200 },
+      [handler],
+      async (world) => {
+        await world.admit()
+        await world.until({ settled: 1 })
+        proxy.swallow()
+        const known = proxy.connections
+        // Each of them stands, and nothing that was said on it was heard.
+        await expect.poll(() => proxy.connections, { timeout: 20_000 }).toBeGreaterThan(known + 3)
+        proxy.resume()
+        await world.admitMany(5)
+        await world.until({ settled: 6 })
+        expect(keys.size).toBe(6)
+      },
+      { blockingUrl: proxy.url },
+    )
+    await proxy.close()
+  })
+})
+
 describe('Redis away', () => {
   it('for a moment or longer: handlers go on, outcomes wait, everything is settled when it is back', async () => {
     const { handler, keys } = effects()
