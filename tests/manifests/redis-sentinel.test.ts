@@ -100,13 +100,29 @@ describe('the scripts of k8s/redis-sentinel.yaml', { timeout: 60_000 }, () => {
     const refused = first.start()
     expect(await refused.done).toMatchObject({ code: 1 })
     expect(refused.output()).toMatch(
-      /this volume is empty, localhost:\d+ has 1 keys, and no two Sentinels say who the master is/,
+      /this volume is empty, localhost:\d+ has 1 keys, and no two Sentinels name another master/,
     )
 
     for (const pod of sentinels) pod.start()
     await expect.poll(() => new Set(named()).size === 1 && named()[0] !== '', FAILOVER).toBe(true)
     first.start()
     await expect.poll(() => [roleOf(first), first.ask('get', 'kept')], FAILOVER).toEqual(['slave', 'value'])
+  })
+
+  it('does not start a master that lost its volume as the master, even while the Sentinels still name it', async () => {
+    const master = servers.find(({ place }) => place === named()[0]) as Pod
+    await expect
+      .poll(() => servers.map((pod) => pod.ask('get', 'kept')), FAILOVER)
+      .toEqual(['value', 'value', 'value'])
+    await master.process?.kill('SIGKILL')
+    for (const name of ['redis.conf', 'appendonlydir']) rmSync(join(master.data, name), { recursive: true })
+    const refused = master.start()
+    expect(await refused.done).toMatchObject({ code: 1 })
+    expect(refused.output()).toMatch(/this volume is empty, localhost:\d+ has 1 keys/)
+
+    await expect.poll(() => new Set(named()).size === 1 && named()[0] !== master.place, FAILOVER).toBe(true)
+    master.start()
+    await expect.poll(() => [roleOf(master), master.ask('get', 'kept')], FAILOVER).toEqual(['slave', 'value'])
   })
 
   it('is probed as ready while it answers, and as neither ready nor alive when it is gone', async () => {
