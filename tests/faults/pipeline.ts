@@ -17,7 +17,6 @@ import { connectPartition, connectPartitions, type Partition } from '@weir/core/
 import { type DeadLetter, listDeadLetters } from '@weir/core/stream/dead-letters'
 import { type Ledger, type LedgerReading, readLedger, sumLedgers } from '@weir/core/stream/ledger'
 import { readPlan } from '@weir/core/stream/plans'
-import { listPending } from '@weir/core/stream/reclaim'
 import { createTenantCipher } from '@weir/security/tenant-cipher'
 import { expect } from 'vitest'
 import { freePort } from '../../scripts/free-port.ts'
@@ -83,8 +82,6 @@ export interface FaultPipeline {
   /** Of each partition. */
   readings(): Promise<LedgerReading[]>
   letters(): Promise<DeadLetter[]>
-  /** Entries that are pending in the name of the consumer with this process id. */
-  pendingOf(pid: number): Promise<number>
   /** Runs of the handler: event id → how many. */
   runs(): ReadonlyMap<string, number>
   /** Has this event had its effect? */
@@ -215,10 +212,6 @@ export async function withPipelineOn(
     letters: async () =>
       (await ofAll(({ link, keys }) => listDeadLetters(link, keys, { count: 1000 }))).flat(),
     ledger: async () => sumLedgers((await pipeline.readings()).map(({ ledger }) => ledger)),
-    async pendingOf(pid) {
-      const entries = await ofAll(({ link, keys }) => listPending(link, keys, { count: 10_000 }))
-      return entries.flat().filter(({ consumer }) => consumer.includes(`-${pid}-`)).length
-    },
     runs() {
       const counts = new Map<string, number>()
       for (const line of readFileSync(join(records, 'runs.log'), 'utf8').split('\n')) {
