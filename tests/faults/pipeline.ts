@@ -285,7 +285,7 @@ export interface Sender {
   /** Sends one event; resolves with its id when it was accepted. */
   send(order?: Omit<Order, 'n'>): Promise<string | undefined>
   /** Sends from now on, this many at a time, each event once: as GitHub does. */
-  start(concurrency: number, order?: Omit<Order, 'n'>): void
+  start(concurrency: number): void
   /** Waits until so many more have been accepted. */
   untilAccepted(more: number): Promise<void>
   stop(): Promise<void>
@@ -327,13 +327,13 @@ function createSender(port: number): Sender {
       return unanswered
     },
     send,
-    start(concurrency, order = {}) {
+    start(concurrency) {
       for (let worker = 0; worker < concurrency; worker++) {
         workers.push(
           (async () => {
             // Every seventh fails once before it succeeds.
             while (!stopped) {
-              await send(sent % 7 === 0 ? { ...order, failures: 1 } : order)
+              await send(sent % 7 === 0 ? { failures: 1 } : {})
               await pause(PACE_MS)
             }
           })(),

@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto'
 import { appendFileSync, linkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { defineHandler } from '@weir/core/handlers/handler'
 
 /** What the sender puts into the payload. */
@@ -15,8 +14,6 @@ export interface Order {
   readonly failures?: number
   /** Kills its process, from this attempt on. */
   readonly deadlyFrom?: number
-  /** How long the work takes, ms. */
-  readonly takesMs?: number
   readonly padding?: string
 }
 
@@ -32,7 +29,6 @@ export default defineHandler({
     appendFileSync(join(directory, 'runs.log'), `${event.id} ${event.attempt} ${process.pid}\n`)
     if (order.deadlyFrom !== undefined && event.attempt >= order.deadlyFrom)
       process.kill(process.pid, 'SIGKILL')
-    if (order.takesMs !== undefined) await setTimeout(order.takesMs)
     if (event.attempt <= (order.failures ?? 0)) throw new Error('as ordered')
     const effect = join(directory, 'effects', ctx.idempotencyKey)
     const draft = `${effect}.${process.pid}`
