@@ -158,9 +158,13 @@ const rows: Rows = {
   Consumers: [
     graph({
       title: 'Entries held, handlers running',
-      help: 'Running at webhook.consumer.num_workers all the time with a backlog: more workers or more consumers.',
+      help: 'As many running as there are workers (webhook.consumer.num_workers), all the time: more consumers, which the autoscaler sees to.',
       unit: 'short',
-      queries: { held: 'sum(webhook_consumer_held)', running: 'sum(webhook_consumer_running)' },
+      queries: {
+        held: 'sum(webhook_consumer_held)',
+        running: 'sum(webhook_consumer_running)',
+        workers: 'sum(webhook_consumer_workers)',
+      },
     }),
     graph({
       title: 'Entries taken over',

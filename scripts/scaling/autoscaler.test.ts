@@ -8,7 +8,7 @@ import { burst, day } from './traces.ts'
 const SETTINGS: AutoscalerSettings = {
   minReplicas: 3,
   maxReplicas: 20,
-  averageValue: 300,
+  lagEach: 300,
   scaleUp: { stabilizationWindowSeconds: 0, policies: [{ type: 'Percent', value: 100, periodSeconds: 30 }] },
   scaleDown: { stabilizationWindowSeconds: 300, policies: [{ type: 'Pods', value: 1, periodSeconds: 60 }] },
 }
@@ -71,7 +71,7 @@ describe('the autoscaler', () => {
         1_000,
       )
     expect(of(SETTINGS).changes).toBeGreaterThan(20)
-    expect(of({ ...SETTINGS, busyShare: 0.7 })).toMatchObject({ changes: 0, secondsAbove: 0 })
+    expect(of({ ...SETTINGS, busyEach: 0.7 })).toMatchObject({ changes: 0, secondsAbove: 0 })
   })
 
   it('is shipped with the same settings by HPA and KEDA, which do better on a day and in a burst than those here', () => {
@@ -85,6 +85,14 @@ describe('the autoscaler', () => {
         courseOf(simulate({ settings, arrivals, seconds, perConsumer: 200, ...TIMES }), 1_000)
       expect(of(shipped).secondsAbove).toBeLessThan(0.7 * of(SETTINGS).secondsAbove)
     }
+    const usual = simulate({
+      settings: shipped,
+      arrivals: day(2_000),
+      seconds: 24 * HOUR,
+      perConsumer: 200,
+      ...TIMES,
+    })
+    expect(courseOf(usual, 0).highestLag).toBe(0)
   })
 })
 

@@ -20,9 +20,9 @@ export interface AutoscalerSettings {
   readonly minReplicas: number
   readonly maxReplicas: number
   /** Lag for each consumer that is aimed at. */
-  readonly averageValue: number
-  /** Share of workers that are busy that is aimed at besides, as a second metric: the one that wants more counts. undefined = the lag alone. */
-  readonly busyShare?: number
+  readonly lagEach: number
+  /** Share of each consumer's time that is aimed at besides; what wants more consumers counts. undefined = the lag alone. */
+  readonly busyEach?: number
   readonly scaleUp: Rules
   readonly scaleDown: Rules
 }
@@ -53,7 +53,10 @@ export interface Second {
   readonly working: number
 }
 
-/** No change while the lag is that near to what is aimed at. `--horizontal-pod-autoscaler-tolerance`, default 0.1. */
+/** What is busy is a rate over so long, s. */
+const RATE_SECONDS = 60
+
+/** No change while a value is that near to what is aimed at. `--horizontal-pod-autoscaler-tolerance`, default 0.1. */
 const TOLERANCE = 0.1
 
 export function simulate(options: SimulationOptions): Second[] {
@@ -61,7 +64,7 @@ export function simulate(options: SimulationOptions): Second[] {
   const history: Second[] = []
   let replicas = settings.minReplicas
   let lag = 0
-  let seen = { lag: 0, busy: 0 }
+  let seen: Seen = { lag: 0, busy: 0 }
   /** Seconds at which consumers begin to work that are being started. */
   let starting: number[] = []
   const changes: { readonly at: number; readonly by: number }[] = []
@@ -73,7 +76,11 @@ export function simulate(options: SimulationOptions): Second[] {
     const settled = Math.min(lag + arrived, working * perConsumer)
     lag += arrived - settled
     history.push({ arrived, settled, lag, replicas, working })
-    if (at % scrapeSeconds === 1) seen = { lag, busy: settled / (working * perConsumer) }
+    if (at % scrapeSeconds === 1) {
+      const rated = history.slice(-RATE_SECONDS)
+      const busy = rated.reduce((sum, second) => sum + second.settled, 0) / rated.length / perConsumer
+      seen = { lag, busy }
+    }
     if (at % syncSeconds !== 0) continue
     recommended.push({ at, replicas: recommendation(settings, replicas, seen) })
     const next = decide(settings, replicas, at, recommended, changes)
@@ -87,16 +94,18 @@ export function simulate(options: SimulationOptions): Second[] {
   return history
 }
 
-/** `ceil(replicas × value / target)` of each metric, and the most of them. */
-function recommendation(
-  { averageValue, busyShare }: AutoscalerSettings,
-  replicas: number,
-  seen: { readonly lag: number; readonly busy: number },
-): number {
-  const byRatio = (ratio: number) =>
-    Math.abs(ratio - 1) <= TOLERANCE ? replicas : Math.ceil(replicas * ratio)
-  const byLag = byRatio(seen.lag / (averageValue * replicas))
-  return busyShare === undefined ? byLag : Math.max(byLag, byRatio(seen.busy / busyShare))
+interface Seen {
+  readonly lag: number
+  /** How many consumers' time was used. */
+  readonly busy: number
+}
+
+/** `ceil(value / target)` of each metric, and the most of them. */
+function recommendation({ lagEach, busyEach }: AutoscalerSettings, replicas: number, seen: Seen): number {
+  const by = (value: number, each: number) =>
+    Math.abs(value / (each * replicas) - 1) <= TOLERANCE ? replicas : Math.ceil(value / each)
+  const byLag = by(seen.lag, lagEach)
+  return busyEach === undefined ? byLag : Math.max(byLag, by(seen.busy, busyEach))
 }
 
 function decide(

@@ -8,6 +8,19 @@ interface Behaviour {
   readonly scaleDown: Rules
 }
 
+interface External {
+  readonly external: { readonly target: { readonly averageValue: string } }
+}
+
+interface Trigger {
+  readonly metadata: { readonly threshold: string }
+}
+
+/** https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/ : `100`, or thousandths as in `700m`. */
+function quantityOf(text: string): number {
+  return text.endsWith('m') ? Number(text.slice(0, -1)) / 1_000 : Number(text)
+}
+
 const yamlOf = (path: string): unknown =>
   parse(readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8'))
 
@@ -17,14 +30,15 @@ export function hpaSettings(): AutoscalerSettings {
     spec: {
       minReplicas: number
       maxReplicas: number
-      metrics: [{ external: { target: { averageValue: string } } }]
+      metrics: [External, External]
       behavior: Behaviour
     }
   }
   return {
     minReplicas: spec.minReplicas,
     maxReplicas: spec.maxReplicas,
-    averageValue: Number(spec.metrics[0].external.target.averageValue),
+    lagEach: quantityOf(spec.metrics[0].external.target.averageValue),
+    busyEach: quantityOf(spec.metrics[1].external.target.averageValue),
     scaleUp: spec.behavior.scaleUp,
     scaleDown: spec.behavior.scaleDown,
   }
@@ -36,7 +50,7 @@ export function kedaSettings(): AutoscalerSettings {
     spec: {
       minReplicaCount: number
       maxReplicaCount: number
-      triggers: [{ metadata: { threshold: string } }]
+      triggers: [Trigger, Trigger]
       advanced: { horizontalPodAutoscalerConfig: { behavior: Behaviour } }
     }
   }
@@ -44,7 +58,8 @@ export function kedaSettings(): AutoscalerSettings {
   return {
     minReplicas: spec.minReplicaCount,
     maxReplicas: spec.maxReplicaCount,
-    averageValue: Number(spec.triggers[0].metadata.threshold),
+    lagEach: Number(spec.triggers[0].metadata.threshold),
+    busyEach: Number(spec.triggers[1].metadata.threshold),
     scaleUp,
     scaleDown,
   }

@@ -10,31 +10,87 @@ import { parse } from 'yaml'
 import { freePort } from '../../scripts/free-port.ts'
 import { usePipeline } from '../support/pipeline.ts'
 import { root } from '../support/process.ts'
-import { monitoringPrograms } from '../support/prometheus.ts'
+import { monitoringPrograms, type Programs, runTool } from '../support/prometheus.ts'
 import { useRedis } from '../support/redis.ts'
 import { useProcesses } from '../support/use-processes.ts'
 
 const found = monitoringPrograms()
-const program = found.kind === 'found' ? found.programs.prometheus : undefined
+const programs = found.kind === 'found' ? found.programs : undefined
 const why = found.kind === 'missing' ? ` (skipped: ${found.why})` : ''
 
 const NAMESPACE = 'webhook-system'
 const yamlOf = (path: string) => parse(readFileSync(join(root, path), 'utf8'))
 
-/** The query of an external rule, its template filled in as the adapter does for a metric of this namespace. */
-function adapterQuery(): { series: string; query: string } {
-  const [rule] = yamlOf('k8s/prometheus-adapter-values.yaml').rules.external
-  const { metric } = yamlOf('k8s/webhook-hpa.yaml').spec.metrics[0].external
-  expect(rule.name.as).toBe(metric.name)
-  const [label] = Object.keys(rule.resources.overrides)
-  const query = rule.metricsQuery
-    .replaceAll('<<.Series>>', /__name__="([^"]+)"/.exec(rule.seriesQuery)?.[1])
+/** What is asked for a metric of the autoscaler: the rule's template filled in as the adapter does for this namespace, and KEDA's query. */
+function queriesFor(at: number): { series: string; adapter: string; keda: string } {
+  const { metric } = yamlOf('k8s/webhook-hpa.yaml').spec.metrics[at].external
+  const rules: AdapterRule[] = yamlOf('k8s/prometheus-adapter-values.yaml').rules.external
+  const { seriesQuery, resources, metricsQuery } = rules.find(({ name }) => name.as === metric.name)!
+  const [label] = Object.keys(resources.overrides)
+  const series = /__name__="([^"]+)"/.exec(seriesQuery)?.[1] ?? ''
+  const adapter = metricsQuery
+    .replaceAll('<<.Series>>', series)
     .replaceAll('<<.LabelMatchers>>', `${label}="${NAMESPACE}"`)
-  expect(query).not.toContain('<<')
-  return { series: rule.seriesQuery, query }
+  expect(adapter).not.toContain('<<')
+  return {
+    series: seriesQuery,
+    adapter,
+    keda: yamlOf('k8s/keda/scaled-object.yaml').spec.triggers[at].metadata.query,
+  }
 }
 
-describe.skipIf(program === undefined)(`the lag for the autoscaler${why}`, () => {
+interface AdapterRule {
+  readonly seriesQuery: string
+  readonly resources: { readonly overrides: object }
+  readonly name: { readonly as: string }
+  readonly metricsQuery: string
+}
+
+describe.skipIf(programs === undefined)(`how busy consumers are, for the autoscaler${why}`, () => {
+  const { adapter, keda } = queriesFor(1)
+  const directory = mkdtempSync(join(tmpdir(), 'weir-promtool-'))
+  afterAll(() => rmSync(directory, { recursive: true }))
+  const of = (pod: string, namespace = NAMESPACE) => `namespace="${namespace}",pod="${pod}"`
+  const workers = (pod: string) => ({ series: `webhook_consumer_workers{${of(pod)}}`, values: '10x20' })
+  /** `each`: seconds in the stage that are added every 15 s. */
+  const seconds = (stage: string, labels: string, each: number) => ({
+    series: `webhook_stage_duration_seconds_sum{stage="${stage}",${labels}}`,
+    values: `0+${each}x20`,
+  })
+
+  it.each([
+    {
+      what: 'the seconds that handlers run in a second, over the workers of one consumer',
+      series: [
+        ...['a', 'b', 'c'].map(workers),
+        seconds('handlers', of('a'), 150), // all ten of its workers, always
+        seconds('handlers', of('b'), 75), // half of them
+        seconds('settle', of('b'), 900),
+        seconds('handlers', of('a', 'somewhere-else'), 150),
+      ],
+      samples: [{ labels: '{}', value: 1.5 }],
+    },
+    {
+      what: 'nothing while no handler has run',
+      series: [workers('a')],
+      samples: [{ labels: '{}', value: 0 }],
+    },
+    {
+      what: 'not known while no consumer is seen',
+      series: [seconds('settle', of('a'), 1)],
+      samples: [],
+    },
+  ])('is $what', ({ series, samples }) => {
+    const file = join(directory, 'busy.yml')
+    const asked = [adapter, keda].map((expr) => ({ expr, eval_time: '4m', exp_samples: samples }))
+    const test = { interval: '15s', input_series: series, promql_expr_test: asked }
+    writeFileSync(file, JSON.stringify({ rule_files: [], tests: [test] }))
+    const { ok, output } = runTool((programs as Programs).promtool, ['test', 'rules', file], directory)
+    expect(ok, output).toBe(true)
+  })
+})
+
+describe.skipIf(programs === undefined)(`the lag for the autoscaler${why}`, () => {
   const redis = useRedis({ openConnections: 'allowed' })
   const open = usePipeline(redis)
   const processes = useProcesses()
@@ -77,7 +133,7 @@ describe.skipIf(program === undefined)(`the lag for the autoscaler${why}`, () =>
     const file = join(directory, 'prometheus.yml')
     writeFileSync(file, JSON.stringify(scrape))
     const port = await freePort()
-    const server = processes.run(program as string, {
+    const server = processes.run((programs as Programs).prometheus, {
       args: [
         `--config.file=${file}`,
         `--storage.tsdb.path=${directory}/data`,
@@ -98,16 +154,15 @@ describe.skipIf(program === undefined)(`the lag for the autoscaler${why}`, () =>
       return result.map(({ value }) => Number(value[1]))
     }
 
-    const { series, query } = adapterQuery()
-    const keda = yamlOf('k8s/keda/scaled-object.yaml').spec.triggers[0].metadata.query
+    const { series, adapter, keda } = queriesFor(0)
     await expect.poll(() => valuesOf('count(webhook_consumer_lag_messages)')).toEqual([2])
     expect(((await ask('series', { 'match[]': series })) as unknown[]).length).toBe(2)
-    for (const each of [query, keda]) expect(await valuesOf(each), each).toEqual([36])
+    for (const each of [adapter, keda]) expect(await valuesOf(each), each).toEqual([36])
 
     await pipeline.settle(...(await pipeline.read('consumer-1', 20)))
-    for (const each of [query, keda]) await expect.poll(() => valuesOf(each)).toEqual([16])
+    for (const each of [adapter, keda]) await expect.poll(() => valuesOf(each)).toEqual([16])
 
     await redis.server.kill('SIGTERM')
-    for (const each of [query, keda]) await expect.poll(() => valuesOf(each)).toEqual([])
+    for (const each of [adapter, keda]) await expect.poll(() => valuesOf(each)).toEqual([])
   })
 })

@@ -100,6 +100,7 @@ async function main(stopAtSignal: StopAtSignal): Promise<void> {
     log,
   })
   const workers = createWorkers(c.num_workers)
+  metrics.workers.set(c.num_workers)
   const dictionaries = createDictionarySet(loadBundledDictionaries())
   const remember =
     remembering &&

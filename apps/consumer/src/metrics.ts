@@ -26,6 +26,7 @@ export interface ConsumerMetrics {
   readonly trimmed: Counter<string>
   readonly held: Gauge<string>
   readonly running: Gauge<string>
+  readonly workers: Gauge<string>
   readonly spans: Counter<'result'>
   readonly breaker: Gauge<'tool_id'>
 }
@@ -123,6 +124,11 @@ export function createConsumerMetrics(): ConsumerMetrics {
     }),
     held: new Gauge({ name: 'webhook_consumer_held', help: 'Entries held by this consumer', registers }),
     running: new Gauge({ name: 'webhook_consumer_running', help: 'Handlers running', registers }),
+    workers: new Gauge({
+      name: 'webhook_consumer_workers',
+      help: 'Handlers that run at once at most (num_workers)',
+      registers,
+    }),
     breaker: new Gauge({
       name: 'webhook_circuit_breaker_state',
       help: 'Breaker of a tool: 0 closed, 1 open, 2 half-open',
