@@ -28,6 +28,8 @@ import { type Fleet, isAwake, type Topology, until, withTopology } from './fleet
 export type { MigrateOptions, MigrationStep } from './cluster-migration.ts'
 export { type ClusterNode, type ClusterOptions, SLOTS } from './cluster-nodes.ts'
 
+const FAILOVER_ATTEMPTS = 3
+
 export interface ClusterTopology {
   /** All nodes as `127.0.0.1:port`. */
   readonly seeds: readonly string[]
@@ -170,8 +172,15 @@ export async function startCluster(
         return found
       })
       await until(() => expectInSync(replica, nodes, access))
-      await askNode(replica, 'CLUSTER', 'FAILOVER')
-      return untilMasterOfIsNot(slot, master)
+      // Redis gives it up after 5 s when the replica has not caught up by then, as on a busy machine.
+      for (let attempt = 1; ; attempt++) {
+        try {
+          await askNode(replica, 'CLUSTER', 'FAILOVER')
+          return await untilMasterOfIsNot(slot, master)
+        } catch (error) {
+          if (attempt === FAILOVER_ATTEMPTS) throw error
+        }
+      }
     },
     ask: askNode,
     client: (node, clientOptions) => fleet.client(node, access, clientOptions),

@@ -121,6 +121,40 @@ describe('a context', () => {
     expect((await all.contexts.read(idOf(1)))?.timeline).toHaveLength(1)
   })
 
+  it('is frozen when it is due, however fast others become due for cooling meanwhile', async () => {
+    let flowing = false
+    let number = 10
+    const world = worldOf(
+      {},
+      {
+        batch: 1,
+        mover: ({ cool }) => ({
+          async cool(...args) {
+            if (flowing && number < 30) {
+              await world.append(++number, `${number}`)
+              await world.lieStill(number, 30 * MINUTE)
+            }
+            return cool(...args)
+          },
+        }),
+      },
+    )
+    await world.append(1, '1')
+    await world.lieStill(1, 31 * MINUTE)
+    await world.sweep.run()
+    await world.lieStill(1, 24 * HOUR)
+    await world.append(2, '2')
+    await world.lieStill(2, 31 * MINUTE)
+    flowing = true
+    await world.sweep.run()
+    expect(world.told.slice(1)).toEqual([
+      ['cool', 'moved', idOf(2)],
+      ['freeze', 'moved', idOf(1)],
+    ])
+    await world.sweep.run()
+    expect(world.told.slice(3)).toEqual([['cool', 'moved', idOf(11)]])
+  })
+
   it('stays while it is read often, and an access counts as an event does', async () => {
     const { all, sweep, append, lieStill, told } = worldOf({ accesses: 3 })
     await append(1, 'a')

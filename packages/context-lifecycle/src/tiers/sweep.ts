@@ -1,5 +1,5 @@
 /**
- * One look at everything that is due:
+ * One look at everything that is due when it begins:
  *
  *   wanted (read while it was not hot) ──▶ cold: thawed · warm: made hot
  *   hot, and its stay is over  ──▶ important, or read often: one more period · else cooled
@@ -232,6 +232,7 @@ export function createSweep(options: SweepOptions): Sweep {
 
   async function sweepPlace(place: ContextPlace, signal: AbortSignal | undefined): Promise<number> {
     const { keys } = place
+    const began = options.now()
     let looked = await promoteWanted(place, signal)
     for (const [move, zset, stayMs, look] of [
       ['cool', keys.hot, rules.hotMs, lookAtHot],
@@ -239,7 +240,9 @@ export function createSweep(options: SweepOptions): Sweep {
     ] as const) {
       for (;;) {
         if (signal?.aborted || (zset === keys.warm && coldAway !== undefined)) break
-        const due = await claimDue(place, zset, stayMs, CLAIM_MS, batch)
+        // What becomes due meanwhile is for the next sweep: where contexts come faster than they are cooled, none would ever be frozen.
+        const since = Math.max(0, options.now() - began)
+        const due = await claimDue(place, zset, stayMs + since, CLAIM_MS + since, batch)
         await each(due, signal, (one) => unlessStuck(move, one.id, () => look(place, one)))
         looked += due.length
         if (due.length < batch) break
