@@ -131,6 +131,6 @@ describe('the private Redis', () => {
     const [pid, directory] = String(line).split(' ')
     cleanups.push(() => rmSync(directory ?? '', { recursive: true }))
     parent.kill('SIGKILL')
-    await expect.poll(() => birthOf(Number(pid)), { timeout: 5000 }).toBeUndefined()
+    await expect.poll(() => birthOf(Number(pid))).toBeUndefined()
   })
 })

@@ -36,7 +36,7 @@ const CONTROL_NAME = 'test-control'
 /** How long one question may take, ms. A server that is paused never answers. */
 const QUESTION_MS = 5_000
 /** How long connections that a test has just closed may take to disappear from CLIENT LIST, ms. */
-const LEAK_TIMEOUT_MS = 1_000
+const LEAK_TIMEOUT_MS = 5_000
 const HOST = '127.0.0.1'
 
 /** What ioredis needs to know for this access. */

@@ -46,7 +46,7 @@ export interface CollectorOptions {
   readonly answer?: (response: ServerResponse) => void
 }
 
-const WAIT_MS = 15_000
+const WAIT_MS = 30_000
 
 /** OTLP over HTTP with protobuf. */
 export async function startCollector({ port = 0, answer }: CollectorOptions = {}): Promise<Collector> {

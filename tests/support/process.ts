@@ -16,7 +16,7 @@ import { describeExit, type Exit, spawnTied } from '../../scripts/tied-child.ts'
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Default of `timeoutMs`: how long a process may take to say or answer what is waited for. */
-const WAIT_TIMEOUT_MS = 15_000
+const WAIT_TIMEOUT_MS = 30_000
 const HTTP_POLL_MS = 25
 /** Time-out of one HTTP question, ms; a process that was stopped or just started may never answer it. */
 const HTTP_QUESTION_MS = 1_000

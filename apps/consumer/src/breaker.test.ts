@@ -20,7 +20,7 @@ async function halfOpen(world: ConsumerWorld, consumers = [world.consumer]): Pro
     const all = await Promise.all(consumers.map(({ metrics }) => metrics.breaker.get()))
     return new Set(all.flatMap(({ values }) => values.map(({ value }) => value)))
   }
-  await expect.poll(gauges, { timeout: 5_000 }).toEqual(new Set([BREAKER_GAUGE['half-open']]))
+  await expect.poll(gauges).toEqual(new Set([BREAKER_GAUGE['half-open']]))
 }
 const LONG = { failureThreshold: 5, openDurationMs: 3_600_000 }
 const SHORT = { failureThreshold: 5, openDurationMs: 250 }
@@ -108,7 +108,7 @@ describe('a breaker', () => {
       expect(opened).toBeGreaterThanOrEqual(5)
       expect(opened).toBeLessThan(5 + 4) // those that were running when it opened
       // Probes come one at a time, each a new event's only attempt.
-      await expect.poll(() => order.length, { timeout: 5_000 }).toBe(opened + 2)
+      await expect.poll(() => order.length).toBe(opened + 2)
       expect(new Set(order).size).toBe(order.length)
       expect((await readBreaker(world.link, world.keys, 'github')).state).not.toBe('closed')
       healthy = true

@@ -134,7 +134,7 @@ describe('tail', () => {
       if (!done) await send()
       return done
     }
-    await expect.poll(isDone, { timeout: 10_000 }).toBe(true)
+    await expect.poll(isDone).toBe(true)
     const { code, rows } = await tail
     expect(code).toBe(0)
     expect(rows[0]).toEqual(['RECEIVED', 'EVENT', 'TOOL', 'TENANT', 'TYPE', 'SIZE', 'SUBJECT'])

@@ -35,7 +35,7 @@ function openTerminal(shell: string) {
     async type(text: string, until: RegExp) {
       shown = ''
       child.stdin.write(text)
-      await expect.poll(() => shown, { timeout: 10_000 }).toMatch(until)
+      await expect.poll(() => shown).toMatch(until)
     },
     async end() {
       child.kill()

@@ -43,7 +43,7 @@ async function works({ link }: Attempt): Promise<void> {
 
 /** Every error is this sentence; returns when it was heard twice. */
 async function fails({ link, errors }: Attempt, sentence: RegExp): Promise<void> {
-  await expect.poll(() => errors.length, { timeout: 10_000 }).toBeGreaterThan(1)
+  await expect.poll(() => errors.length).toBeGreaterThan(1)
   for (const error of errors) expect(error).toMatch(sentence)
   expect(link.connected).toBe(false)
   await link.close()
@@ -113,13 +113,13 @@ describe('the files', () => {
       }
       use(made.expired)
       const { link, errors } = attempt(at(server), files)
-      await expect.poll(() => errors.join(), { timeout: 10_000 }).toContain('expired')
+      await expect.poll(() => errors.join()).toContain('expired')
       use(made.client)
       await link.ready(AbortSignal.timeout(10_000))
       rmSync(files.certFile)
       const { epoch } = link
       link.reconnect()
-      await expect.poll(() => link.connected && link.epoch > epoch, { timeout: 10_000 }).toBe(true)
+      await expect.poll(() => link.connected && link.epoch > epoch).toBe(true)
       expect(errors.at(-1)).toContain(files.certFile)
       await link.close()
     }))

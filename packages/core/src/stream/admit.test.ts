@@ -250,7 +250,7 @@ describe('slices', () => {
       expect(ttl).toBeGreaterThan(FAST_MS)
       expect(ttl).toBeLessThanOrEqual(3 * FAST_MS)
     }
-    await expect.poll(async () => evidenceKeysIn(link), { timeout: 5_000 }).toEqual([])
+    await expect.poll(async () => evidenceKeysIn(link)).toEqual([])
   })
 })
 
@@ -367,7 +367,7 @@ describe('limits', () => {
     await world.accept(link, { tool: 'slow', limits })
     const limitKeys = async () => ((await link.call('KEYS', `${keys.limits}:*`)) as RedisReply[]).length
     expect(await limitKeys()).toBe(2)
-    await expect.poll(limitKeys, { timeout: 5_000 }).toBe(0)
+    await expect.poll(limitKeys).toBe(0)
   })
 })
 

@@ -23,7 +23,7 @@ beforeEach(async () => {
   if ((await state()).includes('cluster_slots_assigned:0')) {
     await control.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
   }
-  await expect.poll(state, { timeout: 10_000 }).toContain('cluster_state:ok')
+  await expect.poll(state).toContain('cluster_state:ok')
 })
 
 function viewOf(link: RedisLink, plan: PartitionPlan) {
