@@ -21,6 +21,7 @@ export interface Place {
 }
 
 export interface Load {
+  readonly durability: Durability
   /** From now on events carry so many bytes that cannot be packed. */
   pad(bytes: number): void
   /** Resolves when so many more have been answered. */
@@ -91,7 +92,7 @@ export async function runUnderLoad(
       const sender = startSender(running, concurrency)
       try {
         await sender.answered(answers)
-        await happen(sender)
+        await happen({ durability, pad: sender.pad, answered: sender.answered })
         await place.untilHealed()
         await sender.answered(answers)
       } finally {
@@ -125,7 +126,7 @@ function waitsForAll(durability: Durability): boolean {
   return confirm !== undefined && confirm === all
 }
 
-interface Sender extends Load {
+interface Sender extends Omit<Load, 'durability'> {
   readonly acknowledged: ReadonlySet<string>
   readonly statuses: ReadonlyMap<number, number>
   readonly gapMs: number
