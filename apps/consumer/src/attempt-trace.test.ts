@@ -167,17 +167,17 @@ describe('an attempt at a traced event', () => {
         trace_id: TRACE,
         handler: 'test',
       })
-      const found = await world.consumer.metrics.registry.getMetricsAsJSON()
+      const valuesOf = async (name: string) => {
+        const found = await world.consumer.metrics.registry.getMetricsAsJSON()
+        return (found.find((metric) => metric.name === name) as { values?: object[] } | undefined)?.values
+      }
+      const exemplar = expect.objectContaining({ labelSet: { trace_id: TRACE } })
+      // Redis has settled it a moment before the consumer hears of it.
       for (const name of [
         'webhook_event_processing_duration_seconds',
         'webhook_event_accepted_to_settled_seconds',
-      ]) {
-        const values = (found.find((metric) => metric.name === name) as { values?: object[] } | undefined)
-          ?.values
-        expect(values).toContainEqual(
-          expect.objectContaining({ exemplar: expect.objectContaining({ labelSet: { trace_id: TRACE } }) }),
-        )
-      }
+      ])
+        await expect.poll(() => valuesOf(name)).toContainEqual(expect.objectContaining({ exemplar }))
     }))
 })
 
