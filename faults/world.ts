@@ -171,7 +171,9 @@ export async function runWorld<P extends Place>(
     const consumers = await inTurn(numbered(installed.consumers), (n) =>
       add(`consumer ${n}`, 'apps/consumer/src/main.ts', consumersData, listens),
     )
-    if (installed.supervised) for (const consumer of consumers) void supervise(consumer, deeds, over.signal)
+    const supervised = installed.supervised
+      ? consumers.map((consumer) => supervise(consumer, deeds, over.signal))
+      : []
     const curators = installed.curator
       ? [await add('curator', 'apps/curator/src/main.ts', consumersData, listens)]
       : []
@@ -207,7 +209,8 @@ export async function runWorld<P extends Place>(
       },
       ledger: () => ledgerOf(env),
     }
-    await happen(world)
+    const happened = happen(world)
+    await (supervised.length === 0 ? happened : Promise.race([happened, Promise.all(supervised)]))
     const { longestGapMs } = sending
     await sending.stop()
     await atRest(world, ports)
@@ -227,13 +230,18 @@ export async function runWorld<P extends Place>(
   }
 }
 
-/** Its death is counted: somebody killed it, if not the harness. */
+/**
+ * Starts it again whenever it was killed, which is counted, until all is over. Rejects when it ends in another way, or runs and does not
+ * listen.
+ */
 async function supervise(app: App, deeds: Deeds, over: AbortSignal): Promise<void> {
   for (;;) {
-    await app.process.exit
+    const { signal, code } = await app.process.exit
     if (over.aborted) return
+    if (signal !== 'SIGKILL') throw new Error(`${app.name} ended by itself (${signal ?? code})`)
     deeds.kills++
-    await app.start().catch(() => undefined) // it may have died again before it listened
+    // It may be killed again before it listens: the next turn sees that.
+    await Promise.race([app.start(), app.process.exit])
   }
 }
 
