@@ -2,7 +2,7 @@
  * CPU that a gateway spends on one accepted event with traces switched off, at the default share of 10 %, and with every event
  * traced; with a collector that takes what is exported. The whole process counts: spans, their batches, and sending them.
  *
- * The gateways take turns (gateway-turns.ts). Batches leave once a second, whoever's turn it is; so what a gateway does between its
+ * The gateways take turns (gateway-turns.ts). Batches leave every few seconds, whoever's turn it is; so what a gateway does between its
  * turns is counted too, and spread over its events: the median of the rounds.
  *
  *     pnpm bench:telemetry [--events 15000] [--rounds 6] [--connections 32] [--only off,tenth] [--profile directory] [--quick]

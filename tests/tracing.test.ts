@@ -47,7 +47,7 @@ function startPipeline(env: Readonly<Record<string, string>>, tracing: object = 
     ai: { enrichment: { quiet: '1ms', max_delay: '10ms' } },
   }
   const observability = {
-    tracing: { enabled: true, sampling_rate: 1, ...tracing },
+    tracing: { enabled: true, sampling_rate: 1, batch_delay: '100ms', ...tracing },
     logging: { level: 'debug' },
   }
   writeFileSync(file, JSON.stringify({ webhook, observability }))

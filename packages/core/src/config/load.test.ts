@@ -222,6 +222,7 @@ describe("the guide's config.yaml with its environment", () => {
         protocol: 'auto',
         service_name: 'webhook-processor',
         sampling_rate: 0.1,
+        batch_delay: 5000,
         incoming: 'link',
       },
       logging: { level: 'info', format: 'json' },

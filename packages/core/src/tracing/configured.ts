@@ -27,7 +27,14 @@ export interface TracingDeps {
 const OFF: Tracing = { tracer: NO_TRACER, stop: () => Promise.resolve() }
 
 export async function configuredTracing({ observability }: Config, deps: TracingDeps): Promise<Tracing> {
-  const { enabled, endpoint, protocol, service_name, sampling_rate: rate } = observability.tracing
+  const {
+    enabled,
+    endpoint,
+    protocol,
+    service_name,
+    sampling_rate: rate,
+    batch_delay,
+  } = observability.tracing
   if (!enabled || endpoint === null) return OFF
   const { app, instance, clock, random, count, log } = deps
   const { createSpanExport } = await import('./otlp.ts')
@@ -35,6 +42,7 @@ export async function configuredTracing({ observability }: Config, deps: Tracing
     endpoint,
     protocol: protocol === 'auto' ? protocolOf(endpoint) : protocol,
     resource: { 'service.name': service_name, 'service.instance.id': instance, 'weir.app': app },
+    batchDelayMs: batch_delay,
     clock,
     count,
     log,

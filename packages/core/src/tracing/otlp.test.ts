@@ -5,6 +5,7 @@ import { systemClock } from '../clock.ts'
 import { loadConfig } from '../config/load.ts'
 import { configuredTracing, protocolOf } from './configured.ts'
 import { createSpanExport, MAX_SPANS, type Protocol, tracesUrl } from './otlp.ts'
+import { createSpanWriter } from './span-writer.ts'
 import type { FinishedSpan } from './tracer.ts'
 
 /** Refused at once: nothing listens there. */
@@ -21,7 +22,7 @@ async function collecting(start: () => Promise<Collector>): Promise<Collector> {
   return collector
 }
 
-async function exporting(endpoint: string, protocol: Protocol = 'http/protobuf') {
+async function exporting(endpoint: string, protocol: Protocol = 'http/protobuf', batchDelayMs = 100) {
   const counts = { exported: 0, failed: 0, dropped: 0 }
   const lines: Record<string, unknown>[] = []
   const note = (line: object, msg?: string) => void lines.push({ ...line, msg })
@@ -29,6 +30,7 @@ async function exporting(endpoint: string, protocol: Protocol = 'http/protobuf')
     endpoint,
     protocol,
     resource: { 'service.name': 'hooks', 'service.instance.id': 'me', 'weir.app': 'gateway' },
+    batchDelayMs,
     clock: systemClock,
     count: (result, spans) => {
       counts[result] += spans
@@ -170,6 +172,38 @@ describe('a collector that is away', () => {
     expect(performance.now() - began).toBeLessThan(4_500)
     sink(SPAN)
     expect(counts.dropped).toBe(101)
+  })
+})
+
+describe('a batch', () => {
+  const HOUR_MS = 3_600_000
+  const text = 'x'.repeat(500)
+  const LARGE: FinishedSpan = {
+    ...SPAN,
+    name: text,
+    failure: text,
+    attributes: Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`a${n}`, text])),
+  }
+  const writer = createSpanWriter({})
+  writer.write(LARGE)
+  const LARGE_BYTES = writer.bytes
+
+  it.each([
+    ['2,048 spans', SPAN, 2048, 2048],
+    ['1 MB', LARGE, 200, Math.ceil(1_000_000 / LARGE_BYTES)],
+  ])('that has %s leaves at once, whatever the delay', async (_, span, handedOver, full) => {
+    const collector = await collecting(startCollector)
+    const { sink, counts } = await exporting(collector.url, 'http/protobuf', HOUR_MS)
+    for (let n = 0; n < handedOver; n++) sink(span)
+    await expect.poll(() => counts.exported, POLL).toBe(full)
+    expect(counts).toEqual({ exported: full, failed: 0, dropped: 0 })
+  })
+
+  it('that is not full leaves after the delay', async () => {
+    const collector = await collecting(startCollector)
+    const { sink, counts } = await exporting(collector.url, 'http/protobuf', 10)
+    sink(SPAN)
+    await expect.poll(() => counts.exported, POLL).toBe(1)
   })
 })
 

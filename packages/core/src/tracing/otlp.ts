@@ -3,7 +3,7 @@
  * is a limit on what waits, and what comes beyond it is dropped and counted. One batch is under way at a time, by OpenTelemetry's own
  * transports (their attempts, headers and certificates). A collector that is away is told once, and once when it is back.
  *
- *   span ──▶ batch (too much waits → dropped) ──every second, or when it is full──▶ transport ──▶ exported | failed
+ *   span ──▶ batch (too much waits → dropped) ──after a while, or when it is full──▶ transport ──▶ exported | failed
  */
 import type { IOtlpExportDelegate } from '@opentelemetry/otlp-exporter-base'
 import type { Logger } from 'pino'
@@ -27,6 +27,8 @@ export interface SpanExportOptions {
   readonly protocol: Protocol
   /** What is the same for all spans of this process. */
   readonly resource: Attributes
+  /** How long spans wait for others at most: a batch costs as much as hundreds of spans. */
+  readonly batchDelayMs: number
   readonly clock: Clock
   count(result: SpanResult, spans: number): void
   readonly log: Pick<Logger, 'warn' | 'info'>
@@ -36,9 +38,9 @@ export interface SpanExportOptions {
 export const MAX_SPANS = 8192
 /** …and bytes that wait; a gRPC server takes 4 MB in one message, where nobody says otherwise. */
 const MAX_BYTES = 3_000_000
-const BATCH = 512
-/** How long spans wait for others, ms. */
-const DELAY_MS = 1000
+/** A batch with so many spans, or so many bytes, is full. */
+const FULL_SPANS = 2048
+const FULL_BYTES = 1_000_000
 /** How long the transport tries to get a batch away, ms; a collector that hangs holds it so long. */
 const EXPORT_MS = 5000
 /** How long a process that stops waits for its last spans, ms. */
@@ -50,7 +52,7 @@ const HTTP_PATH = '/v1/traces'
 const GRPC_PATH = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'
 
 export async function createSpanExport(options: SpanExportOptions): Promise<SpanExport> {
-  const { clock, count, log } = options
+  const { batchDelayMs, clock, count, log } = options
   const transport = await transportOf(options)
   const writer = createSpanWriter(options.resource)
   /** Without user and password, should there be any. */
@@ -91,10 +93,12 @@ export async function createSpanExport(options: SpanExportOptions): Promise<Span
     }
   }
 
-  /** Sends what is full now, and what is not after a moment. */
+  const isFull = () => writer.spans >= FULL_SPANS || writer.bytes >= FULL_BYTES
+
+  /** Sends what is full now, and what is not after a while. */
   function goOn(): void {
-    if (writer.spans >= BATCH) send()
-    else if (writer.spans > 0 && timer === undefined) timer = setTimeout(send, DELAY_MS).unref()
+    if (isFull()) send()
+    else if (writer.spans > 0 && timer === undefined) timer = setTimeout(send, batchDelayMs).unref()
   }
 
   async function flush(): Promise<void> {
@@ -122,7 +126,7 @@ export async function createSpanExport(options: SpanExportOptions): Promise<Span
         return
       }
       writer.write(span)
-      if (writer.spans >= BATCH || timer === undefined) goOn()
+      if (isFull() || timer === undefined) goOn()
     },
     stop() {
       stopped ??= flush()

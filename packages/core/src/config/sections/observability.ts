@@ -53,6 +53,12 @@ export function observabilitySection(production: boolean) {
         max: 1,
         env: 'OTEL_TRACES_SAMPLER_ARG',
       }),
+      batch_delay: duration({
+        meaning: 'How long finished spans wait for others at most, to leave with them.',
+        default: '5s',
+        min: '10ms',
+        max: '1m',
+      }),
       incoming: choice({
         meaning:
           'What becomes of a trace that a sender brings along: link = the event gets a trace of its own, which names it; continue = the event becomes a part of it, and its sender decides whether it is traced, so only where all senders are your own.',
