@@ -70,32 +70,38 @@ export interface Sweep {
 
 /** A claim that nobody followed up comes up again after so long, ms: several times what a large context takes. */
 const CLAIM_MS = 120_000
+const GROUPS = 2
 
 export function createSweep(options: SweepOptions): Sweep {
   const { places, mover, archive, rules, batch, concurrency, promoteBytes, tell } = options
   let coldAway: Error | undefined
   let full = false
 
-  /** Resolves or fails when none is under way any more. */
+  /**
+   * Two groups take turns: one is packed while the other waits for Redis, and what a group asks of Redis goes there in one write. Resolves or
+   * fails when none is under way any more.
+   */
   async function each<T>(
     items: readonly T[],
     signal: AbortSignal | undefined,
     act: (item: T) => Promise<void>,
   ) {
-    const left = items.values()
+    const size = Math.max(1, Math.floor(concurrency / GROUPS))
+    let taken = 0
     let failed = false
-    const worker = async () => {
-      for (const item of left) {
-        if (signal?.aborted || failed) return
-        try {
-          await act(item)
-        } catch (error) {
+    const group = async () => {
+      while (taken < items.length && !signal?.aborted && !failed) {
+        const mine = items.slice(taken, taken + size)
+        taken += size
+        const ends = await Promise.allSettled(mine.map(act))
+        for (const end of ends) {
+          if (end.status === 'fulfilled') continue
           failed = true
-          throw error
+          throw end.reason
         }
       }
     }
-    const ends = await Promise.allSettled(Array.from({ length: Math.min(concurrency, items.length) }, worker))
+    const ends = await Promise.allSettled(Array.from({ length: Math.min(GROUPS, concurrency) }, group))
     for (const end of ends) if (end.status === 'rejected') throw end.reason
   }
 

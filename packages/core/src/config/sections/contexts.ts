@@ -87,9 +87,9 @@ export function contextLifecycleSection() {
         max: 10_000,
       }),
       concurrency: integer({
-        meaning: 'Contexts moved at the same time.',
+        meaning: 'Contexts moved at the same time, in two groups that take turns.',
         unit: 'contexts',
-        default: 3,
+        default: 16,
         min: 1,
         max: 1_000,
       }),
