@@ -28,6 +28,8 @@ export const MAX_TEXT = 500
 /** UTF-8 takes at most so many bytes for a character of JavaScript's. */
 const UTF8 = 3
 const FIRST_BYTES = 64 * 1024
+/** A batch of common spans. */
+const KEPT_BYTES = 512 * 1024
 /** Of a span without its texts and links; of an attribute likewise; of a link, bytes. */
 const SPAN_BYTES = 128
 const ATTRIBUTE_BYTES = 32
@@ -65,8 +67,9 @@ export function createSpanWriter(resource: Attributes): SpanWriter {
     },
     take() {
       const batch = { spans, request: requestOf(said, out) }
-      // What a burst needed is not kept.
-      out = createBytes(FIRST_BYTES)
+      // The batch is a copy. What a burst needed is not kept.
+      if (out.memory.length > KEPT_BYTES) out = createBytes(FIRST_BYTES)
+      out.length = 0
       spans = 0
       return batch
     },
