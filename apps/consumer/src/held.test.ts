@@ -62,6 +62,17 @@ describe('the queue', () => {
     expect(held.queued).toBe(0)
   })
 
+  it('hands a suspect out first again when it was put back', () => {
+    const held = createHeld(10, nothing)
+    held.add([item('1-0', true), item('2-0'), item('3-0')])
+    const suspect = held.take()
+    held.requeue(suspect!)
+    const fresh = [held.take(), held.take()]
+    held.requeue(fresh[1]!)
+    expect(fresh.map((each) => each?.streamId)).toEqual(['1-0', '2-0'])
+    expect([held.take(), held.take()].map((each) => each?.streamId)).toEqual(['3-0', '2-0'])
+  })
+
   it('tells the executor that there is work, and only then', () => {
     let told = 0
     const held = createHeld(10, () => {
@@ -273,7 +284,8 @@ describe('against a model', () => {
                 const chosen = running[step.pick % running.length]
                 if (chosen === undefined) break
                 held.requeue(chosen)
-                queue.push(chosen)
+                if (chosen.suspect) first.push(chosen)
+                else queue.push(chosen)
                 break
               }
               case 'reserve':

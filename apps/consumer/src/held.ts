@@ -52,7 +52,7 @@ export interface Held {
   /** The next queued item, suspects first, now running; undefined when none is queued. */
   take(): HeldItem | undefined
   remove(item: HeldItem): void
-  /** Puts a running item back at the end of the queue; does nothing when it is gone. Does not call `onQueued`. */
+  /** Puts a running item back at the end of the queue, a suspect again before all that is queued; does nothing when it is gone. Does not call `onQueued`. */
   requeue(item: HeldItem): void
   /** Reserves up to `max` of the room, possibly none. */
   reserve(max: number): Reservation
@@ -152,7 +152,8 @@ export function createHeld(limit: number | (() => number), onQueued: () => void)
       if (item.state !== 'running') return
       item.state = 'queued'
       item.abort = undefined
-      queue.push(item)
+      if (item.suspect) first.push(item)
+      else queue.push(item)
     },
     reserve(max) {
       let count = Math.min(max, room())

@@ -3,7 +3,8 @@
  *
  * An entry delivered twice without an outcome is a suspect: perhaps it kills its worker. Suspects are taken over one at
  * a time, each as soon as the one before has its outcome, so that a crash accuses one entry and not all that were held
- * with it; at `quarantine_after` deliveries the entry goes to the dead letters unrun.
+ * with it, and not before this process has lived for `reclaim_idle` (upkeep.ts); at `quarantine_after` deliveries the entry goes to the
+ * dead letters unrun.
  *
  * After a jump of Redis' clock every entry looks abandoned, also those that living consumers work on. So idle times are
  * asked for first and judged then: a jump that came before the answer is seen, one that comes after it does no harm.

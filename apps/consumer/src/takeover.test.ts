@@ -217,6 +217,36 @@ describe('consumers that die or sleep', () => {
     )
   })
 
+  it('who has just begun takes no suspects: where all are killed again and again from outside, none is accused each time', async () => {
+    const { handler, keys } = effects()
+    const reclaimIdleMs = 1_000
+    await withConsumer(
+      redis,
+      { reclaimIdleMs, reclaimIntervalMs: 10 },
+      [handler],
+      async (world) => {
+        const { stream, group } = world.keys
+        await world.admitMany(3)
+        await world.link.call('XGROUP', 'CREATE', stream, group, '0')
+        await world.link.call('XREADGROUP', 'GROUP', group, 'dead-1', 'STREAMS', stream, '>')
+        const [suspect = ''] = (await world.pending()).map(({ streamId }) => streamId)
+        await world.link.call('XCLAIM', stream, group, 'dead-2', 0, suspect)
+        const all = (await world.pending()).map(({ streamId }) => streamId)
+        for (const id of all)
+          await world.link.call('XCLAIM', stream, group, 'dead-2', 0, id, 'IDLE', 86_400_000, 'JUSTID')
+        const since = performance.now()
+        world.consumer.start()
+        // What nobody suspects is taken over at once.
+        await world.until({ settled: 2, pending: 1 })
+        expect(await deliveries(world)).toEqual([2])
+        await world.until({ settled: 3 })
+        expect(performance.now() - since).toBeGreaterThanOrEqual(reclaimIdleMs)
+        expect(keys.size).toBe(3)
+      },
+      { started: false },
+    )
+  })
+
   it('with quarantine_after = 2 what died along with a poison event is still not quarantined', async () => {
     const { handler, keys } = effects()
     await withConsumer(

@@ -102,14 +102,18 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
 
   return {
     run(stopping) {
+      const began = clock.monotonic()
       const each = (ms: number, what: string, work: () => Promise<unknown>) => every(ms, stopping, what, work)
       return Promise.all([
         each(reclaimIntervalMs, 'reclaim', async () =>
           countReclaimed(await reclaimOnce(options.reclaimer, stopping)),
         ),
-        each(reclaimIntervalMs, 'suspects', async () =>
-          countReclaimed(await reclaimSuspects(options.reclaimer, stopping)),
-        ),
+        each(reclaimIntervalMs, 'suspects', async () => {
+          // Where everything is killed from outside soon after each start, as in a crash loop or on a machine that fails, an innocent that was
+          // taken over each time would be condemned. What kills its worker by itself waits for so long anyway.
+          if (clock.monotonic() - began < reclaimIdleMs) return
+          countReclaimed(await reclaimSuspects(options.reclaimer, stopping))
+        }),
         each(settings.trimIntervalMs, 'trim', trim),
         each(BREAKER_REFRESH_MS, 'breakers', breakers.refresh),
         each(settings.heartbeatIntervalMs, 'heartbeat', heartbeat),
