@@ -52,7 +52,10 @@ export interface Held {
   /** The next queued item, suspects first, now running; undefined when none is queued. */
   take(): HeldItem | undefined
   remove(item: HeldItem): void
-  /** Puts a running item back at the end of the queue, a suspect again before all that is queued; does nothing when it is gone. Does not call `onQueued`. */
+  /**
+   * Puts a running item back at the end of the queue, a suspect again before all that is queued; does nothing when it is gone. Does not
+   * call `onQueued`.
+   */
   requeue(item: HeldItem): void
   /** Reserves up to `max` of the room, possibly none. */
   reserve(max: number): Reservation

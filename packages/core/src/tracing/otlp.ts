@@ -115,7 +115,7 @@ export async function createSpanExport(options: SpanExportOptions): Promise<Span
     await Promise.race([emptied, clock.wait(FLUSH_MS, enough.signal)])
     enough.abort()
     if (timer !== undefined) clearTimeout(timer)
-    // It would wait for a collector that hangs.
+    // It would wait for a collector that hangs; what it says of itself then, when every batch has been told of, helps nobody.
     void transport.shutdown().catch(() => undefined)
   }
 

@@ -28,7 +28,7 @@ export const MAX_TEXT = 500
 /** UTF-8 takes at most so many bytes for a character of JavaScript's. */
 const UTF8 = 3
 const FIRST_BYTES = 64 * 1024
-/** A batch of common spans. */
+/** Memory up to this is kept for the next batch: one of common spans fits in. */
 const KEPT_BYTES = 512 * 1024
 /** Of a span without its texts and links; of an attribute likewise; of a link, bytes. */
 const SPAN_BYTES = 128
