@@ -1,17 +1,21 @@
 /**
  * The flood of bench/flood.ts, a process of its own: badly signed requests with bodies, from another address of this machine,
- * at a constant rate.
+ * at a constant rate. It has the lowest priority: a flood comes from elsewhere, and what it costs its sender is not measured.
  *
  *     node bench/flood-sender.ts <port> <requests a second>     (ends when its parent says so)
  */
 import { connect, type Socket } from 'node:net'
+import { lowerPriority } from '@weir/core/priority'
 import { githubPayloads } from './payloads.ts'
 
 /** Loopback has a whole network of addresses: this one is nobody's but the flood's. */
 const FROM = '127.0.0.2'
 /** A refusal without reading the body keeps its connection for a second: there have to be many. */
 const CONNECTIONS = 8000
-const TICK_MS = 2
+const TICK_MS = 1
+const LOWEST_PRIORITY = 19
+
+lowerPriority(LOWEST_PRIORITY)
 
 const [port, rate] = process.argv.slice(2).map(Number) as [number, number]
 const { body } = githubPayloads().find(({ type }) => type === 'push')!

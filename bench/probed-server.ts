@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { GATEWAY_NODE_OPTIONS } from '../scripts/node-options.ts'
 import { describeExit, endChild, spawnTied } from '../scripts/tied-child.ts'
 import { SECRET } from './processes.ts'
 
@@ -36,12 +37,16 @@ export async function startProbed(options: ProbedServerOptions): Promise<ProbedS
   const profiling =
     profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-interval', '200', '--cpu-prof-dir', profile]
   const probe = fileURLToPath(new URL('gateway-probe.ts', import.meta.url))
-  const child = spawnTied(process.execPath, [...profiling, '--import', probe, ...program], {
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-    cwd,
-    env,
-    deathSignal: 'SIGKILL',
-  })
+  const child = spawnTied(
+    process.execPath,
+    [...GATEWAY_NODE_OPTIONS, ...profiling, '--import', probe, ...program],
+    {
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+      cwd,
+      env,
+      deathSignal: 'SIGKILL',
+    },
+  )
   const ended = child.exit.then((exit) => `the server ended before it listened (${describeExit(exit)})`)
   const port = await Promise.race([portOf(child.process), ended])
   if (typeof port === 'string') throw new Error(port)

@@ -17,6 +17,7 @@ import type { PartitionKeys } from '@weir/core/keys'
 import type { Partition } from '@weir/core/partition'
 import { connectRedis, type RedisLink } from '@weir/core/redis/link'
 import { type Ledger, readLedger, sumLedgers } from '@weir/core/stream/ledger'
+import { GATEWAY_NODE_OPTIONS } from '../scripts/node-options.ts'
 import { type RedisServer, startRedis } from '../scripts/private-redis.ts'
 import { describeExit, endChild, spawnTied } from '../scripts/tied-child.ts'
 import { startCluster } from '../tests/support/cluster.ts'
@@ -31,6 +32,9 @@ const START_TIMEOUT_MS = 30_000
 const STOP_GRACE_MS = 30_000
 const POLL_MS = 20
 const NODE_TIMEOUT_MS = 30_000
+
+/** Pause between two sweeps: short, so that a sweep begins when it is wanted. */
+const CURATOR_INTERVAL = '1s'
 
 export interface App {
   readonly pid: number
@@ -129,7 +133,7 @@ async function worldWith(topology: Topology, directory: string): Promise<World> 
       webhook: {
         ingest: { host: '127.0.0.1', port: 0 },
         consumer: { ops_port: 0, ...(handlers === undefined ? {} : { handlers }) },
-        context_lifecycle: { curator: { ops_port: 0 } },
+        context_lifecycle: { curator: { ops_port: 0, interval: CURATOR_INTERVAL } },
         security: { global_rate_limit: 1e7, per_tool_rate_limits: { github: 1e7 } },
       },
     })
@@ -202,7 +206,7 @@ async function worldWith(topology: Topology, directory: string): Promise<World> 
 /** Starts an app's main and waits for its word that it listens. */
 async function startApp(name: string, env: Readonly<Record<string, string>>): Promise<App> {
   const main = fileURLToPath(new URL(`../apps/${name}/src/main.ts`, import.meta.url))
-  const child = spawnTied(process.execPath, [main], {
+  const child = spawnTied(process.execPath, [...(name === 'ingest' ? GATEWAY_NODE_OPTIONS : []), main], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
     deathSignal: 'SIGKILL',

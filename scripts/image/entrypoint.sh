@@ -19,8 +19,13 @@ self=$(readlink -f "$0")
 root=${self%/scripts/image/*}
 if [ "${0##*/}" = webhook-cli ]; then set -- cli "$@"; fi
 
+options=
 case ${1-} in
-  gateway) room=ingest ;;
+  gateway)
+    room=ingest
+    # Short pauses: scripts/node-options.ts says how.
+    options=--max-semi-space-size=8
+    ;;
   consumer | curator | console | cli) room=$1 ;;
   --help | -h)
     usage
@@ -37,4 +42,5 @@ case ${1-} in
 esac
 shift
 # exec: signals must reach Node itself, or a rolling update would cut events off after the grace period.
-exec node "$root/apps/$room/src/main.ts" "$@"
+# shellcheck disable=SC2086 # none, or words
+exec node $options "$root/apps/$room/src/main.ts" "$@"

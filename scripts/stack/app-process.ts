@@ -16,6 +16,8 @@ export interface AppPlan {
   readonly name: string
   /** Its main, absolute. */
   readonly script: string
+  /** What Node is started with. */
+  readonly nodeOptions?: readonly string[]
   /** How long it takes at most to stop by itself, ms; it is killed a few seconds later. */
   readonly shutdownMs: number
   /** Ports it listens on, with the words that tell how to choose another. */
@@ -39,7 +41,10 @@ export function launchApp(
   say: (line: string) => void,
   clock: Pick<Clock, 'monotonic'>,
 ): Running {
-  const child = spawnTied(process.execPath, [app.script], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawnTied(process.execPath, [...(app.nodeOptions ?? []), app.script], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const echo = limitedEcho((text) => say(`${app.name}: ${text}`), clock)
   for (const stream of [child.process.stdout, child.process.stderr]) {
     if (!stream) continue

@@ -1,6 +1,7 @@
 /** From the settings to what is started: which apps, on which ports, and how one sees that they are ready. */
 import { join } from 'node:path'
 import type { Config } from '@weir/core/config/schema'
+import { GATEWAY_NODE_OPTIONS } from '../node-options.ts'
 import type { AppPlan } from './app-process.ts'
 import { countsOf } from './ledger.ts'
 
@@ -35,6 +36,7 @@ export function appPlans(config: Config, appsDirectory: string): AppPlan[] {
     {
       name: 'gateway',
       script: main('ingest'),
+      nodeOptions: GATEWAY_NODE_OPTIONS,
       shutdownMs: ingest.shutdown_timeout,
       ports: [
         { port: ingest.port, choose: 'Choose another with PORT=…, or webhook.ingest.port in config.yaml' },

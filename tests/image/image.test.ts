@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../scripts/free-port.ts'
+import { GATEWAY_NODE_OPTIONS } from '../../scripts/node-options.ts'
 import { root } from '../support/process.ts'
 import { useRedis } from '../support/redis.ts'
 import { useProcesses } from '../support/use-processes.ts'
@@ -46,6 +47,7 @@ describe('Dockerfile.webhook', () => {
     expect(texts('USER')).toEqual(['10001:10001'])
     expect(texts('HEALTHCHECK')[0]).toContain('["node", "/app/scripts/image/healthcheck.ts"]')
     expect(texts('ENTRYPOINT')).toEqual(['["/app/scripts/image/entrypoint.sh"]'])
+    expect(read('scripts/image/entrypoint.sh')).toContain(`options=${GATEWAY_NODE_OPTIONS.join(' ')}\n`)
     expect(texts('EXPOSE')).toEqual(['8080 8081 8082 8083'])
     expect(texts('ENV')[0]).toContain('NODE_ENV=production')
     // Only the tree comes in: no compiler, no package manager, nothing of the build's context.

@@ -1,5 +1,5 @@
 /** The curator process: reads configuration and environment, wires, runs until SIGINT or SIGTERM. */
-import { hostname, setPriority } from 'node:os'
+import { hostname } from 'node:os'
 import { configuredEnrichment } from '@weir/ai/configured'
 import { createAiHealth } from '@weir/ai/health'
 import { createAiMetrics } from '@weir/ai/metrics'
@@ -22,6 +22,7 @@ import { configuredPusher } from '@weir/core/metrics/configured'
 import { createProcessMetrics } from '@weir/core/metrics/process-metrics'
 import type { Pusher } from '@weir/core/metrics/pusher'
 import { type OpsServer, startOpsServer } from '@weir/core/ops-server'
+import { lowerPriority } from '@weir/core/priority'
 import { connectQueue, connectRedis } from '@weir/core/redis/link'
 import { createErrorTeller } from '@weir/core/redis/tell'
 import { runProcess, type StopAtSignal } from '@weir/core/run-process'
@@ -42,7 +43,7 @@ const PUMP_INTERVAL_MS = 1_000
 const PRIORITY = 10
 
 async function main(stopAtSignal: StopAtSignal): Promise<void> {
-  setPriority(PRIORITY)
+  lowerPriority(PRIORITY)
   const { config, notices } = await loadConfig({ env: process.env, defaultFile: 'config.yaml' })
   const log = pino({ level: config.observability.logging.level, base: { app: 'curator' } })
   for (const notice of notices) log.info({ notice }, 'configuration')
