@@ -72,6 +72,8 @@ async function good(port: number): Promise<Float64Array> {
 
 interface Flooded {
   readonly sent: number
+  /** Left out, as its sender had no processor when they were due. */
+  readonly missed: number
   readonly answered: number
   /** Connections. */
   readonly opened: number
@@ -145,7 +147,7 @@ try {
   const sent = sum((flood) => flood.sent)
   console.log(`\np99 with the flood against without: ${ratio.toFixed(2)}× (${target(ratio, SLOWER, '×')})`)
   console.log(
-    `flood: ${sent} sent over ${sum((flood) => flood.opened)} connections, ${sum((flood) => flood.answered)} answered (${[...answers].map(([status, count]) => `${status}: ${count}`).join(', ')}), ${(((cpu.flood - cpu.quiet) / sent) * 1e6).toFixed(0)} µs of the gateway each; commands that Redis saw more than without: ${extra.join(', ')}`,
+    `flood: ${sent} sent (${sum((flood) => flood.missed)} left out) over ${sum((flood) => flood.opened)} connections, ${sum((flood) => flood.answered)} answered (${[...answers].map(([status, count]) => `${status}: ${count}`).join(', ')}), ${(((cpu.flood - cpu.quiet) / sent) * 1e6).toFixed(0)} µs of the gateway each; commands that Redis saw more than without: ${extra.join(', ')}`,
   )
   headline({
     question: `p99 of well signed requests with ${badly} badly signed a second, against without`,
