@@ -171,6 +171,22 @@ describe('stopping', () => {
     expect(await storedEvents(client)).toHaveLength(6)
   })
 
+  it('answers once more on a connection that a sender keeps, which closes it', () =>
+    withGateway(
+      { redisUrl: redis.url, settings: { 'ingest.lame_duck': '1h', 'ingest.shutdown_timeout': '1h' } },
+      async ({ port, gateway }) => {
+        const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+        const ready = () => send(port, '/health', { method: 'GET', agent })
+        expect((await ready()).headers.connection).not.toBe('close')
+        const stopped = gateway.stop()
+        const answer = await ready()
+        expect([answer.status, answer.headers.connection]).toEqual([200, 'close'])
+        // No connection is left, so nothing is waited for.
+        await stopped
+        agent.destroy()
+      },
+    ))
+
   it('is harmless when repeated', () =>
     withGateway({ redisUrl: redis.url }, async ({ gateway }) => {
       await Promise.all([gateway.stop(), gateway.stop()])

@@ -101,7 +101,12 @@ export function useGateway(common: Settings = {}) {
 }
 
 async function startGateway(options: GatewayOptions, directory: string): Promise<TestGateway> {
-  const settings = { 'ingest.host': '127.0.0.1', 'ingest.port': 0, ...options.settings }
+  const settings = {
+    'ingest.host': '127.0.0.1',
+    'ingest.port': 0,
+    'ingest.lame_duck': '0s',
+    ...options.settings,
+  }
   const { config } = await loadConfig({
     text: '',
     flags: {

@@ -293,7 +293,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
   let stop: Promise<void> | undefined
 
   async function end(): Promise<void> {
-    await server.stop(ingest.shutdown_timeout)
+    await server.stop(ingest.lame_duck, ingest.shutdown_timeout)
     await deps.secrets.stop()
     refusals.stop()
     deps.auditor.note({ action: 'gateway.stop', target: deps.name, outcome: 'done' })

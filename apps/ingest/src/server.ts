@@ -41,8 +41,12 @@ export interface ServerOptions {
 export interface HttpServer {
   /** Resolves with where it listens; rejects when the port is taken. */
   listen(): Promise<{ readonly host: string; readonly port: number }>
-  /** Takes no more connections; resolves when the open requests are answered, or cut off after `deadlineMs`. */
-  stop(deadlineMs: number): Promise<void>
+  /**
+   * Answers the next request on each connection that a sender keeps, which closes it, until none is left or `lameDuckMs` are over: closing them
+   * at once would break what is on its way. Then takes no more connections, and resolves when the open requests are answered, or
+   * cut off. All of it takes `deadlineMs` at most.
+   */
+  stop(lameDuckMs: number, deadlineMs: number): Promise<void>
   readonly stopping: boolean
 }
 
@@ -77,6 +81,14 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   if (options.maxConnections > 0) server.maxConnections = options.maxConnections
   server.on('request', (request, response) => void serve(request, response, false))
   server.on('checkContinue', (request, response) => void serve(request, response, true))
+  let connections = 0
+  let atLastClosed = (): void => undefined
+  server.on('connection', (socket) => {
+    connections++
+    socket.once('close', () => {
+      if (--connections === 0) atLastClosed()
+    })
+  })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => fail(error, socket as Socket))
 
   async function serve(
@@ -159,14 +171,23 @@ export function createHttpServer(options: ServerOptions): HttpServer {
         })
       })
     },
-    async stop(deadlineMs) {
+    async stop(lameDuckMs, deadlineMs) {
       life.stopping = true
       if (!server.listening) return
+      const until = clock.monotonic() + deadlineMs
+      if (connections > 0) {
+        const empty = new AbortController()
+        atLastClosed = () => empty.abort()
+        await clock.wait(Math.min(lameDuckMs, deadlineMs), empty.signal)
+      }
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      const timer = setTimeout(() => {
-        log.warn({ event: 'stopping' }, 'requests that are still open are cut off')
-        server.closeAllConnections()
-      }, deadlineMs)
+      const timer = setTimeout(
+        () => {
+          log.warn({ event: 'stopping' }, 'requests that are still open are cut off')
+          server.closeAllConnections()
+        },
+        Math.max(0, until - clock.monotonic()),
+      )
       await closed
       clearTimeout(timer)
     },

@@ -34,7 +34,7 @@ interface Report {
 }
 
 /** Runs it on a setup in which nothing is wrong, but for what is given. */
-async function doctor(given: Record<string, string> = {}, ...args: string[]) {
+async function doctor(given: Record<string, string | undefined> = {}, ...args: string[]) {
   const env = {
     REDIS_URL: redis.url,
     WEIR_DATA_DIR: directory,
@@ -354,9 +354,34 @@ describe('doctor: secrets', () => {
     expect(of('secrets')).toContainEqual(
       expect.objectContaining(bad('warn', /secrets\/acme\.gitlab has fewer than 16/, /openssl/)),
     )
-    const none = await doctor({ WEBHOOK_SECRETS_DIRECTORY: join(directory, 'nowhere') })
+    const none = await doctor({ WEBHOOK_SECRETS_DIRECTORY: join(files, 'acme.gitlab') })
     expect(none.of('secrets')).toContainEqual(
-      expect.objectContaining(bad('fail', /secrets_directory cannot be read: ENOENT/, /path/)),
+      expect.objectContaining(bad('fail', /secrets_directory cannot be read: ENOTDIR/, /path/)),
+    )
+  })
+
+  it('does not miss what only gateways may have, where none runs', async () => {
+    const { of } = await doctor({
+      WEBHOOK_SECRETS_DIRECTORY: join(directory, 'nowhere'),
+      GITHUB_WEBHOOK_SECRET: undefined,
+    })
+    expect(of('secrets')).toEqual([
+      expect.objectContaining({
+        status: 'skip',
+        finding: expect.stringMatching(/is not here: ask doctor where a gateway/),
+      }),
+    ])
+  })
+
+  it('knows that HMAC_SECRET is one for two tools', async () => {
+    const hmac = 'd1f0a9c2b7e4486f9a35c07e12'
+    const of = async (env: Record<string, string>) =>
+      (await doctor(env)).of('secrets').map(({ finding }) => finding)
+    expect(await of({ HMAC_SECRET: hmac })).toEqual([
+      expect.stringMatching(/^there for github, alertmanager, generic;/),
+    ])
+    expect(await of({ HMAC_SECRET: hmac, JIRA_WEBHOOK_SECRET: hmac })).toContainEqual(
+      'JIRA_WEBHOOK_SECRET and HMAC_SECRET are the same',
     )
   })
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Config } from '@weir/core/config/schema'
 import { TOOLS, type Tool } from '@weir/core/config/tools'
 import { messageOf } from '@weir/core/faults'
-import { type Finding, fail, ok, warn } from './finding.ts'
+import { type Finding, fail, ok, skip, warn } from './finding.ts'
 
 /** A shorter one can be guessed, characters. */
 const SHORT = 16
@@ -33,23 +33,34 @@ export async function examineSecrets(
     const variable = `${tool.toUpperCase()}_WEBHOOK_SECRET`
     const configured = listOf(security.signature_secrets[tool])
     const texts = configured.length > 0 ? configured : listOf(made(variable) ?? null)
-    for (const text of texts) held.push({ where: variable, tool, text })
+    for (const text of texts)
+      held.push({ where: isShared(config, tool, text) ? 'HMAC_SECRET' : variable, tool, text })
   }
   for (const [tenant, own] of Object.entries(security.tenant_secrets ?? {}))
     for (const [tool, secrets] of Object.entries(own ?? {}))
       for (const text of listOf(secrets as string | readonly string[] | null))
         held.push({ where: `webhook.security.tenant_secrets.${tenant}.${tool}`, tool: tool as Tool, text })
+  let elsewhere = false
   if (security.secrets_directory !== null) {
     try {
       held.push(...(await secretsIn(security.secrets_directory)))
     } catch (error) {
-      findings.push(
-        fail(
-          'secrets',
-          `webhook.security.secrets_directory cannot be read: ${messageOf(error)}`,
-          'correct the path, or its permissions',
-        ),
-      )
+      elsewhere = (error as NodeJS.ErrnoException).code === 'ENOENT'
+      if (elsewhere)
+        findings.push(
+          skip(
+            'secrets',
+            `${security.secrets_directory} (webhook.security.secrets_directory) is not here: ask doctor where a gateway runs, or correct the path where one does not start`,
+          ),
+        )
+      else
+        findings.push(
+          fail(
+            'secrets',
+            `webhook.security.secrets_directory cannot be read: ${messageOf(error)}`,
+            'correct the path, or its permissions',
+          ),
+        )
     }
   }
   if (!security.enable_signature_verification)
@@ -64,7 +75,9 @@ export async function examineSecrets(
   const without = enabled.filter((tool) => !held.some((each) => each.tool === tool))
   const believed = enabled.filter((tool) => !without.includes(tool))
   const variables = without.map((tool) => `${tool.toUpperCase()}_WEBHOOK_SECRET`)
-  if (believed.length === 0 && enabled.length > 0)
+  if (believed.length === 0 && elsewhere) {
+    // Only gateways need them, and only they may have them.
+  } else if (believed.length === 0 && enabled.length > 0)
     findings.push(
       fail(
         'secrets',
@@ -89,6 +102,15 @@ export async function examineSecrets(
   if (security.encryption_master_key !== null)
     held.push({ where: 'ENCRYPTION_MASTER_KEY', tool: undefined, text: security.encryption_master_key })
   return [...findings, ...weaknessesOf(held)]
+}
+
+/** HMAC_SECRET is that of generic senders and of Alertmanager, where these have none of their own: the same twice, on purpose. */
+function isShared({ webhook: { security } }: Config, tool: Tool, text: string): boolean {
+  const both = ['generic', 'alertmanager'] as const
+  return (
+    both.some((each) => each === tool) &&
+    both.every((each) => listOf(security.signature_secrets[each]).includes(text))
+  )
 }
 
 function weaknessesOf(held: readonly Held[]): Finding[] {

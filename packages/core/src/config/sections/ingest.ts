@@ -59,6 +59,12 @@ export function ingestSection() {
       meaning: 'How long stopping waits for open requests before it cuts them off.',
       default: '10s',
     }),
+    lame_duck: duration({
+      meaning:
+        'How long, of that, connections that senders keep are still answered, which closes them, before idle ones are cut off.',
+      default: '1s',
+      min: '0s',
+    }),
     flood_guard: floodGuardSection(),
     spool: spoolSection(),
   })
