@@ -9,7 +9,7 @@ import { contextIdBytes, contextIdOf } from '../context-id.ts'
 import { contextKeys } from '../context-keys.ts'
 import type { ContextPlace } from '../context-place.ts'
 import { removeInactive } from '../removal.ts'
-import { claimDue } from '../tiers/due.ts'
+import { claimDue, clockOf } from '../tiers/due.ts'
 import { createAccessLog } from './access-log.ts'
 import { outstanding } from './foresights.ts'
 import { createPrewarmer, type PrewarmerOptions } from './prewarmer.ts'
@@ -241,7 +241,12 @@ describe('a context that was made hot', () => {
     await all.contexts.append(eventOf(record), record)
     now += 16 * MINUTE
     await run()
-    const due = await claimDue(place, keys.hot, HOT_MS, MINUTE, 10)
+    const due = await claimDue(
+      place,
+      keys.hot,
+      { stayMs: HOT_MS, by: await clockOf(place), claimMs: MINUTE },
+      10,
+    )
     expect(due.map(({ id }) => id)).toEqual([idOf(RUNBOOK)])
   })
 })

@@ -18,7 +18,7 @@ export interface Due {
 
 /*
  * KEYS  1 zset
- * ARGV  1 how long a stay is, ms; 2 for how long it is claimed, ms; 3 at most
+ * ARGV  1 stays that count from then or before are over, ms; 2 what a claimed one counts from, from now on, ms; 3 at most
  * Reply {context, since, score now, …}
  *
  * The first write is one that Redis does not refuse when it is out of memory: what is due then makes room.
@@ -28,12 +28,11 @@ const CLAIM = defineScript(
   `
 local call = redis.call
 local t = call('TIME')
-local last = t[1] * 1000 + math.floor(t[2] / 1000) - ARGV[1]
-local found = call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%d', last), 'WITHSCORES', 'LIMIT', 0, ARGV[3])
+local found = call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'WITHSCORES', 'LIMIT', 0, ARGV[3])
 local reply = {}
 if found[1] then call('ZREM', KEYS[1], found[1]) end
 for i = 1, #found, 2 do
-  local score = string.format('%d', last + ARGV[2])
+  local score = string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2])
   call('ZADD', KEYS[1], score, found[i])
   reply[#reply + 1] = found[i]
   reply[#reply + 1] = found[i + 1]
@@ -43,15 +42,29 @@ return reply
 `,
 )
 
-/** Contexts whose stay is over, the longest first. Throws Fault REDIS_UNAVAILABLE. */
+/** Redis' clock, ms since the epoch. Throws Fault REDIS_UNAVAILABLE. */
+export async function clockOf({ link }: ContextPlace): Promise<number> {
+  const [seconds, micros] = (await link.call('TIME')) as Buffer[]
+  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+}
+
+export interface Stay {
+  /** ms */
+  readonly stayMs: number
+  /** When it has to be over, by Redis' clock, ms. */
+  readonly by: number
+  /** For how long it is claimed, ms. */
+  readonly claimMs: number
+}
+
+/** Contexts whose stay was over by then, the longest first. Throws Fault REDIS_UNAVAILABLE. */
 export async function claimDue(
   { link }: ContextPlace,
   zset: string,
-  stayMs: number,
-  claimMs: number,
+  { stayMs, by, claimMs }: Stay,
   limit: number,
 ): Promise<readonly Due[]> {
-  const flat = (await link.run(CLAIM, [zset], [stayMs, claimMs, limit])) as Buffer[]
+  const flat = (await link.run(CLAIM, [zset], [by - stayMs, claimMs - stayMs, limit])) as Buffer[]
   return Array.from({ length: flat.length / 3 }, (_, n) => {
     const [id, since, score] = flat.slice(3 * n, 3 * n + 3).map(String) as [string, string, string]
     return { id, since: Number(since), score }

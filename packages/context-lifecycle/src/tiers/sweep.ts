@@ -17,7 +17,7 @@ import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
 import { effectiveAccesses, importanceOf } from '../importance.ts'
 import type { Archive } from './archive.ts'
-import { claimDue, countFrom, type Due, leave } from './due.ts'
+import { claimDue, clockOf, countFrom, type Due, leave } from './due.ts'
 import type { Look } from './look.ts'
 import type { Mover, Outcome } from './mover.ts'
 import { isEverywhere } from './trouble.ts'
@@ -238,7 +238,8 @@ export function createSweep(options: SweepOptions): Sweep {
 
   async function sweepPlace(place: ContextPlace, signal: AbortSignal | undefined): Promise<number> {
     const { keys } = place
-    const began = options.now()
+    // What becomes due meanwhile is for the next sweep: where contexts come faster than they are cooled, none would ever be frozen.
+    const by = await clockOf(place)
     let looked = await promoteWanted(place, signal)
     for (const [move, zset, stayMs, look] of [
       ['cool', keys.hot, rules.hotMs, lookAtHot],
@@ -246,9 +247,7 @@ export function createSweep(options: SweepOptions): Sweep {
     ] as const) {
       for (;;) {
         if (signal?.aborted || (zset === keys.warm && coldAway !== undefined)) break
-        // What becomes due meanwhile is for the next sweep: where contexts come faster than they are cooled, none would ever be frozen.
-        const since = Math.max(0, options.now() - began)
-        const due = await claimDue(place, zset, stayMs + since, CLAIM_MS + since, batch)
+        const due = await claimDue(place, zset, { stayMs, by, claimMs: CLAIM_MS }, batch)
         await each(due, signal, (one) => unlessStuck(move, one.id, () => look(place, one)))
         looked += due.length
         if (due.length < batch) break
