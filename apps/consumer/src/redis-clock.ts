@@ -4,7 +4,8 @@
  */
 import type { Clock } from '@weir/core/clock'
 import type { PartitionKeys } from '@weir/core/keys'
-import type { RedisLink, RedisReply } from '@weir/core/redis/link'
+import type { RedisLink } from '@weir/core/redis/link'
+import { redisTime } from '@weir/core/redis/time'
 import { CLOCK_TOLERANCE_MS, type ClockLimits, keepClock } from '@weir/core/stream/clock-repair'
 import { createClockWatch } from '@weir/core/stream/clock-watch'
 import type { Logger } from 'pino'
@@ -40,9 +41,8 @@ export function createRedisClock(options: RedisClockOptions): RedisClock {
 
   const read = async () => {
     const askedAt = clock.monotonic()
-    const [seconds, micros] = (await link.call('TIME')) as RedisReply[]
+    const redisMs = await redisTime(link)
     const answeredAt = clock.monotonic()
-    const redisMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
     skewMs = redisMs - clock.now() + (answeredAt - askedAt) / 2
     const jumpMs = watch.saw(redisMs, askedAt, answeredAt)
     if (jumpMs > 0) {

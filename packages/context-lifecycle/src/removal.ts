@@ -7,8 +7,8 @@
  * Index entries beyond the first {@link MAX_IDS} of a very large context follow after it; should the process end in between they
  * lead nowhere, and cost 30 bytes each.
  */
-import type { RedisReply } from '@weir/core/redis/link'
 import { defineScript } from '@weir/core/redis/script'
+import { redisTime } from '@weir/core/redis/time'
 import { type ContextId, contextIdBytes } from './context-id.ts'
 import type { ContextPlace } from './context-place.ts'
 import { clearIdentity, ID_BYTES, IDENTITY_AT } from './head.ts'
@@ -97,7 +97,7 @@ return 1
 export async function removeInactive(places: readonly ContextPlace[], query: RemovalQuery): Promise<Removed> {
   const sum = { contexts: 0, events: 0, rawBytes: 0 }
   for (const place of places) {
-    const since = (await timeOf(place)) - query.inactiveMs
+    const since = (await redisTime(place.link)) - query.inactiveMs
     // Those that stay are passed over: they come first at the next page otherwise.
     for (let passed = 0; ; ) {
       if (query.signal?.aborted) return { ...sum, complete: false }
@@ -174,9 +174,4 @@ export async function removeContext(
     await link.run(FORGET, [keys.head(id), ...rest.hashes], [bytes, ...rest.args])
   }
   return true
-}
-
-async function timeOf({ link }: ContextPlace): Promise<number> {
-  const [seconds, micros] = (await link.call('TIME')) as RedisReply[]
-  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
 }

@@ -15,6 +15,7 @@ import type { PartitionKeys } from './keys.ts'
 import type { Packed, UnpackedBody } from './packing.ts'
 import type { Partition } from './partition.ts'
 import { type PartitionPlan, SINGLE_PLAN, searchOrder } from './plan.ts'
+import { redisTime } from './redis/time.ts'
 import { type BreakerState, readBreaker, resetBreaker } from './stream/breaker.ts'
 import { evidencePlace } from './stream/evidence.ts'
 import { createLettersByTool, type LettersByTool } from './stream/letters-by-tool.ts'
@@ -29,7 +30,6 @@ import type { BreakerDocument, EventDocument, StatusDocument, TailDocument } fro
 import { timeText } from './view/documents.ts'
 import { describePlan, readPartitions } from './view/partitions.ts'
 import { type ReleaseResult, releasePending } from './view/release.ts'
-import { redisTime } from './view/replies.ts'
 import {
   ALIVE_MS,
   type ConsumerReport,

@@ -75,17 +75,17 @@ export async function examineSecrets(
   const without = enabled.filter((tool) => !held.some((each) => each.tool === tool))
   const believed = enabled.filter((tool) => !without.includes(tool))
   const variables = without.map((tool) => `${tool.toUpperCase()}_WEBHOOK_SECRET`)
-  if (believed.length === 0 && elsewhere) {
-    // Only gateways need them, and only they may have them.
-  } else if (believed.length === 0 && enabled.length > 0)
-    findings.push(
-      fail(
-        'secrets',
-        'no tool has a secret, so every request is refused',
-        `set that of the tools that send, e.g. ${variables[0]}`,
-      ),
-    )
-  else {
+  if (believed.length === 0 && enabled.length > 0) {
+    // Only gateways need them: where their directory is not, nothing is known of them.
+    if (!elsewhere)
+      findings.push(
+        fail(
+          'secrets',
+          'no tool has a secret, so every request is refused',
+          `set that of the tools that send, e.g. ${variables[0]}`,
+        ),
+      )
+  } else {
     const refused = without.length === 0 ? '' : `; refused for want of one: ${without.join(', ')}`
     findings.push(ok('secrets', `there for ${believed.join(', ') || 'no tool'}${refused}`))
   }

@@ -1,5 +1,5 @@
 /** Accesses that are noted, and read again. */
-import { redisTime } from '@weir/core/view/replies'
+import { redisTime } from '@weir/core/redis/time'
 import { describe, expect, it } from 'vitest'
 import { useLink } from '../../../../tests/support/ai.ts'
 import { assembled, eventOf, pullRequest, recordOf } from '../../../../tests/support/contexts.ts'

@@ -1,5 +1,5 @@
 import type { Config } from '@weir/core/config/schema'
-import { redisTime } from '@weir/core/view/replies'
+import { redisTime } from '@weir/core/redis/time'
 import type { ConfiguredContexts } from '../configured.ts'
 import { createAccessLog } from './access-log.ts'
 import { createPrewarmer, type Prewarmer, type PrewarmerOptions } from './prewarmer.ts'

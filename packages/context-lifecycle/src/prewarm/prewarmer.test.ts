@@ -1,5 +1,6 @@
 /** Contexts made hot before they are asked for, and what becomes of that. */
 import { Fault } from '@weir/core/faults'
+import { redisTime } from '@weir/core/redis/time'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { useLink } from '../../../../tests/support/ai.ts'
 import { type MemoryStore, memoryStore } from '../../../../tests/support/cold.ts'
@@ -9,7 +10,7 @@ import { contextIdBytes, contextIdOf } from '../context-id.ts'
 import { contextKeys } from '../context-keys.ts'
 import type { ContextPlace } from '../context-place.ts'
 import { removeInactive } from '../removal.ts'
-import { claimDue, clockOf } from '../tiers/due.ts'
+import { claimDue } from '../tiers/due.ts'
 import { createAccessLog } from './access-log.ts'
 import { outstanding } from './foresights.ts'
 import { createPrewarmer, type PrewarmerOptions } from './prewarmer.ts'
@@ -244,7 +245,7 @@ describe('a context that was made hot', () => {
     const due = await claimDue(
       place,
       keys.hot,
-      { stayMs: HOT_MS, by: await clockOf(place), claimMs: MINUTE },
+      { stayMs: HOT_MS, by: await redisTime(place.link), claimMs: MINUTE },
       10,
     )
     expect(due.map(({ id }) => id)).toEqual([idOf(RUNBOOK)])

@@ -10,8 +10,8 @@
 import { randomBytes } from 'node:crypto'
 import type { DictionarySet } from '@weir/core/dictionaries'
 import { Fault } from '@weir/core/faults'
-import type { RedisReply } from '@weir/core/redis/link'
 import { defineScript } from '@weir/core/redis/script'
+import { redisTime } from '@weir/core/redis/time'
 import type { ColdStore } from '../cold/cold-store.ts'
 import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
@@ -135,8 +135,7 @@ export function createArchive({ store: open, dictionaries }: ArchiveOptions): Ar
       return decodeContextObject(name, bytes)
     },
     async collect({ link, keys }, signal) {
-      const [seconds] = (await link.call('TIME')) as RedisReply[]
-      const old = Number(seconds) * 1000 - GIVEN_UP_MS
+      const old = (await redisTime(link)) - GIVEN_UP_MS
       const page = [keys.puts, '-inf', old, 'LIMIT', 0, PAGE] as const
       for (let found = PAGE; found === PAGE && !signal?.aborted; ) {
         const announced = (await link.call('ZRANGEBYSCORE', ...page)) as Buffer[]

@@ -42,12 +42,6 @@ return reply
 `,
 )
 
-/** Redis' clock, ms since the epoch. Throws Fault REDIS_UNAVAILABLE. */
-export async function clockOf({ link }: ContextPlace): Promise<number> {
-  const [seconds, micros] = (await link.call('TIME')) as Buffer[]
-  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-}
-
 export interface Stay {
   /** ms */
   readonly stayMs: number

@@ -12,12 +12,13 @@
  * and holds up no other.
  */
 import { isFault, messageOf } from '@weir/core/faults'
+import { redisTime } from '@weir/core/redis/time'
 import type { Context } from '../compose.ts'
 import type { ContextId } from '../context-id.ts'
 import type { ContextPlace } from '../context-place.ts'
 import { effectiveAccesses, importanceOf } from '../importance.ts'
 import type { Archive } from './archive.ts'
-import { claimDue, clockOf, countFrom, type Due, leave } from './due.ts'
+import { claimDue, countFrom, type Due, leave } from './due.ts'
 import type { Look } from './look.ts'
 import type { Mover, Outcome } from './mover.ts'
 import { isEverywhere } from './trouble.ts'
@@ -239,7 +240,7 @@ export function createSweep(options: SweepOptions): Sweep {
   async function sweepPlace(place: ContextPlace, signal: AbortSignal | undefined): Promise<number> {
     const { keys } = place
     // What becomes due meanwhile is for the next sweep: where contexts come faster than they are cooled, none would ever be frozen.
-    const by = await clockOf(place)
+    const by = await redisTime(place.link)
     let looked = await promoteWanted(place, signal)
     for (const [move, zset, stayMs, look] of [
       ['cool', keys.hot, rules.hotMs, lookAtHot],

@@ -9,7 +9,8 @@ import type { Clock } from '../clock.ts'
 import { isFault, messageOf } from '../faults.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
 import { defineScript } from '../redis/script.ts'
-import { objectOf, pairsOf, redisTime } from '../view/replies.ts'
+import { redisTime } from '../redis/time.ts'
+import { objectOf, pairsOf } from '../view/replies.ts'
 import { CHECK_STATES, type Check, type CheckState } from './document.ts'
 
 export interface HealthReport {

@@ -2,7 +2,7 @@
 import type { Partition } from '../partition.ts'
 import type { RedisReply } from '../redis/link.ts'
 import { keysWithPrefix } from '../redis/scan.ts'
-import { redisTime } from '../view/replies.ts'
+import { redisTime } from '../redis/time.ts'
 import { limitKey, limitPartition, type RateLimit, SUB_PERIODS } from './limits.ts'
 
 export interface LimitUse {

@@ -8,6 +8,7 @@ import type { PartitionKeys } from '../keys.ts'
 import { decodeRecord, type EventRecord } from '../record.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
 import { defineScript } from '../redis/script.ts'
+import { redisTime } from '../redis/time.ts'
 import { type DeadLetter, findDeadLetter } from './dead-letters.ts'
 import { type EvidencePlace, evidenceKeys } from './evidence.ts'
 import type { ParkedState } from './handover.ts'
@@ -89,8 +90,7 @@ export async function locateEvent(
 ): Promise<EventPlace | undefined> {
   const { keys } = options
   const bytes = eventIdBytes(id)
-  const [seconds, micros] = (await link.call('TIME')) as RedisReply[]
-  const now = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+  const now = await redisTime(link)
 
   const parkedAt = await link.call('HGET', keys.parkedIds, id)
   if (parkedAt !== null) {

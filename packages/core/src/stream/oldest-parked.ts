@@ -4,7 +4,7 @@
  */
 import type { PartitionKeys } from '../keys.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
-import { redisTime } from '../view/replies.ts'
+import { redisTime } from '../redis/time.ts'
 import { streamIdMillis } from './stream-id.ts'
 
 /** Parked events looked at, most. Of more the answer is how old the oldest is at least. */

@@ -16,8 +16,8 @@
  */
 import type { Partition } from '../partition.ts'
 import { changedPlan, closedPlan, type PartitionPlan, planFrom, planText } from '../plan.ts'
-import type { RedisReply } from '../redis/link.ts'
 import { defineScript } from '../redis/script.ts'
+import { redisTime } from '../redis/time.ts'
 import { FENCE } from './fence.ts'
 
 /** The plan that partition 0 keeps, or undefined before the first start. */
@@ -49,11 +49,6 @@ async function change(home: Partition, before: string, plan: PartitionPlan): Pro
   )
 }
 
-async function timeOf({ link }: Partition): Promise<number> {
-  const [seconds, micros] = (await link.call('TIME')) as RedisReply[]
-  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-}
-
 /** Gives partition 0 a plan again that it has lost, or an earlier one in its place. Returns the plan in force. */
 export async function restorePlan(
   home: Partition,
@@ -67,7 +62,7 @@ export async function restorePlan(
 export async function ensurePlan(home: Partition, partitions: number): Promise<PartitionPlan> {
   const kept = await readPlan(home)
   if (kept !== undefined) return kept
-  const since = await timeOf(home)
+  const since = await redisTime(home.link)
   return change(home, '', { epoch: 1, partitions, highest: partitions, since, earlier: [] })
 }
 
@@ -78,7 +73,7 @@ export async function ensurePlan(home: Partition, partitions: number): Promise<P
 export async function changePartitions(home: Partition, partitions: number): Promise<PartitionPlan> {
   const plan = await ensurePlan(home, partitions)
   if (plan.partitions === partitions) return plan
-  return change(home, planText(plan), changedPlan(plan, partitions, await timeOf(home)))
+  return change(home, planText(plan), changedPlan(plan, partitions, await redisTime(home.link)))
 }
 
 /**
@@ -90,7 +85,7 @@ export async function closeEpoch(
   plan: PartitionPlan,
   epoch: number,
 ): Promise<PartitionPlan> {
-  return change(home, planText(plan), closedPlan(plan, epoch, await timeOf(home)))
+  return change(home, planText(plan), closedPlan(plan, epoch, await redisTime(home.link)))
 }
 
 /*

@@ -10,6 +10,7 @@ import type { Partition } from '../partition.ts'
 import { type PartitionPlan, placesOf } from '../plan.ts'
 import type { EventRecord } from '../record.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
+import { redisTime } from '../redis/time.ts'
 import {
   type DeadLetter,
   findDeadLetter,
@@ -24,7 +25,6 @@ import { type LongMemoryOptions, settledKeys, settledMember } from '../stream/lo
 import { compareStreamIds, streamIdMillis } from '../stream/stream-id.ts'
 import { type DeadLetterDocument, type DeadLetterPage, timeText } from './documents.ts'
 import { isOvertaken } from './overtaken.ts'
-import { redisTime } from './replies.ts'
 
 /** All given conditions must hold. */
 export interface LetterQuery {

@@ -14,11 +14,11 @@ import type { Partition } from '../partition.ts'
 import { decodeRecord, type EventRecord } from '../record.ts'
 import type { RedisReply } from '../redis/link.ts'
 import { keysWithPrefix } from '../redis/scan.ts'
+import { redisTime } from '../redis/time.ts'
 import { entriesOf } from '../stream/reclaim.ts'
 import { type Training, type TrainingOptions, trainDictionary } from '../training/train.ts'
 import type { BodyOpener } from './body.ts'
 import { type DictionaryDocument, timeText } from './documents.ts'
-import { redisTime } from './replies.ts'
 
 export interface TrainingRequest {
   readonly tenant: string

@@ -1,12 +1,6 @@
 /** Redis replies as this side of the program wants them. */
 import { isFault } from '../faults.ts'
-import type { RedisLink, RedisReply } from '../redis/link.ts'
-
-/** Redis' clock, ms since the epoch. */
-export async function redisTime(link: RedisLink): Promise<number> {
-  const [seconds, micros] = (await link.call('TIME')) as RedisReply[]
-  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-}
+import type { RedisReply } from '../redis/link.ts'
 
 /** A flat list of names and values, as HGETALL and XINFO answer. */
 export function pairsOf(reply: RedisReply): Map<string, string> {

@@ -2,6 +2,7 @@
 import type { PartitionKeys } from '../keys.ts'
 import type { Partition } from '../partition.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
+import { redisTime } from '../redis/time.ts'
 import { type LedgerReading, readLedger, sumLedgers } from '../stream/ledger.ts'
 import type {
   AuditDocument,
@@ -12,7 +13,7 @@ import type {
   StreamDocument,
   Verdict,
 } from './documents.ts'
-import { ifAllowed, numberIn, objectOf, pairsOf, redisTime } from './replies.ts'
+import { ifAllowed, numberIn, objectOf, pairsOf } from './replies.ts'
 
 /** A consumer that gave no sign of life for so long is not counted among the living, ms. */
 export const ALIVE_MS = 60_000

@@ -8,9 +8,9 @@ import type { Partition } from '../partition.ts'
 import { decodeRecord, type EventRecord } from '../record.ts'
 import type { RedisLink, RedisReply } from '../redis/link.ts'
 import { defineScript } from '../redis/script.ts'
+import { redisTime } from '../redis/time.ts'
 import type { EvidencePlace } from '../stream/evidence.ts'
 import { purgeParked } from '../stream/purge-parked.ts'
-import { redisTime } from './replies.ts'
 
 export interface TenantEvents {
   /** In the stream, and no consumer has read them. */
