@@ -137,9 +137,10 @@ describe('the real Pushgateway', () => {
         `instance="${instanceOf(apps, component)}",job="webhook-${component}"`
       for (const component of COMPONENTS) {
         const labels = groupLabels(component)
-        await expect.poll(async () => (await kept()).has(`push_time_seconds{${labels}}`), PATIENT).toBe(true)
+        const connected = async () => (await kept()).get(`webhook_redis_connected{${labels}}`)
+        await expect.poll(connected, PATIENT).toBe(1)
         const samples = await kept()
-        expect(samples.get(`webhook_redis_connected{${labels}}`)).toBe(1)
+        expect(samples.has(`push_time_seconds{${labels}}`)).toBe(true)
         expect(samples.get(`push_failure_time_seconds{${labels}}`)).toBe(0)
       }
       const group = `${url}/metrics/job/webhook-curator/instance/${instanceOf(apps, 'curator')}`
