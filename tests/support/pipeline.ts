@@ -54,6 +54,8 @@ export interface EventPlan {
   readonly headers?: readonly Header[]
   /** The sender's delivery id; default: a new one each time. */
   readonly deliveryId?: string
+  /** ms; default: now, and later than the one before. */
+  readonly receivedAt?: number
 }
 
 export interface AcceptedEvent {
@@ -123,6 +125,7 @@ async function pipelineOn(link: RedisLink, options: PipelineOptions): Promise<Te
   const packer = createPacker(options.dictionaries ?? createDictionarySet(loadBundledDictionaries()), 3)
   const admitter = createAdmitter({ keys, window, evidenceShards: shards, now: Date.now })
   let serial = 0
+  let lastReceivedAt = 0
 
   const now = async () => {
     const [seconds, micros] = (await link.call('TIME')) as RedisReply[]
@@ -140,6 +143,8 @@ async function pipelineOn(link: RedisLink, options: PipelineOptions): Promise<Te
     async accept(plan = {}) {
       serial += 1
       const { tool = 'github', tenant = 'default', type = 'push' } = plan
+      const { receivedAt = Math.max(Date.now(), lastReceivedAt + 1) } = plan
+      lastReceivedAt = receivedAt
       const body = plan.body ?? Buffer.from(JSON.stringify(plan.json ?? { zen: `event ${serial}` }))
       const headers: Header[] = [['content-type', 'application/json'], ...(plan.headers ?? [])]
       const deliveryId = plan.deliveryId ?? `delivery-${serial}-${process.pid}`
@@ -151,7 +156,7 @@ async function pipelineOn(link: RedisLink, options: PipelineOptions): Promise<Te
         tenant,
         tool,
         type,
-        receivedAt: Date.now(),
+        receivedAt,
         locator,
         derived,
         headers,

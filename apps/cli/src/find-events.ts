@@ -120,7 +120,9 @@ export async function findEvents(
   if (query.deliveryId === undefined && (state === undefined || state === 'settled'))
     looked.push(await lookIntoContexts(deps, lookup, query, found, signal))
 
-  const events = [...found.values()].sort((a, b) => ((a.received_at ?? '') < (b.received_at ?? '') ? 1 : -1))
+  const receivedAt = ({ received_at: at }: FoundEvent) => (at === null ? 0 : Date.parse(at))
+  // Those of one millisecond stay as their place has them.
+  const events = [...found.values()].sort((a, b) => receivedAt(b) - receivedAt(a))
   return { events: events.slice(0, query.limit), looked }
 }
 

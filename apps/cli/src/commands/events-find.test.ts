@@ -58,6 +58,13 @@ describe('events find', () => {
     expect((await find('--until', '1h')).ids).toEqual([])
   })
 
+  it('those of one millisecond in the order of the stream', async () => {
+    const pipeline = await open()
+    const ids: string[] = []
+    for (let n = 0; n < 5; n++) ids.unshift((await pipeline.accept({ receivedAt: 1_800_000_000_000 })).id)
+    expect((await find('--state', 'unread')).ids).toEqual(ids)
+  })
+
   it('by tool, tenant, type, subject and delivery id', async () => {
     const pipeline = await open()
     const ids = await oneOfEach(pipeline)
