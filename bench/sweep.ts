@@ -5,17 +5,20 @@
  *
  * The gateway, the consumer, the curator and the sender are processes of their own, with one Redis, all on this machine. It is filled with
  * contexts of one to three varied events (varied.ts). The curator runs all the time: it enriches the contexts of the flow, and looks every
- * second whether something is due. Each round measures the flow alone, and then with a sweep: so many contexts become due all at once, soon
- * after measuring has begun.
+ * second whether something is due. Each round measures the flow alone, then with a sweep: so many contexts become due all at once, soon
+ * after measuring has begun. Then once more beside a bystander (bystander.ts), who uses the processor as the sweep did and nothing else:
+ * what it does to the flow is this machine's, and what a sweep does beyond that is the sweep's.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { ContextId } from '@weir/context-lifecycle/context-id'
 import { systemClock } from '@weir/core/clock'
 import { createDictionarySet, loadBundledDictionaries } from '@weir/core/dictionaries'
 import { deriveEventId, locatorOf } from '@weir/core/event'
+import { describeExit, spawnTied } from '../scripts/tied-child.ts'
 import { createContextEvents } from './context-events.ts'
 import { benchContexts } from './contexts-place.ts'
 import { bucketPercentile, p50p99, type RunResult, startLatencyWorld } from './latency-run.ts'
@@ -118,9 +121,22 @@ async function sweep(at: number, curator: App): Promise<Sweep> {
   return { seconds, warm, extended: due - warm, curatorCpu: curator.cpu() - usedBefore }
 }
 
+/** Somebody else uses the processor as this sweep did. */
+async function standBy({ seconds, curatorCpu }: Sweep): Promise<void> {
+  await systemClock.wait(load.warmUpSeconds * 1000 + LEAD_MS)
+  const main = fileURLToPath(new URL('bystander.ts', import.meta.url))
+  const child = spawnTied(process.execPath, [main, String(seconds), String(curatorCpu / seconds)], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    deathSignal: 'SIGKILL',
+  })
+  const exit = await child.exit
+  if (exit.code !== 0) throw new Error(`the bystander ended with ${describeExit(exit)}`)
+}
+
 interface Round {
   readonly alone: RunResult
   readonly swept: RunResult
+  readonly beside: RunResult
   readonly sweep: Sweep
   /** Bytes. */
   readonly memory: readonly [before: number, after: number]
@@ -150,7 +166,9 @@ try {
     const swept = await place.run(load, async () => {
       found = await sweep(at, curator)
     })
-    rows.push({ alone, swept, sweep: found!, memory: [before, await world.usedMemory()] })
+    const after = await world.usedMemory()
+    const beside = await place.run(load, () => standBy(found!))
+    rows.push({ alone, swept, beside, sweep: found!, memory: [before, after] })
   }
 } finally {
   await place.stop()
@@ -160,7 +178,14 @@ try {
 const p = (result: RunResult, share: number) => bucketPercentile(result.settled, share)
 const of = (what: (round: Round) => number, digits = 1) => spread(rows.map(what), digits)
 const mid = (what: (round: Round) => number) => median(rows.map(what))
-const cpu = (part: keyof RunResult['cpu'], of: 'alone' | 'swept') => (round: Round) =>
+const ARMS = ['alone', 'swept', 'beside'] as const
+type Arm = (typeof ARMS)[number]
+const NAMES: Readonly<Record<Arm, string>> = {
+  alone: 'without a sweep',
+  swept: 'with a sweep',
+  beside: 'beside a bystander',
+}
+const cpu = (part: keyof RunResult['cpu'], of: Arm) => (round: Round) =>
   (round[of].cpu[part] / round[of].wall) * 100
 const mib = (bytes: number) => bytes / 2 ** 20
 
@@ -191,8 +216,8 @@ printTable(
 printTable(
   'From accepted to settled, ms',
   ['', 'p50', 'p99', 'target of p99', 'due→handled p50 / p99', 'due→202 p50 / p99'],
-  (['alone', 'swept'] as const).map((which) => [
-    which === 'alone' ? 'without a sweep' : 'with a sweep',
+  ARMS.map((which) => [
+    NAMES[which],
     of((round) => p(round[which], 0.5)),
     of((round) => p(round[which], 0.99)),
     target(
@@ -207,14 +232,16 @@ printTable(
 printTable(
   'CPU while measuring, % of one core (others: the curator, and what else ran)',
   ['', 'gateway', 'consumer', 'Redis', 'sender', 'others'],
-  (['alone', 'swept'] as const).map((which) => [
-    which === 'alone' ? 'without a sweep' : 'with a sweep',
+  ARMS.map((which) => [
+    NAMES[which],
     ...(['gateway', 'consumer', 'redis', 'sender', 'others'] as const).map((part) => of(cpu(part, which), 0)),
   ]),
 )
-const harm = ({ alone, swept }: Round) => percentile(swept.handled, 0.99) / percentile(alone.handled, 0.99)
+const against = (other: 'alone' | 'beside') => (round: Round) =>
+  percentile(round.swept.handled, 0.99) / percentile(round[other].handled, 0.99)
+const harm = against('alone')
 console.log(
-  `\np99 from due to handled with a sweep, against without: ${of(harm, 2)} (${target(mid(harm), HARM, '×')})`,
+  `\np99 from due to handled with a sweep, against without: ${of(harm, 2)} (${target(mid(harm), HARM, '×')}); against beside a bystander: ${of(against('beside'), 2)}`,
 )
 headline({
   question: `a sweep of ${due} contexts from hot to warm among ${count}`,
@@ -234,11 +261,19 @@ headline({
   unit: '×',
   goal: HARM,
 })
-for (const [at, { alone, swept }] of rows.entries())
-  console.log(
-    `round ${at + 1}: without ${p50p99(alone.handled)} ms, ${alone.refused} refused, ${alone.missing} without effect; with ${p50p99(swept.handled)} ms, ${swept.refused} refused, ${swept.missing} without effect`,
-  )
-if (rows.some(({ alone, swept }) => alone.missing + alone.refused + swept.missing + swept.refused > 0)) {
+headline({
+  question: 'p99 from due to handled with a sweep, against beside a bystander',
+  figure: mid(against('beside')),
+  unit: '×',
+})
+for (const [at, round] of rows.entries()) {
+  const told = ARMS.map((which) => {
+    const { handled, refused, missing } = round[which]
+    return `${NAMES[which]} ${p50p99(handled)} ms, ${refused} refused, ${missing} without effect`
+  })
+  console.log(`round ${at + 1}: ${told.join('; ')}`)
+}
+if (rows.some((round) => ARMS.some((which) => round[which].missing + round[which].refused > 0))) {
   console.error('Something accepted has no effect, or something was refused: see above.')
   process.exitCode = 1
 }

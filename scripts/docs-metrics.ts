@@ -95,7 +95,7 @@ where), unless \`observability.metrics.enabled\` is false.
 | what is lost | \`webhook_unaccounted_events\`, \`webhook_loss_witness\`, \`webhook_loss_detected_total\` |
 | is the spool in use | \`webhook_spool_records\`, \`webhook_spool_oldest_age_seconds\`, \`webhook_spool_accepting\` of each gateway; \`webhook_spooled_events\` of all, as last reported |
 | what do the dictionaries bring | \`webhook_dictionary_ratio\`, since the gateway started; of late: \`sum by (tool) (rate(webhook_ingest_body_bytes_total[1h])) / sum by (tool) (rate(webhook_ingest_packed_bytes_total[1h]))\` |
-| where are the contexts | \`webhook_contexts\` by tier. Their bytes are not measured: Redis and cold storage would have to be asked for each |
+| where are the contexts | \`webhook_contexts\` by tier; \`webhook_context_bytes\`: what their events take there, told from 256 of them every minute |
 | what does AI cost | \`webhook_ai_tokens_total\`, \`webhook_ai_cost_total\`, \`webhook_ai_request_seconds\`, \`webhook_ai_cache_lookups_total\` |
 | is Redis full | \`webhook_redis_used_memory_bytes / (webhook_redis_max_memory_bytes > 0)\`, by server |
 | when do certificates end | \`(webhook_certificate_expiry_timestamp_seconds - time()) / 86400\`, in days |

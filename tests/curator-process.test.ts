@@ -63,7 +63,7 @@ function startCurator(env: Readonly<Record<string, string>> = {}) {
     warm_duration: '1ms',
     hot_importance_threshold: 1,
     warm_importance_threshold: 1,
-    curator: { ops_port: 0, interval: '100ms', batch_size: 5, concurrency: 3 },
+    curator: { ops_port: 0, interval: '100ms', size_interval: '100ms', batch_size: 5, concurrency: 3 },
     s3: { attempts: 1, retry_base_delay: '10ms', breaker: { open_duration: '200ms' } },
   }
   const ai = { enrichment: { quiet: '1ms', max_delay: '10ms' } }
@@ -80,6 +80,15 @@ function startCurator(env: Readonly<Record<string, string>> = {}) {
       ...env,
     },
   })
+}
+
+/** `webhook_context_bytes` of this tier, as the curator tells it; undefined before it has looked. */
+async function bytesIn(curator: ReturnType<typeof startCurator>, tier: 'warm' | 'cold') {
+  const [line] = await curator.waitForLine(/^\{.*"msg":"listening".*\}$/)
+  const { port } = JSON.parse(line) as { port: number }
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  const found = new RegExp(`^webhook_context_bytes\\{tier="${tier}"\\} (\\d+)$`, 'm').exec(text)
+  return found === null ? undefined : Number(found[1])
 }
 
 /** Several processes with an S3 server beside them take their time on a busy machine. */
@@ -137,6 +146,8 @@ describe('the curator', () => {
     expect(await world.all.contexts.summary([...world.sent.values()][0]!.context)).toMatchObject({
       events: EVENTS,
     })
+    await expect.poll(() => bytesIn(curator, 'cold'), PATIENT).toBeGreaterThan(CONTEXTS * 100)
+    await expect.poll(() => bytesIn(curator, 'warm'), PATIENT).toBe(0)
     expect(await curator.kill('SIGTERM')).toMatchObject({ code: 0 })
     expect(curator.output()).toMatch(/"msg":"stopped"/)
     expect(curator.output()).not.toMatch(/"level":50/)

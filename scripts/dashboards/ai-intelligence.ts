@@ -106,6 +106,12 @@ const rows: Rows = {
       queries: { '{{tier}}': 'max by (tier) (webhook_contexts)' },
     }),
     graph({
+      title: 'Bytes by tier',
+      help: 'Estimated each minute from 256 contexts. Hot and warm: memory of Redis. Cold: objects.',
+      unit: 'bytes',
+      queries: { '{{tier}}': 'avg by (tier) (webhook_context_bytes)' },
+    }),
+    graph({
       title: 'Moves',
       help: 'stuck: a key, a dictionary or sound bytes are missing; the log of the curator names the context.',
       unit: 'cps',

@@ -39,6 +39,7 @@ async function rounds(
     library: { refresh: async () => undefined },
     places: [],
     intervalMs: 10_000,
+    sizeIntervalMs: 60_000,
     clock,
     metrics,
     log,

@@ -1,7 +1,7 @@
 /**
  * Sweeps again and again until it is stopped:
  *
- *   dictionaries looked for ──▶ sweep (context-lifecycle/tiers/sweep.ts) ──▶ tiers counted ──▶ prewarming ──▶ pause ──▶ …
+ *   dictionaries looked for ──▶ sweep (context-lifecycle/tiers/sweep.ts) ──▶ tiers counted, sized ──▶ prewarming ──▶ pause ──▶ …
  *        └── Redis away, or out of memory; cold storage away ──▶ told once, counted, and tried again after the pause
  *
  * Prewarming is extra: when it fails, the sweep before it counts all the same, and it is told by itself.
@@ -11,6 +11,7 @@
 import type { ContextPlace } from '@weir/context-lifecycle/context-place'
 import type { Prewarmer } from '@weir/context-lifecycle/prewarm/prewarmer'
 import type { Library } from '@weir/context-lifecycle/tiers/library'
+import { estimateTierBytes } from '@weir/context-lifecycle/tiers/sizes'
 import type { Sweep } from '@weir/context-lifecycle/tiers/sweep'
 import type { Clock } from '@weir/core/clock'
 import { isFault, messageOf } from '@weir/core/faults'
@@ -32,6 +33,8 @@ export interface CuratorOptions {
   readonly places: readonly ContextPlace[]
   /** Pause between two sweeps, ms. */
   readonly intervalMs: number
+  /** How often the bytes of the tiers are estimated, ms. */
+  readonly sizeIntervalMs: number
   readonly clock: Clock
   readonly metrics: CuratorMetrics
   /** How the last sweep went, for /health/webhook. */
@@ -43,7 +46,9 @@ export interface CuratorOptions {
 const RECONNECTING_MS = 100
 
 export function createCurator(options: CuratorOptions): Curator {
-  const { sweep, prewarmer, library, places, intervalMs, clock, metrics, health, log } = options
+  const { sweep, prewarmer, library, places, intervalMs, sizeIntervalMs, clock, metrics, health, log } =
+    options
+  let sizedAt = Number.NEGATIVE_INFINITY
   const stopped = new AbortController()
   let running: Promise<void> = Promise.resolve()
   const tellSweep = onceEach({
@@ -79,6 +84,10 @@ export function createCurator(options: CuratorOptions): Curator {
       const { looked, collected, coldAway } = await sweep.run(stopped.signal)
       metrics.collected.inc(collected)
       await countTiers()
+      if (began - sizedAt >= sizeIntervalMs) {
+        await sizeTiers()
+        sizedAt = began
+      }
       const ms = clock.monotonic() - began
       metrics.sweepSeconds.observe(ms / 1000)
       metrics.lastSweep.set(clock.now() / 1000)
@@ -121,6 +130,17 @@ export function createCurator(options: CuratorOptions): Curator {
     metrics.contexts.set({ tier: 'warm' }, warm)
     metrics.contexts.set({ tier: 'cold' }, Math.max(0, all - hot - warm))
     metrics.wanted.set(wanted)
+  }
+
+  async function sizeTiers(): Promise<void> {
+    try {
+      for (const [tier, bytes] of Object.entries(await estimateTierBytes(places)))
+        metrics.bytes.set({ tier }, bytes)
+    } catch (error) {
+      // The link has named the right that is missing. Nothing is said rather than something old.
+      if (!isFault(error, 'REDIS_UNSUITABLE')) throw error
+      metrics.bytes.reset()
+    }
   }
 
   return {

@@ -125,6 +125,7 @@ async function main(stopAtSignal: StopAtSignal): Promise<void> {
     library,
     places,
     intervalMs: tiers.curator.interval,
+    sizeIntervalMs: tiers.curator.size_interval,
     clock: systemClock,
     metrics,
     health: sweepHealth,

@@ -9,6 +9,7 @@ export interface CuratorMetrics {
   readonly registry: Registry
   readonly moves: Counter<'move' | 'result'>
   readonly contexts: Gauge<'tier'>
+  readonly bytes: Gauge<'tier'>
   readonly wanted: Gauge<string>
   readonly sweepSeconds: Histogram<string>
   readonly sweepFailures: Counter<string>
@@ -62,6 +63,12 @@ export function createCuratorMetrics(): CuratorMetrics {
     contexts: new Gauge({
       name: 'webhook_contexts',
       help: 'Contexts by the tier of their newest event',
+      labelNames: ['tier'],
+      registers,
+    }),
+    bytes: new Gauge({
+      name: 'webhook_context_bytes',
+      help: 'What the events of contexts take by tier (hot and warm: in Redis; cold: objects), estimated from 256 contexts; exact where there are fewer',
       labelNames: ['tier'],
       registers,
     }),

@@ -158,6 +158,7 @@ describe("the guide's config.yaml with its environment", () => {
       cold_read_timeout: 5_000,
       curator: {
         interval: 10_000,
+        size_interval: 60_000,
         batch_size: 100,
         concurrency: 16,
         ops_port: 8083,

@@ -79,6 +79,10 @@ export function contextLifecycleSection() {
     }),
     curator: section('The curator: the process that moves contexts between the tiers.', {
       interval: duration({ meaning: 'Pause between two sweeps.', default: '10s', min: '100ms' }),
+      size_interval: duration({
+        meaning: 'How often it asks some of the contexts how large they are (webhook_context_bytes).',
+        default: '1m',
+      }),
       batch_size: integer({
         meaning: 'Contexts claimed at once.',
         unit: 'contexts',
