@@ -421,6 +421,8 @@ describe.skipIf(kustomize === undefined)(
           expect(metadata.query).toContain('webhook_consumer_lag_messages')
           expect(metadata.ignoreNullValues).toBe('false')
           expect(spec.fallback.replicas).toBeGreaterThanOrEqual(spec.minReplicaCount)
+          // Nobody is stopped because the lag is unknown.
+          expect(spec.fallback.behavior).toBe('currentReplicasIfHigher')
         } else {
           const [{ external }] = spec.metrics
           expect(external.metric.name).toBe('webhook_consumer_lag_messages')
