@@ -1,7 +1,7 @@
 /** Each case in a process of its own: a priority that was lowered cannot be raised again by everybody. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { getPriority } from 'node:os'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { useProcesses } from '../../../tests/support/use-processes.ts'
 
 const NICE = 10
@@ -20,6 +20,11 @@ const policyOf = (pid: number) =>
 
 describe('a process of the background', () => {
   const processes = useProcesses()
+  /** What a shell has started outlives it. */
+  const followers: number[] = []
+  afterEach(() => {
+    for (const pid of followers.splice(0)) process.kill(pid, 'SIGKILL')
+  })
   /**
    * The process, when it has lowered its priority and then used a thread that it had not before.
    * @param before the command line that starts it in its turn
@@ -34,6 +39,7 @@ describe('a process of the background', () => {
       setInterval(() => {}, 1000)`
     const [command, ...args] = [...before, process.execPath, '--input-type=module', '--eval', program]
     const [, pid] = await processes.run(command!, { args }).waitForLine(/lowered (\d+)/)
+    if (before.length > 0) followers.push(Number(pid))
     return Number(pid)
   }
 
