@@ -1,4 +1,6 @@
 /** The curator's rounds: a sweep, then prewarming; the trouble of one is not the other's. */
+import { contextKeys } from '@weir/context-lifecycle/context-keys'
+import type { ContextPlace } from '@weir/context-lifecycle/context-place'
 import { Fault } from '@weir/core/faults'
 import { pino } from 'pino'
 import { describe, expect, it } from 'vitest'
@@ -6,11 +8,14 @@ import { manualClock } from '../../../tests/support/ai.ts'
 import { createCurator } from './curator.ts'
 import { createCuratorMetrics } from './metrics.ts'
 
+interface Rounds {
+  readonly sweeps?: Error[]
+  readonly prewarmings?: Error[]
+  readonly places?: readonly ContextPlace[]
+}
+
 /** So many rounds; what becomes of each is taken from the lists, at their end all is well. */
-async function rounds(
-  count: number,
-  { sweeps = [], prewarmings = [] }: { readonly sweeps?: Error[]; readonly prewarmings?: Error[] },
-) {
+async function rounds(count: number, { sweeps = [], prewarmings = [], places = [] }: Rounds) {
   const lines: string[] = []
   const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line).event) })
   const metrics = createCuratorMetrics()
@@ -37,7 +42,7 @@ async function rounds(
       },
     },
     library: { refresh: async () => undefined },
-    places: [],
+    places,
     intervalMs: 10_000,
     sizeIntervalMs: 60_000,
     clock,
@@ -80,5 +85,22 @@ describe('a round', () => {
     expect(steps).toHaveLength(6)
     expect(lines.filter((event) => event !== 'prewarmed')).toEqual(['sweep_failed', 'sweep_back'])
     expect(await metric('webhook_context_sweep_failures_total')).toBe(2)
+  })
+
+  it('says nothing of the bytes of the tiers where Redis’ user may not ask for them, and is no failure', async () => {
+    const asked: string[] = []
+    const call = async (command: string) => {
+      asked.push(command)
+      if (command === 'MEMORY') throw new Fault('REDIS_UNSUITABLE', 'this user may not run memory|usage')
+      return command === 'ZRANDMEMBER' ? ['ctx_0123456789abcdefghijkl'] : 1
+    }
+    const link = { connected: true, call, run: async () => [0, 0] } as unknown as ContextPlace['link']
+    const places = [{ link, keys: contextKeys('webhook-events', false, 0) }]
+    const { lines, metric } = await rounds(2, { places })
+    expect(asked).toContain('MEMORY')
+    expect(await metric('webhook_context_bytes')).toBeUndefined()
+    expect(await metric('webhook_contexts')).toBe(1)
+    expect(await metric('webhook_context_sweep_failures_total')).toBe(0)
+    expect(lines).not.toContain('sweep_failed')
   })
 })
