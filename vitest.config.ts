@@ -10,8 +10,9 @@ export default defineConfig({
     include: ['{apps,packages,scripts,tests,bench,faults}/**/*.test.ts'],
     // Real processes: children are tied to the thread that starts them, so test files run in processes, not threads.
     pool: 'forks',
-    // Tests wait for Redis and child processes more than they compute: two files at once leave the smallest machines, two cores, half idle.
-    maxWorkers: 3,
+    // Tests wait for Redis and child processes more than they compute; two files at once suit the smallest machines. With three a run is two
+    // minutes shorter, and Sentinels that get too little of the processor may need a second vote.
+    maxWorkers: 2,
     testTimeout: TEST_TIMEOUT_MS,
     hookTimeout: TEST_TIMEOUT_MS,
     expect: { poll: { timeout: POLL_TIMEOUT_MS } },

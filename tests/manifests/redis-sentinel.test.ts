@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Pod, useRedisPods } from './redis-pods.ts'
 
-/** Sentinels need 5 s to believe that a master is dead, and some more to agree. */
-const FAILOVER = { timeout: 25_000, interval: 100 }
+/** Sentinels need 5 s to believe that a master is dead, and a vote; where nobody won it, another one 20 s later. */
+const FAILOVER = { timeout: 60_000, interval: 100 }
 const MASTER = 'webhook-master'
 
-describe('the scripts of k8s/redis-sentinel.yaml', { timeout: 60_000 }, () => {
+describe('the scripts of k8s/redis-sentinel.yaml', { timeout: 180_000 }, () => {
   const pods = useRedisPods('k8s/redis-sentinel.yaml')
   let servers: Pod[] = []
   let sentinels: Pod[] = []
