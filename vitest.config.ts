@@ -11,7 +11,7 @@ export default defineConfig({
     // Real processes: children are tied to the thread that starts them, so test files run in processes, not threads.
     pool: 'forks',
     // Tests wait for Redis and child processes more than they compute; two files at once suit the smallest machines. With three a run is two
-    // minutes shorter, and Sentinels that get too little of the processor may need a second vote.
+    // minutes shorter, and a failover once took longer than its test waited.
     maxWorkers: 2,
     testTimeout: TEST_TIMEOUT_MS,
     hookTimeout: TEST_TIMEOUT_MS,

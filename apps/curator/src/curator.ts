@@ -84,11 +84,11 @@ export function createCurator(options: CuratorOptions): Curator {
       const { looked, collected, coldAway } = await sweep.run(stopped.signal)
       metrics.collected.inc(collected)
       await countTiers()
+      const ms = clock.monotonic() - began
       if (began - sizedAt >= sizeIntervalMs) {
         await sizeTiers()
         sizedAt = began
       }
-      const ms = clock.monotonic() - began
       metrics.sweepSeconds.observe(ms / 1000)
       metrics.lastSweep.set(clock.now() / 1000)
       told(coldAway)

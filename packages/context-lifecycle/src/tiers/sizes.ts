@@ -17,7 +17,9 @@ const AT_ONCE = 8
 
 /*
  * KEYS  1 parts
- * Reply {bytes of segments, bytes of objects}
+ * Reply {bytes of segments, bytes of objects, superseded ones too until they are deleted}
+ *
+ * "b" is ObjectRef.bytes (parts.ts, encodeRef). What is no reference counts for nothing: who reads the context tells of it.
  */
 const PART_SIZES = defineScript(
   'part-sizes',
