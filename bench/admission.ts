@@ -12,6 +12,7 @@
 
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { systemClock } from '@weir/core/clock'
 import { partitionKeys } from '@weir/core/keys'
 import { connectRedis } from '@weir/core/redis/link'
 import { defineScript } from '@weir/core/redis/script'
@@ -127,6 +128,7 @@ function admissionRow(name: string, limits: (event: number) => readonly RateLimi
   const limiter = createLimiter({
     placeOf: () => ({ link, keys }),
     now: () => performance.now(),
+    wait: systemClock.wait,
     onLease: () => undefined,
     onError(error) {
       throw error

@@ -186,6 +186,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const limiter = createLimiter({
     placeOf: lanes.limitPlace,
     now: () => clock.monotonic(),
+    wait: clock.wait,
     onLease: (result) => metrics.count('webhook_rate_limit_leases_total', result),
     onError(error) {
       // That Redis is away or full is told by the pulse, and by what becomes of the events.

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { NAMES, passed, redisTime, useWorld } from '../../../../tests/heart/world.ts'
+import { systemClock } from '../clock.ts'
 import { partitionKeys } from '../keys.ts'
 import type { RedisLink } from '../redis/link.ts'
 import type { AdmissionOutcome } from './admit.ts'
@@ -36,6 +37,7 @@ function gatewayOn(link: RedisLink, changes: Partial<LimiterOptions> = {}): Gate
   const limiter = createLimiter({
     placeOf: () => ({ link, keys }),
     now: () => performance.now(),
+    wait: systemClock.wait,
     onLease: (result) => void told[result]++,
     onError: (error) => void errors.push(error),
     ...changes,
@@ -87,6 +89,34 @@ describe('one partition', () => {
       expect(limiter.take(limits, keys)).toMatchObject({ kind: 'permits', counted: limits, spent: [] })
     }
     expect(await link.call('DBSIZE')).toBe(0)
+  })
+
+  it('in a burst, the events of a turn wait for a block that is asked for with all of them in mind', async () => {
+    const link = await world.link()
+    const gateway = gatewayOn(link, { wait: (_, signal) => systemClock.wait(600_000, signal) })
+    const large = { limit: 10_000, periodMs: 600_000 }
+    const limits = [limitOf(large), limitOf({ ...large, type: 'tool' })]
+    const burst = () => Promise.all(Array.from({ length: 40 }, () => gateway.admit(limits)))
+    expect(accepted(await burst())).toBe(40)
+    // The first seven do not show yet that it is one.
+    expect(gateway.leased).toBe(33)
+    for (let i = 0; i < 5; i++) await burst()
+    expect(gateway.leased).toBe(33 + 5 * 40)
+    expect(gateway.errors).toEqual([])
+  })
+
+  it('events wait for permits once, and for Redis that is silent only so long', async () => {
+    const link = await world.link()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const silent = { ...link, run: () => new Promise<never>(() => undefined) }
+    const gateway = gatewayOn(link, { placeOf: () => ({ link: silent, keys }), wait: () => promise })
+    const outcomes = Array.from({ length: 20 }, () => gateway.admit([limitOf()]))
+    expect(accepted(await Promise.all(outcomes.slice(0, 7)))).toBe(7)
+    expect(await link.call('XLEN', keys.stream)).toBe(7)
+    resolve()
+    expect(accepted(await Promise.all(outcomes))).toBe(20)
+    expect((await gateway.admit([limitOf()])).kind).toBe('accepted')
+    expect(gateway.leased).toBe(0)
   })
 
   it('a small limit stays exact beside a leased one: exactly 20 of 300 pass, over two gateways', async () => {

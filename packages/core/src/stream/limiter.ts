@@ -1,7 +1,8 @@
 /**
  * What the limits say to one event, before it is admitted.
  *
- *   a large limit that is used much: a leased permit is spent, without Redis (leases.ts)
+ *   a large limit that is used much: a leased permit is spent, without Redis (leases.ts); while the answer is on its way that brings
+ *     the next ones, the event waits for it
  *   any other limit, counted in the partition of the event: left to the admission script, in the same round trip
  *   any other limit, counted in another partition: asked there first, one place after the other and in the order of the
  *     limits, so that many events that come at once get past them in one order; the admission begins when all have
@@ -11,6 +12,7 @@
  * limits in several places that is true a moment later, in which others may be refused for its sake. What cannot be
  * given back (Redis is away) stays out of use for one period.
  */
+import type { Clock } from '../clock.ts'
 import type { PartitionKeys } from '../keys.ts'
 import { Lease } from './leases.ts'
 import {
@@ -29,6 +31,7 @@ export interface LimiterOptions {
   readonly placeOf: (limit: RateLimit) => LimitPlace
   /** Monotonic, ms. */
   readonly now: () => number
+  readonly wait: Clock['wait']
   /** What became of a question for a block of permits. */
   readonly onLease: (result: 'granted' | 'refused' | 'failed') => void
   /** Limits could not be asked, or not be given back. The event is not stopped by that. */
@@ -57,8 +60,8 @@ interface TakenElsewhere {
 
 export interface Limiter {
   /**
-   * Takes one permit of each limit, or none. Answers at once unless another partition must be asked; never rejects: a
-   * limit that cannot be asked there is counted by this gateway alone, as `alone` does.
+   * Takes one permit of each limit, or none. Answers at once unless another partition must be asked or permits are under way;
+   * never rejects: a limit that cannot be asked there is counted by this gateway alone, as `alone` does.
    * @param home the partition in which the event will be admitted
    */
   take(limits: readonly RateLimit[], home: PartitionKeys): Permits | Limited | Promise<Permits | Limited>
@@ -75,7 +78,7 @@ const NOTHING: readonly never[] = []
 const FREE: Permits = { kind: 'permits', counted: NOTHING, spent: NOTHING, elsewhere: NOTHING }
 
 export function createLimiter(options: LimiterOptions): Limiter {
-  const { placeOf, now, onError } = options
+  const { placeOf, now, wait, onError } = options
   const leases = new Map<string, Lease>()
   const local = createLocalLimits(now)
   let sweepAt = 0
@@ -89,6 +92,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
         limit,
         ask: (want, unspent) => leasePermits(placeOf(limit), limit, want, unspent),
         now,
+        wait,
         told(result, error) {
           options.onLease(result)
           if (result === 'failed') onError(error)
@@ -137,36 +141,49 @@ export function createLimiter(options: LimiterOptions): Limiter {
     for (const { place, limits, stamp } of elsewhere) returnLimits(place, limits, stamp).catch(onError)
   }
 
+  type Taken = Permits | Limited | Promise<Permits | Limited>
+
+  /** @param again it has waited for permits before, and does so once only */
+  function take(limits: readonly RateLimit[], home: PartitionKeys, again: boolean): Taken {
+    const counted: RateLimit[] = []
+    const spent: SpentPermit[] = []
+    const groups: { readonly place: LimitPlace; readonly limits: RateLimit[] }[] = []
+    const underWay: Promise<void>[] = []
+    for (const limit of limits) {
+      const lease = limit.limit > LISTED_LIMIT ? leaseOf(limit) : undefined
+      const answer = lease?.take(again)
+      if (lease !== undefined && answer?.kind === 'spent') {
+        spent.push({ lease, cell: answer.cell })
+        continue
+      }
+      if (answer?.kind === 'refused') {
+        giveBack({ ...FREE, spent })
+        return { kind: 'limited', limit, retryAfterMs: answer.retryAfterMs }
+      }
+      if (answer?.kind === 'asking' && !again) {
+        underWay.push(answer.answered)
+        continue
+      }
+      const place = placeOf(limit)
+      if (place.keys.limits === home.limits) {
+        counted.push(limit)
+        continue
+      }
+      const last = groups.at(-1)
+      if (last?.place.keys.limits === place.keys.limits) last.limits.push(limit)
+      else groups.push({ place, limits: [limit] })
+    }
+    if (underWay.length > 0) {
+      giveBack({ ...FREE, spent })
+      return Promise.all(underWay).then(() => take(limits, home, true))
+    }
+    const first = { kind: 'permits', counted, spent } as const
+    return groups.length === 0 ? { ...first, elsewhere: NOTHING } : takeElsewhere(first, groups)
+  }
+
   return {
     giveBack,
     alone: (limits) => local.take(limits),
-    take(limits, home) {
-      if (limits.length === 0) return FREE
-      const counted: RateLimit[] = []
-      const spent: SpentPermit[] = []
-      const groups: { readonly place: LimitPlace; readonly limits: RateLimit[] }[] = []
-      for (const limit of limits) {
-        const lease = limit.limit > LISTED_LIMIT ? leaseOf(limit) : undefined
-        const answer = lease?.take()
-        if (lease !== undefined && answer?.kind === 'spent') {
-          spent.push({ lease, cell: answer.cell })
-          continue
-        }
-        if (answer?.kind === 'refused') {
-          giveBack({ ...FREE, spent })
-          return { kind: 'limited', limit, retryAfterMs: answer.retryAfterMs }
-        }
-        const place = placeOf(limit)
-        if (place.keys.limits === home.limits) {
-          counted.push(limit)
-          continue
-        }
-        const last = groups.at(-1)
-        if (last?.place.keys.limits === place.keys.limits) last.limits.push(limit)
-        else groups.push({ place, limits: [limit] })
-      }
-      const first = { kind: 'permits', counted, spent } as const
-      return groups.length === 0 ? { ...first, elsewhere: NOTHING } : takeElsewhere(first, groups)
-    },
+    take: (limits, home) => (limits.length === 0 ? FREE : take(limits, home, false)),
   }
 }
