@@ -4,7 +4,7 @@
  * Every frame carries a checksum: with a wrong raw-content dictionary zstd otherwise returns different bytes without a word.
  * zstd-napi with a preloaded dictionary takes about 7 µs for 6.9 KB, node:zlib 155 µs.
  */
-import { Compressor } from 'zstd-napi'
+import { Compressor, type CompressParameters } from 'zstd-napi'
 import binding, { type DCtx } from 'zstd-napi/binding.js'
 import { type Dictionary, type DictionarySet, missingDictionary } from './dictionaries.ts'
 import { messageOf } from './faults.ts'
@@ -18,6 +18,14 @@ const MAX_CONTEXTS = 256
  */
 const TABLE_LOG = 14
 const FAST_LEVELS = 4
+/**
+ * With a dictionary nearly all matches are long ones out of it, and those of five bytes get in their way: at the levels from 5
+ * to 8 the varied GitHub examples are packed 3 to 7 % smaller without them, in the same time. At level 6 that is spent
+ * on the search, which takes the first good match (greedy) and no better one that begins a byte later: 0.7 of the time,
+ * and as small as zstd's own level 6.
+ */
+const DICTIONARY_MIN_MATCH = 6
+const SEARCHING_LEVELS = { from: 5, to: 8, usual: 6 }
 
 /** Makes one frame of the bytes. */
 export type FrameMaker = (bytes: Buffer, dictionary: Dictionary | undefined) => Buffer
@@ -30,9 +38,13 @@ export function createFrameMaker(level: number): FrameMaker {
     let compressor = compressors.get(id)
     if (compressor === undefined) {
       compressor = new Compressor()
-      const tables = level <= FAST_LEVELS ? { hashLog: TABLE_LOG, chainLog: TABLE_LOG } : {}
       // Whoever keeps the frame tells the dictionary.
-      compressor.setParameters({ compressionLevel: level, checksumFlag: true, dictIDFlag: false, ...tables })
+      compressor.setParameters({
+        compressionLevel: level,
+        checksumFlag: true,
+        dictIDFlag: false,
+        ...tuning(level, dictionary !== undefined),
+      })
       if (dictionary !== undefined) compressor.loadDictionary(dictionary.bytes)
       // Tenants learn anew now and then: those of dictionaries that nobody uses any more must not add up.
       dropOne(compressors)
@@ -40,6 +52,13 @@ export function createFrameMaker(level: number): FrameMaker {
     }
     return compressor.compress(bytes)
   }
+}
+
+function tuning(level: number, withDictionary: boolean): CompressParameters {
+  if (level <= FAST_LEVELS) return { hashLog: TABLE_LOG, chainLog: TABLE_LOG }
+  if (!withDictionary || level < SEARCHING_LEVELS.from || level > SEARCHING_LEVELS.to) return {}
+  if (level !== SEARCHING_LEVELS.usual) return { minMatch: DICTIONARY_MIN_MATCH }
+  return { minMatch: DICTIONARY_MIN_MATCH, strategy: 'greedy' }
 }
 
 export interface FrameOpener {

@@ -43,11 +43,12 @@ const idOf = (number: number) => contextIdOf('acme', 'github', `acme/site#${numb
 
 interface More {
   readonly batch?: number
+  readonly concurrency?: number
   /** Does instead what is given of it. */
   readonly mover?: (mover: Mover) => Partial<Mover>
 }
 
-function worldOf(rules: Partial<StayRules> = {}, { batch = 3, mover }: More = {}) {
+function worldOf(rules: Partial<StayRules> = {}, { batch = 3, concurrency = 2, mover }: More = {}) {
   const answer = async <T>(act: () => Promise<T>): Promise<T> => {
     if (away) throw new Fault('COLD_UNAVAILABLE', 'cold storage is away')
     return act()
@@ -67,7 +68,7 @@ function worldOf(rules: Partial<StayRules> = {}, { batch = 3, mover }: More = {}
     read: (id, look) => all.contexts.read(id, look && { look }),
     rules: { ...RULES, ...rules },
     batch,
-    concurrency: 2,
+    concurrency,
     promoteBytes: 8 << 20,
     now: () => Date.now(),
     tell: (move, result, id) => void told.push([move, result, id]),
@@ -86,6 +87,40 @@ function worldOf(rules: Partial<StayRules> = {}, { batch = 3, mover }: More = {}
     Object.fromEntries((await all.contexts.list({ limit: 100 })).map(({ subject, tier }) => [subject, tier]))
   return { all, sweep, told, append, lieStill, tiers }
 }
+
+describe('a sweep', () => {
+  it('cools eight contexts at once at most, and freezes as many as it is allowed to', async () => {
+    const most = { cool: 0, freeze: 0 }
+    const under = { cool: 0, freeze: 0 }
+    const counted = async <T>(move: 'cool' | 'freeze', act: () => Promise<T>): Promise<T> => {
+      most[move] = Math.max(most[move], ++under[move])
+      try {
+        return await act()
+      } finally {
+        under[move]--
+      }
+    }
+    const { sweep, append, lieStill, tiers } = worldOf(
+      {},
+      {
+        batch: 20,
+        concurrency: 16,
+        mover: (mover) => ({
+          cool: (...args) => counted('cool', () => mover.cool(...args)),
+          freeze: (...args) => counted('freeze', () => mover.freeze(...args)),
+        }),
+      },
+    )
+    const numbers = Array.from({ length: 20 }, (_, n) => n)
+    for (const n of numbers) await append(n, `${n}`)
+    for (const n of numbers) await lieStill(n, 31 * MINUTE)
+    await sweep.run()
+    for (const n of numbers) await lieStill(n, 24 * HOUR)
+    await sweep.run()
+    expect(new Set(Object.values(await tiers()))).toEqual(new Set(['cold']))
+    expect(most).toEqual({ cool: 8, freeze: 16 })
+  })
+})
 
 describe('a context', () => {
   it('goes warm after hot_duration and cold after warm_duration, both counted from its last event', async () => {

@@ -72,6 +72,11 @@ export interface Sweep {
 /** A claim that nobody followed up comes up again after so long, ms: several times what a large context takes. */
 const CLAIM_MS = 120_000
 const GROUPS = 2
+/**
+ * Contexts cooled at once. Two groups keep a processor busy with packing, whatever their size; what a group asks of Redis is done at
+ * a stretch there, and events wait for so long. Cold storage takes its time for each context: for that there are more.
+ */
+const COOLED_AT_ONCE = 8
 
 export function createSweep(options: SweepOptions): Sweep {
   const { places, mover, archive, rules, batch, concurrency, promoteBytes, tell } = options
@@ -86,8 +91,9 @@ export function createSweep(options: SweepOptions): Sweep {
     items: readonly T[],
     signal: AbortSignal | undefined,
     act: (item: T) => Promise<void>,
+    atOnce = concurrency,
   ) {
-    const size = Math.max(1, Math.floor(concurrency / GROUPS))
+    const size = Math.max(1, Math.floor(atOnce / GROUPS))
     let taken = 0
     let failed = false
     const group = async () => {
@@ -102,7 +108,7 @@ export function createSweep(options: SweepOptions): Sweep {
         }
       }
     }
-    const ends = await Promise.allSettled(Array.from({ length: Math.min(GROUPS, concurrency) }, group))
+    const ends = await Promise.allSettled(Array.from({ length: Math.min(GROUPS, atOnce) }, group))
     for (const end of ends) if (end.status === 'rejected') throw end.reason
   }
 
@@ -242,14 +248,14 @@ export function createSweep(options: SweepOptions): Sweep {
     // What becomes due meanwhile is for the next sweep: where contexts come faster than they are cooled, none would ever be frozen.
     const by = await redisTime(place.link)
     let looked = await promoteWanted(place, signal)
-    for (const [move, zset, stayMs, look] of [
-      ['cool', keys.hot, rules.hotMs, lookAtHot],
-      ['freeze', keys.warm, rules.warmMs, lookAtWarm],
+    for (const [move, zset, stayMs, look, atOnce] of [
+      ['cool', keys.hot, rules.hotMs, lookAtHot, Math.min(concurrency, COOLED_AT_ONCE)],
+      ['freeze', keys.warm, rules.warmMs, lookAtWarm, concurrency],
     ] as const) {
       for (;;) {
         if (signal?.aborted || (zset === keys.warm && coldAway !== undefined)) break
         const due = await claimDue(place, zset, { stayMs, by, claimMs: CLAIM_MS }, batch)
-        await each(due, signal, (one) => unlessStuck(move, one.id, () => look(place, one)))
+        await each(due, signal, (one) => unlessStuck(move, one.id, () => look(place, one)), atOnce)
         looked += due.length
         if (due.length < batch) break
       }

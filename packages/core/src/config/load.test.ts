@@ -159,7 +159,7 @@ describe("the guide's config.yaml with its environment", () => {
       curator: {
         interval: 10_000,
         size_interval: 60_000,
-        batch_size: 100,
+        batch_size: 50,
         concurrency: 16,
         ops_port: 8083,
         shutdown_timeout: 25_000,

@@ -84,14 +84,15 @@ export function contextLifecycleSection() {
         default: '1m',
       }),
       batch_size: integer({
-        meaning: 'Contexts claimed at once.',
+        meaning: 'Contexts claimed at once; Redis does nothing else meanwhile (6 µs for each).',
         unit: 'contexts',
-        default: 100,
+        default: 50,
         min: 1,
         max: 10_000,
       }),
       concurrency: integer({
-        meaning: 'Contexts moved at the same time, in two groups that take turns.',
+        meaning:
+          'Contexts moved at the same time, in two groups that take turns; eight at most from hot to warm.',
         unit: 'contexts',
         default: 16,
         min: 1,
