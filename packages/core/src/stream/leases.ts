@@ -6,9 +6,10 @@
  *    ├──failed: not asked again for a sixteenth
  *    └──none left: refused for a sixteenth, or until one may be granted
  *
- * Events that come before the answer may wait for it, rather than be counted one by one. The question is sent when all that
- * this turn of the event loop has brought has come, so that it asks for them too: in bursts of 500 events one in eight was
- * counted by itself when each turn asked for what the one before had used, and none waited.
+ * The event that finds none is counted by itself, and brings the question about: where few come, none waits. Those that come
+ * before the answer may wait for it. The question is sent when all that this turn of the event loop has brought has come, so
+ * that it asks for them too: in bursts of 500 events one in eight was counted by itself when each turn asked for what the one
+ * before had used, and none waited.
  *
  * What holds: the permits that Redis hands out in any sliding period, together with the events that its scripts count one
  * by one, are at most `limit`, wherever the period begins; and each permit is spent within the sixteenth of the period
@@ -114,8 +115,10 @@ export class Lease {
       return { kind: 'spent', cell: this.cell }
     }
     if (now < this.refusedUntil) return { kind: 'refused', retryAfterMs: this.nextAt - now }
-    this.askIfUsed(now)
-    if (!this.asking) return NONE
+    if (!this.asking) {
+      this.askIfUsed(now)
+      return NONE
+    }
     this.answered ??= this.awaitAnswer()
     return { kind: 'asking', answered: this.answered }
   }
