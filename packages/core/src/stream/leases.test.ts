@@ -24,10 +24,9 @@ function leaseAt(limit = LIMIT) {
   const lease = new Lease({
     limit,
     now: () => clock.now,
-    wait: (ms, signal) =>
+    wait: (ms) =>
       new Promise((resolve) => {
         waits.push({ ms, end: resolve })
-        signal?.addEventListener('abort', () => resolve())
       }),
     told: (result) => void told.push(result),
     ask: (want, unspent) =>

@@ -24,7 +24,6 @@
  * A gateway that crashes, or falls silent with permits in hand, takes them out of use for a period: at most what it used
  * in a sixteenth, and at most a twentieth of the limit.
  */
-import type { Clock } from '../clock.ts'
 import { type LeasedPermits, type RateLimit, SUB_PERIODS } from './limits.ts'
 
 /** Events in a sixteenth of the period from which on permits are leased; below it a lease costs more than it saves. */
@@ -59,8 +58,7 @@ export interface LeaseOptions {
   readonly ask: AskForPermits
   /** Monotonic, ms. */
   readonly now: () => number
-  /** Resolves after `ms`, or when the signal aborts. */
-  readonly wait: Clock['wait']
+  readonly wait: (ms: number) => Promise<void>
   /** What became of a question; a failure with what was thrown. */
   readonly told: (result: 'granted' | 'refused' | 'failed', error?: unknown) => void
 }
@@ -176,10 +174,11 @@ export class Lease {
   }
 
   /** Resolves when the question is answered, or has failed, or takes too long. */
-  private async awaitAnswer(): Promise<void> {
-    const over = new AbortController()
-    this.endWait = () => over.abort()
-    await this.options.wait(MAX_WAIT_MS, over.signal)
+  private awaitAnswer(): Promise<void> {
+    return new Promise((resolve) => {
+      this.endWait = resolve
+      void this.options.wait(MAX_WAIT_MS).then(resolve)
+    })
   }
 
   private receive({ permits, cell, remainingMs, waitMs }: LeasedPermits, sentAt: number): void {

@@ -12,7 +12,6 @@
  * limits in several places that is true a moment later, in which others may be refused for its sake. What cannot be
  * given back (Redis is away) stays out of use for one period.
  */
-import type { Clock } from '../clock.ts'
 import type { PartitionKeys } from '../keys.ts'
 import { Lease } from './leases.ts'
 import {
@@ -31,7 +30,7 @@ export interface LimiterOptions {
   readonly placeOf: (limit: RateLimit) => LimitPlace
   /** Monotonic, ms. */
   readonly now: () => number
-  readonly wait: Clock['wait']
+  readonly wait: (ms: number) => Promise<void>
   /** What became of a question for a block of permits. */
   readonly onLease: (result: 'granted' | 'refused' | 'failed') => void
   /** Limits could not be asked, or not be given back. The event is not stopped by that. */
