@@ -1,5 +1,6 @@
 /** How a test gets at a real Redis server of any kind: who it is there, over which wire, and one question at a time. */
 import { readFileSync } from 'node:fs'
+import { ServerConnector } from '@weir/core/redis/streams'
 import { Redis, type RedisOptions } from 'ioredis'
 import { until } from './until.ts'
 
@@ -51,7 +52,8 @@ function clientOptions(access: RedisAccess = {}): ClientOptions {
 
 /** A client of its own for a test; the test (or its bracket) disconnects it. */
 export function connectTo(target: RedisTarget, options: ClientOptions = {}): Redis {
-  const redis = new Redis({ host: HOST, port: target.port, ...clientOptions(target.access), ...options })
+  const place = { host: HOST, port: target.port, Connector: ServerConnector }
+  const redis = new Redis({ ...place, ...clientOptions(target.access), ...options })
   // Connection errors show in the commands that fail; ioredis prints those that nobody listens to.
   redis.on('error', () => undefined)
   return redis

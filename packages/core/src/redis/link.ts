@@ -16,6 +16,7 @@ import { type MasterFinder, masterConnector, type NodeOptions } from './master-c
 import type { RedisPlace } from './place.ts'
 import { begunInPlace, type RedisArg, type Script } from './script.ts'
 import { sentinelMaster } from './sentinel-master.ts'
+import { ServerConnector } from './streams.ts'
 import { type TlsFiles, tlsOptions } from './tls.ts'
 
 export type { RedisArg } from './script.ts'
@@ -145,7 +146,7 @@ function clientOf(
   node: NodeOptions,
   pauseMs: (times: number) => number,
 ): Redis {
-  if ('url' in place) return new Redis(place.url, options)
+  if ('url' in place) return new Redis(place.url, { ...options, Connector: ServerConnector })
   return new Redis({ ...options, Connector: masterConnector(finderOf(place, node, pauseMs), node, pauseMs) })
 }
 

@@ -5,11 +5,10 @@
  * Written here because ioredis' own ways lost events or lines: its Cluster client sends WAIT to other masters than the
  * write went to, and its connector for Sentinels prints the errors of the connections it listens on.
  */
-import { connect as connectTcp } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import { AbstractConnector, type RedisOptions as AllOptions, Redis } from 'ioredis'
 import { messageOf } from '../faults.ts'
 import type { Address } from './place.ts'
+import { type NetStream, openStream, ServerConnector } from './streams.ts'
 
 /** Options that a question to a node shares with the connection itself. */
 export type NodeOptions = Pick<
@@ -26,7 +25,6 @@ export interface MasterFinder {
 }
 
 type Tell = (event: string, error: Error) => void
-type NetStream = Awaited<ReturnType<AbstractConnector['connect']>>
 
 /** Makes the class that ioredis wants. @param pauseMs pause after so many searches in vain, ms */
 export function masterConnector(
@@ -62,7 +60,7 @@ export function masterConnector(
     }
 
     #connectTo(master: Address): NetStream {
-      const stream = node.tls ? connectTls({ ...node.tls, ...master }) : connectTcp({ ...master })
+      const stream = openStream({ ...master }, node.tls)
       stream.once('error', (error: Error) => {
         this.firstError = error
       })
@@ -91,6 +89,7 @@ export async function askNode(
   const redis = new Redis({
     ...node,
     ...address,
+    Connector: ServerConnector,
     lazyConnect: true,
     retryStrategy: null,
     enableReadyCheck: false,

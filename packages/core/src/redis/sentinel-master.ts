@@ -7,6 +7,7 @@ import { Redis } from 'ioredis'
 import { messageOf } from '../faults.ts'
 import { askNode, type MasterFinder, type NodeOptions } from './master-connector.ts'
 import type { Address, SentinelPlace } from './place.ts'
+import { ServerConnector } from './streams.ts'
 
 const SWITCHED = '+switch-master'
 
@@ -63,6 +64,7 @@ export function sentinelMaster(
         const redis = new Redis({
           ...node,
           ...sentinel,
+          Connector: ServerConnector,
           retryStrategy: pauseMs,
           enableReadyCheck: false,
           maxRetriesPerRequest: null,

@@ -75,6 +75,21 @@ describe('TLS to one server that asks for a client certificate', () => {
       )
     }))
 
+  it('a connection that is closed while its handshake fails ends no process', () =>
+    withTlsRedis(
+      async ({ server, certificates: made }) => {
+        // Node tells of what the server says to such a goodbye as a second error of the connection; unheard, it ends the process.
+        const files = [made.distrustful, made.expired, made.stranger, made.anonymous]
+        const closing = Array.from({ length: 400 }, async (_, n) => {
+          const { link } = attempt(at(server), files[n % files.length])
+          for (let turns = n % 40; turns > 0; turns--) await new Promise(setImmediate)
+          await link.close()
+        })
+        await Promise.all(closing)
+      },
+      { openConnections: 'allowed' },
+    ))
+
   it('checks the name, which may be another than the host', () =>
     withTlsRedis(async ({ server, certificates: made }) => {
       const wanting = (serverName: string) => attempt(at(server), { ...made.client, serverName })
