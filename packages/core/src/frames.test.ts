@@ -39,7 +39,7 @@ describe('frames', () => {
     )
   })
 
-  it('with a dictionary, of the levels 5 to 8, are not larger than those of zstd itself', () => {
+  it('with a dictionary, of the levels 5 to 8, are at most 2 % larger than those of zstd itself', () => {
     const samples = fc.sample(text, { numRuns: 200, seed: 1 })
     for (const level of [5, 6, 7, 8]) {
       const plain = new Compressor()

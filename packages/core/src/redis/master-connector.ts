@@ -20,8 +20,11 @@ export type NodeOptions = Pick<
 export interface MasterFinder {
   /** Rejects with a sentence about what is in the way. */
   find(): Promise<Address>
-  /** Calls back, once or more often, when this is not the master any more. Returns what ends the watch. */
-  watch?(current: Address, onReplaced: () => void): () => void
+  /**
+   * Calls back, once or more often, when this is not the master any more, and tells what keeps it from seeing that. Returns what
+   * ends the watch.
+   */
+  watch?(current: Address, onReplaced: () => void, onError: (error: Error) => void): () => void
 }
 
 type Tell = (event: string, error: Error) => void
@@ -55,17 +58,18 @@ export function masterConnector(
           await new Promise((resolve) => setTimeout(resolve, pauseMs(searches)))
         }
         if (!this.connecting) throw new Error('Connection is closed.')
-        if (master !== undefined) return this.#connectTo(master)
+        if (master !== undefined) return this.#connectTo(master, tell)
       }
     }
 
-    #connectTo(master: Address): NetStream {
+    #connectTo(master: Address, tell: Tell): NetStream {
       const stream = openStream({ ...master }, node.tls)
       stream.once('error', (error: Error) => {
         this.firstError = error
       })
       this.#endWatch?.()
-      const endWatch = finder.watch?.(master, () => stream.destroy())
+      const replaced = () => stream.destroy()
+      const endWatch = finder.watch?.(master, replaced, (error) => tell('error', error))
       this.#endWatch = endWatch
       stream.once('close', () => endWatch?.())
       this.stream = stream

@@ -49,7 +49,8 @@ export function sentinelMaster(
 
   return {
     find,
-    watch(current, onReplaced) {
+    watch(current, onReplaced, onError) {
+      let ended = false
       /** A Sentinel that is cut off names the old master for ever: only what the search finds counts. */
       const compare = async (sentinel: Address) => {
         try {
@@ -76,12 +77,18 @@ export function sentinelMaster(
           // Told late by one Sentinel of what we know from another, it says nothing new.
           if (name === master && !same({ host: host ?? '', port: Number(port) }, current)) onReplaced()
         })
-        redis.subscribe(SWITCHED).catch(() => undefined)
+        redis.subscribe(SWITCHED).catch((error: unknown) => {
+          // What waits when the watch ends is rejected, too.
+          if (ended) return
+          const what = `the Sentinel ${sentinel.host}:${sentinel.port} does not tell us when the master is replaced (${messageOf(error)})`
+          onError(new Error(`${what}: let its user SUBSCRIBE to ${SWITCHED}`))
+        })
         // What was said before we listened, or while the Sentinel was away, has to be asked for.
         redis.on('ready', () => void compare(sentinel))
         return redis
       })
       return () => {
+        ended = true
         for (const redis of listeners) redis.disconnect()
       }
     },

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { ask } from '../../../../tests/support/access.ts'
 import type { SentinelTopology } from '../../../../tests/support/sentinel.ts'
 import { useSentinel } from '../../../../tests/support/use-topology.ts'
 import { type ConnectionSettings, connectRedis, type LinkOptions, type RedisLink } from './link.ts'
@@ -61,6 +62,25 @@ describe('a link by Sentinels', () => {
     const link = await connected()
     expect(portOf(link)).toBe((await topology.current.master()).port)
     expect(String(((await link.call('ROLE')) as Buffer[])[0])).toBe('master')
+  })
+
+  it('says when the Sentinels do not let it listen for a new master, and works', async () => {
+    const { sentinels } = topology.current
+    for (const { port } of sentinels) {
+      const rules = ['on', '>listener', '+@all', '-subscribe', '&*']
+      await ask({ port, access: { password: SENTINEL_PASSWORD } }, 'ACL', 'SETUSER', 'listener', ...rules)
+    }
+    const errors: string[] = []
+    const place = { username: 'listener', password: 'listener' }
+    const link = open({ place }, { onError: ({ message }) => errors.push(message) })
+    await link.ready(AbortSignal.timeout(5_000))
+    await expect.poll(() => errors.length).toBe(sentinels.length)
+    for (const error of errors) {
+      expect(error).toMatch(
+        /^the Sentinel 127\.0\.0\.1:\d+ .* \(NOPERM .*\): let its user SUBSCRIBE to \+switch-master/,
+      )
+    }
+    expect(String(await link.call('PING'))).toBe('PONG')
   })
 
   it('finds the master when the first Sentinels do not answer', async () => {

@@ -101,7 +101,7 @@ export class Lease {
 
   /**
    * For one event: spends a permit, or says what to do without. Asks for more in the background.
-   * @param again the event was here before, and has waited
+   * @param again the event was here before, and has waited: it does so once
    */
   take(again = false): LeaseAnswer {
     const now = this.options.now()
@@ -117,6 +117,7 @@ export class Lease {
       this.askIfUsed(now)
       return NONE
     }
+    if (again) return NONE
     this.answered ??= this.awaitAnswer()
     return { kind: 'asking', answered: this.answered }
   }

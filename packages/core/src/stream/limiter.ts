@@ -159,7 +159,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
         giveBack({ ...FREE, spent })
         return { kind: 'limited', limit, retryAfterMs: answer.retryAfterMs }
       }
-      if (answer?.kind === 'asking' && !again) {
+      if (answer?.kind === 'asking') {
         underWay.push(answer.answered)
         continue
       }
