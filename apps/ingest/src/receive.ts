@@ -51,7 +51,7 @@ import type { ReplaySuspects } from './replay-suspects.ts'
 import { endRequest, type RequestTraces } from './request-trace.ts'
 import type { Sender } from './sender.ts'
 import { examine, type Untrusted, verify } from './trust.ts'
-import { createEndOfReading } from './turn.ts'
+import { createEndOfReading, theOthers } from './turn.ts'
 
 export interface ReceiverOptions {
   readonly body: BodyLimits
@@ -156,6 +156,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       span.step('verify', bodyAt, verifiedAt)
     }
 
+    await theOthers
+    const packingAt = clock.monotonic()
     const wrong = contentProblem(sender, headers)
     if (wrong !== undefined) return end(exchange, sender, tenant, 'refused', wrong, body.length)
     let json: unknown
@@ -210,8 +212,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const plain = options.packerOf(locator).pack(tool, kept, body, tenant)
     const packed = sealing === undefined ? plain : sealBody(sealing, event, plain)
     const packedAt = clock.monotonic()
-    metrics.stage('pack', packedAt - verifiedAt, span)
-    span?.step('pack', verifiedAt, packedAt)
+    metrics.stage('pack', packedAt - packingAt, span)
+    span?.step('pack', packingAt, packedAt)
     metrics.count('webhook_ingest_body_bytes_total', tool, '', body.length)
     metrics.count('webhook_ingest_packed_bytes_total', tool, '', packed.packed.length)
     if (tool === 'alertmanager') countAlertNames(json)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createEndOfReading } from './turn.ts'
+import { createEndOfReading, theOthers } from './turn.ts'
 
 describe('the end of reading', () => {
   it('is one moment for all who ask in the same turn, and they go on in the order in which they asked', async () => {
@@ -34,5 +34,29 @@ describe('the end of reading', () => {
     await end
     expect(order).toHaveLength(3)
     expect(order.at(-1)).toBe('end')
+  })
+})
+
+describe('the others', () => {
+  it('are waited for between two kinds of work, and all keep their order', async () => {
+    const endOfReading = createEndOfReading()
+    const order: string[] = []
+    const work = async (name: string) => {
+      await endOfReading()
+      order.push(`verify ${name}`)
+      await theOthers
+      order.push(`pack ${name}`)
+    }
+    await Promise.all([work('a'), work('b'), work('c')])
+    expect(order).toEqual(['verify a', 'verify b', 'verify c', 'pack a', 'pack b', 'pack c'])
+  })
+
+  it('cost one that is alone no turn of the event loop', async () => {
+    const order: string[] = []
+    setImmediate(() => order.push('turn'))
+    process.nextTick(() => order.push('tick'))
+    await theOthers
+    order.push('went on')
+    expect(order).not.toContain('turn')
   })
 })
