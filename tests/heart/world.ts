@@ -56,6 +56,8 @@ export interface EventOptions {
   /** Default: what the tool's window says (one occurrence: derived). */
   readonly derived?: boolean
   readonly body?: string
+  /** Default: '', it is not traced. */
+  readonly traceparent?: string
   readonly repeat?: boolean
   readonly limits?: readonly RateLimit[]
 }
@@ -190,7 +192,15 @@ export function useWorld(options: WorldOptions = {}): World {
         tool,
         locator,
         derived,
-        fields: fieldsOf({ id, tenant, tool, locator, derived, body: event.body ?? '{}' }),
+        fields: fieldsOf({
+          id,
+          tenant,
+          tool,
+          locator,
+          derived,
+          traceparent: event.traceparent ?? '',
+          body: event.body ?? '{}',
+        }),
         repeat: event.repeat ?? false,
         limits: event.limits ?? [],
       }
@@ -228,6 +238,7 @@ function fieldsOf(event: {
   tool: string
   locator: Buffer
   derived: boolean
+  traceparent: string
   body: string
 }): FieldList {
   const complete: WebhookEvent = {
@@ -236,7 +247,6 @@ function fieldsOf(event: {
     receivedAt: Date.now(),
     headers: [],
     body: Buffer.alloc(0),
-    traceparent: '',
   }
   return encodeRecord(complete, {
     encoding: 'plain',

@@ -9,6 +9,7 @@ import type { Admission, AdmissionOutcome, Moved, Standing } from './admit.ts'
 import { evidencePlace } from './evidence.ts'
 import { changePartitions, ensurePlan } from './plans.ts'
 
+const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 const WINDOW_MS = 3_600_000
 const SHARDS = 64
 const world = useWorld({
@@ -59,6 +60,7 @@ describe('events of one turn', () => {
       ...slow(2),
       world.admission({ tool: 'slow', tenant: 'a', body: 'bytes \0 \xff \r\n' }),
       world.admission({ tool: 'other', tenant: 'a' }),
+      world.admission({ tool: 'slow', traceparent: TRACEPARENT }),
       ...slow(2),
     ]
     const outcomes = await admitAll(link, admissions)

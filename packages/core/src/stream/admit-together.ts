@@ -14,7 +14,7 @@
  */
 import { isFault } from '../faults.ts'
 import type { PartitionKeys } from '../keys.ts'
-import { FIELD_NAMES, FIRST_VALUES, type FieldList, type RecordValues, usualValues } from '../record.ts'
+import { FIELD_NAMES, type FieldList, RECORD_VERSION, type RecordValues, usualValues } from '../record.ts'
 import type { RedisArg, RedisLink, RedisReply } from '../redis/link.ts'
 import { defineScript } from '../redis/script.ts'
 import type { EvidencePlace } from './evidence.ts'
@@ -56,25 +56,21 @@ export interface TogetherOptions {
 export function valuesForTogether(fields: FieldList): RecordValues | undefined {
   const values = usualValues(fields)
   if (values === undefined) return undefined
-  const [v, , , , , , k, , , body, , n] = values
-  const first = v === FIRST_VALUES.v && k.length === FIRST_VALUES.k.length && n === FIRST_VALUES.n
-  return first && body.length <= MAX_BODY_BYTES ? values : undefined
+  const [v, , , , , , , , body, k] = values
+  return v === RECORD_VERSION && k.length === 0 && body.length <= MAX_BODY_BYTES ? values : undefined
 }
 
 /** Where each value stands in the script. */
 const IN_LUA: Record<(typeof FIELD_NAMES)[number], string> = {
-  v: `'${FIRST_VALUES.v}'`,
+  v: `'${RECORD_VERSION}'`,
   id: 'args[a + 1]',
   tenant: 'tenant',
   tool: 'tool',
   type: 'args[a + 2]',
   at: 'args[a + 3]',
-  k: `'${FIRST_VALUES.k}'`,
   enc: 'enc',
   dict: 'dict',
   body: 'args[a + 4]',
-  tp: 'tp',
-  n: `'${FIRST_VALUES.n}'`,
 }
 const FIELDS = FIELD_NAMES.map((name) => `'${name}', ${IN_LUA[name]}`).join(', ')
 
@@ -117,7 +113,11 @@ while a <= last do
     if current and #current < 20 and ago - current < window or previous and #previous < 20 and ago - previous < 0 then
       out[n] = false
     else
-      out[n] = call('XADD', stream, '*', ${FIELDS})
+      if tp == '' then
+        out[n] = call('XADD', stream, '*', ${FIELDS})
+      else
+        out[n] = call('XADD', stream, '*', ${FIELDS}, 'tp', tp)
+      end
       call('HSET', shard, field, mark)
       if fresh then call('PEXPIREAT', shard, string.format('%d', start + 3 * window)) end
     end
@@ -154,7 +154,7 @@ export function createTogether({ keys, redisNow, resliced }: TogetherOptions): T
       open = []
       gatherings.set(link, open)
     }
-    const bytes = values[9].length
+    const bytes = values[8].length
     const { windowMs } = place
     const at = open.findIndex((batch) => batch.windowMs === windowMs && batch.epoch === epoch)
     let batch = open[at]
@@ -226,7 +226,7 @@ function pushGroups(args: RedisArg[], waiting: readonly Waiting[]): void {
   let head = -1
   let count = 0
   for (const { event } of waiting) {
-    const [, id, tenant, tool, type, at, , enc, dict, body, tp] = event.values
+    const [, id, tenant, tool, type, at, enc, dict, body, , tp] = event.values
     const same =
       head >= 0 &&
       args[head + 1] === tenant &&

@@ -397,6 +397,8 @@ describe('out of memory', () => {
   })
 })
 
+const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+
 describe('the fields of a record', () => {
   /** The link, and the names of the scripts that ran over it. */
   function recording(link: RedisLink): { link: RedisLink; names: string[] } {
@@ -411,6 +413,7 @@ describe('the fields of a record', () => {
   const cases = [true, false].flatMap((derived) => [
     { derived, limits: [] },
     { derived, limits },
+    { derived, limits: [], traceparent: TRACEPARENT },
   ])
 
   it.each(cases)(

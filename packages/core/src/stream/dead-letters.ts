@@ -124,10 +124,10 @@ for i = 1, #letter[2], 2 do
   local name, value = letter[2][i], letter[2][i + 1]
   if name == 'sid' then sid = value
   elseif name == 'first_failed_at' then since = tonumber(value)
-  elseif name == 'reason' or name == 'error' or name == 'dead_at' then
+  elseif name == 'reason' or name == 'error' or name == 'dead_at' or name == 'n' then
   else
     fields[#fields + 1] = name
-    fields[#fields + 1] = name == 'n' and '0' or value
+    fields[#fields + 1] = value
   end
 end
 redis.call('HSET', KEYS[4], sid, cmsgpack.pack(fields))

@@ -27,12 +27,14 @@ function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   return [0, ...at].map((from, index) => bytes.subarray(from, [...at, bytes.length][index]))
 }
 
+const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+
 let number = 0
 const recordOf = (
   body: Buffer,
-  changes: { derived?: boolean; tenant?: string; type?: string } = {},
+  changes: { derived?: boolean; tenant?: string; type?: string; traceparent?: string } = {},
 ): FieldList => {
-  const { derived = true, tenant = 'default', type = 'push' } = changes
+  const { derived = true, tenant = 'default', type = 'push', traceparent = '' } = changes
   const locator = locatorOf(tenant, 'github', { kind: 'delivery-id', value: String(++number) })
   const id = derived ? deriveEventId(locator) : mintEventId(1_700_000_000_000)
   return encodeRecord(
@@ -46,7 +48,7 @@ const recordOf = (
       derived,
       headers: [],
       body,
-      traceparent: '',
+      traceparent,
     },
     { encoding: 'zstd', dictionary: '0123456789abcdef', packed: body },
   )
@@ -73,16 +75,22 @@ const record = fc
     derived: fc.boolean(),
     tenant: name,
     type: fc.constantFrom('push', 'issues', 'ünïcode', ''),
+    traceparent: fc.constantFrom('', TRACEPARENT),
   })
   .map(({ body: bytes, ...changes }) => recordOf(bytes, changes))
 const field = fc.constantFrom('v', '1', 'id', 'body', '', '\r\n', 'evt_')
-const spoiled = fc.tuple(record, fc.nat(23), field).map(([fields, at, value]) => fields.with(at, value))
+const spoiled = fc
+  .tuple(record, fc.nat(), field)
+  .map(([fields, at, value]) => fields.with(at % fields.length, value))
 const others = fc.array(fc.tuple(field, field), { maxLength: 14 }).map((pairs) => pairs.flat())
 const longer = record.map((fields) => [...fields, 'new', 'value'])
+const tried = fc
+  .tuple(record, fc.constantFrom('0', '3', ''))
+  .map(([fields, attempts]) => [...fields, 'n', attempts])
 const entries = fc.array(
   fc.tuple(
     fc.tuple(fc.nat(), fc.nat()).map(([ms, sequence]) => `${ms}-${sequence}`),
-    fc.oneof({ weight: 4, arbitrary: record }, spoiled, others, longer, fc.constant(null)),
+    fc.oneof({ weight: 4, arbitrary: record }, tried, spoiled, others, longer, fc.constant(null)),
   ),
   { maxLength: 8 },
 )
@@ -114,13 +122,19 @@ describe('the entries of a reply', () => {
     expect(reader.take().map(told)).toEqual(list.map(expected))
   })
 
-  it('are read by position, without a copy of the body', () => {
-    const bytes = replyOf([['1-0', recordOf(Buffer.from('the body'))]])
+  it.each<[string, { derived?: boolean; traceparent?: string }]>([
+    ['of most events', {}],
+    ['of minted ids', { derived: false }],
+    ['of traced events', { traceparent: TRACEPARENT }],
+    ['of both', { derived: false, traceparent: TRACEPARENT }],
+  ])('%s are read by position, without a copy of the body', (_, changes) => {
+    const bytes = replyOf([['1-0', recordOf(Buffer.from('the body'), changes)]])
     const reader = createEntryReader()
     expect(reader.write(bytes)).toBe(true)
     const [entry] = reader.take()
     expect(entry?.record?.packed.toString()).toBe('the body')
     expect(entry?.record?.packed.buffer).toBe(bytes.buffer)
+    expect(entry?.record?.traceparent).toBe(changes.traceparent ?? '')
   })
 
   it('of a body of megabytes are put together once, not with every chunk', () => {

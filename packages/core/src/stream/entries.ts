@@ -1,11 +1,11 @@
 /**
  * Reads the reply of XREADGROUP from its bytes (RESP2): the entries of one stream.
  *
- * A record has the same fields in the same order in every entry (record.ts), so their values are found by position: no
- * buffers for names, none for values that become strings anyway. An entry with other fields is read as a list of them.
+ * A record's fields come in a known order (record.ts), so their values are found by position: no buffers for names,
+ * none for values that become strings anyway. An entry with other fields is read as a list of them.
  * The bytes of a record's body are not copied.
  */
-import { createRecordReader, type EventRecord, FIELD_NAMES } from '../record.ts'
+import { createRecordReader, type EventRecord, FIELD_NAMES, OPTIONAL_FIELD_NAMES } from '../record.ts'
 import type { ReplySink } from '../redis/divert.ts'
 import type { DeliveredEntry } from './reclaim.ts'
 
@@ -32,15 +32,18 @@ const NONE = -1
 /** The bytes end before what is read does. */
 const SHORT = -2
 const NO_BYTES = Buffer.alloc(0)
-/** `$2\r\nid\r\n` for the field `id`, and so on. */
-const WRITTEN_NAMES = FIELD_NAMES.map((name) => Buffer.from(`$${name.length}\r\n${name}\r\n`))
-const VALUES = FIELD_NAMES.length
+/** `$2\r\nid\r\n` for the field `id`, and so on: those that every record has, then those that some have. */
+const WRITTEN_NAMES = [...FIELD_NAMES, ...OPTIONAL_FIELD_NAMES].map((name) =>
+  Buffer.from(`$${name.length}\r\n${name}\r\n`),
+)
+const ALWAYS = FIELD_NAMES.length
+const AT_MOST = WRITTEN_NAMES.length
 
 /** For any number of replies, one after the other. */
 export function createEntryReader(): EntryReader {
   const records = createRecordReader()
   /** Where the values of an entry begin and end. */
-  const places = new Int32Array(2 * VALUES)
+  const places = new Int32Array(2 * AT_MOST)
   let entries: ReadEntry[] = []
   /** What has come of the reply and was not read yet. */
   let bytes: Buffer = NO_BYTES
@@ -114,20 +117,33 @@ export function createEntryReader(): EntryReader {
     return true
   }
 
-  /** The values of a record's fields in their order; SHORT, or NONE when these are other fields. */
-  const values = (): number => {
-    for (let field = 0; field < VALUES; field++) {
+  /** The values of a record's so many fields in their order; SHORT, or NONE when these are other fields. */
+  const values = (count: number): number => {
+    let left = count
+    for (let field = 0; field < AT_MOST; field++) {
       const name = WRITTEN_NAMES[field] as Buffer
-      const end = at + name.length
-      if (end > bytes.length) return short(end)
-      for (let i = 0; i < name.length; i++) if (bytes[at + i] !== name[i]) return NONE
-      at = end
+      const found = left === 0 ? 0 : begins(name)
+      if (found === SHORT) return SHORT
+      if (found === 0) {
+        if (field < ALWAYS) return NONE
+        places[2 * field] = places[2 * field + 1] = 0
+        continue
+      }
+      at += name.length
       const begin = string()
       if (begin < 0) return begin
       places[2 * field] = begin
       places[2 * field + 1] = stringEnd
+      left--
     }
-    return 0
+    return left === 0 ? 0 : NONE
+  }
+  /** 1 when these bytes come next, 0 when others do, or SHORT. */
+  const begins = (expected: Buffer): number => {
+    const end = at + expected.length
+    const there = Math.min(end, bytes.length)
+    for (let i = 0; at + i < there; i++) if (bytes[at + i] !== expected[i]) return 0
+    return end > bytes.length ? short(end) : 1
   }
 
   const list = (count: number): Buffer[] | undefined => {
@@ -154,8 +170,8 @@ export function createEntryReader(): EntryReader {
     const count = length(LIST)
     if (count === NONE) return { streamId, fields: null }
     const fieldsAt = at
-    if (count === 2 * VALUES) {
-      const found = values()
+    if (count >= 2 * ALWAYS && count <= 2 * AT_MOST && count % 2 === 0) {
+      const found = values(count / 2)
       if (found === 0) {
         const record = records.read(bytes, places)
         if (record !== undefined) return { streamId, record }

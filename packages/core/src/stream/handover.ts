@@ -149,10 +149,12 @@ if #fields > 2000 then
   -- Not one of ours, and more than a command inside a script may have (8,000 values): kept as one.
   letter[1], letter[2] = 'packed', cmsgpack.pack(fields)
 else
+  local place = #fields + 1
   for i = 1, #fields, 2 do
     letter[i], letter[i + 1] = fields[i], fields[i + 1]
-    if fields[i] == 'n' then letter[i + 1] = ARGV[5] end
+    if fields[i] == 'n' then place = i end
   end
+  letter[place], letter[place + 1] = 'n', ARGV[5]
 end
 local extra = {'sid', sid, 'reason', ARGV[6], 'error', ARGV[7], 'first_failed_at', since, 'dead_at', now}
 for i = 1, #extra do letter[#letter + 1] = extra[i] end
