@@ -125,7 +125,7 @@ function floorRow(prefix: string): Row {
 function admissionRow(name: string, limits: (event: number) => readonly RateLimit[], prefix: string): Row {
   const keys = keysOf(name)
   const window = () => ({ duration: 300_000, maxSize: 1 })
-  const admitter = createAdmitter({ keys, window, evidenceShards: 4096, now: Date.now })
+  const admitter = createAdmitter({ keys, window, evidenceShards: 2048, now: Date.now })
   const limiter = createLimiter({
     placeOf: () => ({ link, keys }),
     now: () => performance.now(),

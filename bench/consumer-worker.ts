@@ -113,7 +113,7 @@ async function weir(run: Handler['run'], remembers: 'remembers' | 'forgets' = 'f
     dictionaries: createDictionarySet(loadBundledDictionaries()),
     memory: { keys, horizonMs: 259_200_000, bloomBits: 10_000_000, bloomHashes: 4, settledShards: 4096 },
     window: () => ({ duration: 300_000, maxSize: 1 }),
-    evidenceShards: 4096,
+    evidenceShards: 2048,
     clock: systemClock,
     random: Math.random,
     redact: (text) => text,

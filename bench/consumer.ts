@@ -88,7 +88,7 @@ async function fill(kind: string, url: string): Promise<void> {
     const admitter = createAdmitter({
       keys: partitionKeys(names),
       window,
-      evidenceShards: 4096,
+      evidenceShards: 2048,
       now: Date.now,
     })
     await inPipeline(githubAdmissions(events, 'w'), DEPTH, (admission) => admitter.admit(link, admission))

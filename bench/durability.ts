@@ -78,7 +78,7 @@ async function startPlace(replicas: number) {
   const admitter = createAdmitter({
     keys,
     window: () => ({ duration: 300_000, maxSize: 1 }),
-    evidenceShards: 4096,
+    evidenceShards: 2048,
     now: Date.now,
   })
 

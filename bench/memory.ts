@@ -41,10 +41,10 @@ const LEARNING_TENANTS = values.quick ? 1 : 3
 /** Events that a tenant's dictionary learns from: what `webhook-cli dict train` does unasked. */
 const LEARNED_EVENTS = values.quick ? 300 : 2000
 /** Events in one window. */
-const DENSITIES = values.quick ? [2000, 20_000] : [10_000, 50_000, 300_000, 500_000, 1_000_000]
+const DENSITIES = values.quick ? [2000, 20_000] : [10_000, 25_000, 50_000, 300_000, 500_000, 1_000_000]
 
 /** Of these, what the summary tells. */
-const HEADLINE_DENSITIES = values.quick ? [20_000] : [50_000, 300_000]
+const HEADLINE_DENSITIES = values.quick ? [20_000] : [25_000, 300_000]
 
 /** Targets, bytes: 1 KB, 0.75 KB. */
 const STRUCTURAL = { atMost: 1024 }
