@@ -81,7 +81,7 @@ export function createMeter(world: World): Meter {
           bytes: bodyAlone - frame,
           how: 'XADD of that alone − its length',
         },
-        { name: 'values of the other eleven fields', bytes: values, how: 'mean length' },
+        { name: 'values of the other eight fields', bytes: values, how: 'mean length' },
         {
           name: 'their listpack headers, and more nodes',
           bytes: stream - bodyAlone - values,
