@@ -51,7 +51,7 @@ function levels(events: readonly GithubEvent[]): Table {
 /** Bytes of a stream entry, by how the record is written down. */
 async function encodings(meter: Meter, records: readonly Admission[]): Promise<Table> {
   const ways: Readonly<Record<string, (record: Admission) => readonly RedisArg[]>> = {
-    'today: twelve fields': ({ fields }) => fields,
+    'today: a field for each': ({ fields }) => fields,
     'id as 16 bytes, dictionary as 8': (record) =>
       replaced(record, {
         id: record.locator,
