@@ -14,10 +14,13 @@ import { createWitness } from './witness.ts'
 const redis = useRedis({ appendfsync: 'no' })
 const open = usePipeline(redis)
 
+const WINDOW_MS = 60_000
+
 /** A gateway's witness of so many events, and the check after a reconnect. */
 async function world(pipeline: TestPipeline, events: number) {
   const { link, keys } = pipeline
-  const witness = createWitness({ windowMs: 60_000, maxBytes: 1 << 20, now: () => 0 })
+  let now = 0
+  const witness = createWitness({ windowMs: WINDOW_MS, maxBytes: 1 << 20, now: () => now })
   const metrics = createMetrics()
   const told: number[] = []
   const log = createLog('error', {
@@ -53,6 +56,11 @@ async function world(pipeline: TestPipeline, events: number) {
       connection = witness.nextConnection()
     },
     check: () => reoffer(connection),
+    /** So much time passes that what was accepted before is older than the window. */
+    age() {
+      now += WINDOW_MS + 1
+    },
+    held: () => witness.held,
     length: () => link.call('XLEN', keys.stream),
     /** Empties the stream; the ids of what comes then are later ones. */
     async lose() {
@@ -102,6 +110,25 @@ describe('a loss', () => {
     await check()
     expect(told).toEqual([5])
     expect(await length()).toBe(6)
+  })
+
+  it('is seen however long Redis was away, also when new events come before the check, or between two', async () => {
+    const { accept, ids, away, told, connect, check, age, held, length, lose } = await world(await open(), 5)
+    await check()
+    await lose()
+    age()
+    connect()
+    await accept()
+    away.add(ids[0] as string)
+    await expect(check()).rejects.toThrow('away')
+    age()
+    await accept()
+    await check()
+    expect(told).toEqual([5])
+    expect(await length()).toBe(7)
+    age()
+    await accept()
+    expect(held()).toBe(1)
   })
 
   it('that is told when its events are not looked at yet is not told again when they are', async () => {

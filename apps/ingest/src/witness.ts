@@ -3,7 +3,9 @@
  * comes back without them (a failover, a lost end of the append-only file), they are offered again; see reoffer.ts.
  *
  * An event leaves the memory when it is older than the window *as new ones arrive*, or when there are too many
- * bytes; never by the clock alone, because an outage that is longer than the window is just when it is needed.
+ * bytes; never by the clock alone, because an outage that is longer than the window is just when it is needed. For the same
+ * reason none leaves between a new connection and the end of the look at what earlier ones acknowledged: the first new
+ * events come before it.
  */
 import type { FieldList } from '@weir/core/record'
 import { createRing, type RingEntry } from './ring.ts'
@@ -15,9 +17,9 @@ export interface Witness {
   readonly bytes: number
   /** Remembers an acknowledged event; `streamId` is '' when Redis said only that it knows it. */
   saw(fields: FieldList, streamId: string): void
-  /** A new connection begins; returns its number. What earlier ones acknowledged is not proven any more. */
+  /** A new connection begins; returns its number. What earlier ones acknowledged is not proven any more, and stays until `inspect` is done. */
   nextConnection(): number
-  /** Runs `look` on the events that connections before this one acknowledged, oldest first; none leaves meanwhile. */
+  /** Runs `look` on the events that connections before this one acknowledged, oldest first. To be run again when it rejects. */
   inspect(connection: number, look: (held: readonly RingEntry[]) => Promise<void>): Promise<void>
   /** The record of a held event. */
   fields(held: RingEntry): FieldList | undefined
@@ -64,17 +66,16 @@ export function createWitness({ windowMs, maxBytes, now }: WitnessOptions): Witn
       ring.expire(at - windowMs)
       ring.push(fields, streamId, connection, at)
     },
-    nextConnection: () => ++connection,
-    async inspect(limit, look) {
+    nextConnection() {
       ring.pinned = true
-      try {
-        const held = ring.before(limit)
-        await look(held)
-        // They are in Redis, all of them: from now on one connection's, in the order of their stream ids.
-        for (const each of held) ring.setConnection(each.index, limit - 1)
-      } finally {
-        ring.pinned = false
-      }
+      return ++connection
+    },
+    async inspect(limit, look) {
+      const held = ring.before(limit)
+      await look(held)
+      // They are in Redis, all of them: from now on one connection's, in the order of their stream ids.
+      for (const each of held) ring.setConnection(each.index, limit - 1)
+      if (limit === connection) ring.pinned = false
     },
     fields: (held) => ring.fields(held.index),
     forget: (held) => ring.drop(held.index),
