@@ -26,7 +26,7 @@ export interface Ring {
   push(fields: FieldList, streamId: string, connection: number, at: number): boolean
   /** Lets everything go that is older than this. */
   expire(before: number): void
-  /** While true, nothing leaves to make room: somebody is looking at the old ones. */
+  /** While true, nothing leaves, neither of age nor to make room: the old ones are still to be looked at. */
   pinned: boolean
   /** Those of connections before this one, oldest first. */
   before(connection: number): RingEntry[]

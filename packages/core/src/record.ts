@@ -11,7 +11,7 @@
  *   dict  id of the zstd dictionary, or ''
  *   body  kept headers and raw body, packed together (see packing.ts and ADR 0002)
  *
- * and, where they say something (each field costs Redis half a microsecond, and the consumer as much):
+ * and, where they say something (each field costs Redis half a microsecond, ADR 0016):
  *
  *   k     evidence locator, 16 bytes; not there when it is the id's own bytes (derived ids)
  *   tp    traceparent of a traced event
