@@ -8,19 +8,27 @@ import { inPipeline } from './records.ts'
 const DEPTH = 500
 
 export interface Density {
+  /** Events in one window. */
   readonly count: number
-  readonly perShard: number
+  /** Hashes that their evidence is spread over: `deduplication.evidence_shards`. */
+  readonly shards: number
+}
+
+export interface MeasuredDensity extends Density {
   /** Per event. */
   readonly bytes: number
 }
 
 /** Admits so many events with next to no record, removes the stream, and sees what is left. */
-export async function evidenceByDensity(meter: Meter, counts: readonly number[]): Promise<Density[]> {
-  const found: Density[] = []
-  for (const count of counts) {
-    await meter.bytesOf(() => inPipeline(admissions(count), DEPTH, meter.admit))
+export async function evidenceByDensity(
+  meter: Meter,
+  densities: readonly Density[],
+): Promise<MeasuredDensity[]> {
+  const found: MeasuredDensity[] = []
+  for (const { count, shards } of densities) {
+    await meter.bytesOf(() => inPipeline(admissions(count), DEPTH, meter.admitWith(shards)))
     await meter.link.call('DEL', meter.stream)
-    found.push({ count, perShard: count / meter.evidenceShards, bytes: (await meter.bytesNow()) / count })
+    found.push({ count, shards, bytes: (await meter.bytesNow()) / count })
   }
   return found
 }

@@ -26,6 +26,8 @@ export interface Meter {
   /** What the data has grown by since the last `bytesOf` began. */
   bytesNow(): Promise<number>
   admit(admission: Admission): Promise<unknown>
+  /** The same, with evidence in so many hashes. */
+  admitWith(evidenceShards: number): Meter['admit']
   /** Bytes per entry of a stream with these field lists. */
   streamOf(lists: readonly (readonly RedisArg[])[]): Promise<number>
   /** What a waiting event consists of, per event. */
@@ -36,8 +38,14 @@ export function createMeter(world: World): Meter {
   const { link, keys, config } = world
   const evidenceShards = config.webhook.deduplication.evidence_shards
   const window = () => ({ duration: WINDOW_MS, maxSize: 1 })
-  const admitter = createAdmitter({ keys, window, evidenceShards, now: Date.now })
   let empty = 0
+  const admitWith: Meter['admitWith'] = (evidenceShards) => {
+    const admitter = createAdmitter({ keys, window, evidenceShards, now: Date.now })
+    return async (admission) => {
+      const outcome = await admitter.admit(link, admission)
+      if (outcome.kind !== 'accepted') throw new Error(`an event of the fill was ${outcome.kind}`)
+    }
+  }
 
   const meter: Meter = {
     link,
@@ -50,10 +58,8 @@ export function createMeter(world: World): Meter {
       return meter.bytesNow()
     },
     bytesNow: async () => (await world.usedMemory()) - empty,
-    async admit(admission) {
-      const outcome = await admitter.admit(link, admission)
-      if (outcome.kind !== 'accepted') throw new Error(`an event of the fill was ${outcome.kind}`)
-    },
+    admitWith,
+    admit: admitWith(evidenceShards),
     async streamOf(lists) {
       const bytes = await meter.bytesOf(() =>
         inPipeline(lists, DEPTH, (fields) => link.call('XADD', keys.stream, '*', ...fields)),

@@ -40,11 +40,17 @@ const TENANTS = 50
 const LEARNING_TENANTS = values.quick ? 1 : 3
 /** Events that a tenant's dictionary learns from: what `webhook-cli dict train` does unasked. */
 const LEARNED_EVENTS = values.quick ? 300 : 2000
-/** Events in one window. */
-const DENSITIES = values.quick ? [2000, 20_000] : [10_000, 25_000, 50_000, 300_000, 500_000, 1_000_000]
+/** Events in one window: with the hashes of the default, and few events with fewer hashes. */
+const DENSITIES = values.quick ? [2000, 20_000] : [10_000, 30_000, 50_000, 300_000, 1_000_000]
+const FEW = values.quick
+  ? [{ count: 2000, shards: 128 }]
+  : [
+      { count: 1000, shards: 64 },
+      { count: 10_000, shards: 512 },
+    ]
 
 /** Of these, what the summary tells. */
-const HEADLINE_DENSITIES = values.quick ? [20_000] : [25_000, 300_000]
+const HEADLINE_DENSITIES = values.quick ? [20_000] : [30_000, 300_000]
 
 /** Targets, bytes: 1 KB, 0.75 KB. */
 const STRUCTURAL = { atMost: 1024 }
@@ -216,13 +222,17 @@ try {
     ],
   )
 
-  const densities = await evidenceByDensity(meter, DENSITIES)
+  const densities = await evidenceByDensity(meter, [
+    ...DENSITIES.map((count) => ({ count, shards: meter.evidenceShards })),
+    ...FEW,
+  ])
   printTable(
-    `Dedupe evidence in the window (${meter.evidenceShards} shards), bytes per event`,
-    ['events in one window', 'per shard', 'bytes', 'target'],
-    densities.map(({ count, perShard, bytes }) => [
+    'Dedupe evidence in the window, bytes per event',
+    ['events in one window', 'evidence_shards', 'events in each', 'bytes', 'target'],
+    densities.map(({ count, shards, bytes }) => [
       String(count),
-      perShard.toFixed(1),
+      String(shards),
+      (count / shards).toFixed(1),
       bytes.toFixed(1),
       target(bytes, EVIDENCE),
     ]),

@@ -198,6 +198,18 @@ describe('when a call fails', () => {
     expect(await entries(real)).toHaveLength(4)
   })
 
+  it('because the stream takes none, no mark is left', async () => {
+    const link = await world.link()
+    await link.call('SET', keys.stream, 'not a stream')
+    const admissions = slow(3)
+    for (const admission of admissions) {
+      await expect(admitAll(link, [admission, ...slow(1)])).rejects.toThrow('WRONGTYPE')
+    }
+    expect(await link.call('DBSIZE')).toBe(1)
+    await link.call('DEL', keys.stream)
+    expect(kinds(await admitAll(link, admissions))).toEqual(Array(3).fill('accepted'))
+  })
+
   it('because of one event, only that one fails', async () => {
     const { link, names } = watched(await world.link())
     const admissions = slow(4)

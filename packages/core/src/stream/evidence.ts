@@ -5,7 +5,7 @@
  *
  * A slice is one window long and named by Redis TIME (never a gateway's clock). Slices s and s−1 are read, and
  * evidence older than the window is ignored; reading only the current slice once re-admitted every key one slice
- * later. Shards stay listpack-sized (about 32 bytes an event; one big hash took 97 and stalled Redis when it
+ * later. Shards stay listpack-sized (22 to 35 bytes an event; one big hash took 97 and stalled Redis when it
  * expired). Values: for derived ids the decimal ms offset in the slice (an integer costs a listpack 3–5 bytes);
  * for minted ids up to `max_size` pieces of u32 offset + 16 id bytes, 20 bytes each, in the order of admission. A value
  * of the other kind (fewer than 20 bytes: derived) is left over from before `max_size` was changed; it counts for nothing.

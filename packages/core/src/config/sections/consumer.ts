@@ -207,7 +207,7 @@ export function deduplicationSection() {
     }),
     evidence_shards: integer({
       meaning:
-        'Hashes that the evidence of one window is spread over: with 12 events in each an event takes 35 bytes, with more of them less, and 97 beyond 512, where Redis keeps hashes otherwise. For one window after a change what came before it is not recognised.',
+        'Hashes that the evidence of one window is spread over: with 15 events in each an event takes 35 bytes, with more of them less, and 97 beyond 512, where Redis keeps hashes otherwise; with fewer it takes more, all in all 190 bytes for each hash. For one window after a change what came before it is not recognised.',
       default: 2048,
       min: 1,
       max: 65_536,
