@@ -45,6 +45,7 @@ export async function openSecrets({ security, check, clock, log }: SecretsOption
   const configured = configuredSecrets(security)
   for (const [owner, secrets] of configured) check(toolOf(owner), secrets)
   let book = configured
+  let tenants = tenantsIn(book)
   let edition = 0
   let told = ''
 
@@ -55,6 +56,7 @@ export async function openSecrets({ security, check, clock, log }: SecretsOption
     for (const [owner, secrets] of files) next.set(owner, [...(configured.get(owner) ?? []), ...secrets])
     if (sameBook(book, next)) return
     book = next
+    tenants = tenantsIn(book)
     edition++
   }
   await read()
@@ -83,7 +85,9 @@ export async function openSecrets({ security, check, clock, log }: SecretsOption
   }
 
   return {
-    of: (tool, tenant) => book.get(`${tenant}.${tool}`) ?? book.get(tool) ?? NONE,
+    // Most tenants have none of their own: no name is put together for them, with every request.
+    of: (tool, tenant) =>
+      (tenants.has(tenant) ? book.get(`${tenant}.${tool}`) : undefined) ?? book.get(tool) ?? NONE,
     get edition() {
       return edition
     },
@@ -149,6 +153,12 @@ async function readSecretFile(path: string): Promise<readonly string[]> {
   const secrets = lines.filter((line) => line.trim() !== '')
   if (secrets.length === 0) throw unusable(`${path} is empty; write one secret a line, or remove it`)
   return secrets
+}
+
+/** Tenants with secrets of their own, for some tool. */
+function tenantsIn(book: SecretBook): ReadonlySet<string> {
+  const owners = [...book.keys()].filter((owner) => owner.includes('.'))
+  return new Set(owners.map((owner) => owner.slice(0, owner.lastIndexOf('.'))))
 }
 
 function toolOf(owner: string): Tool {
