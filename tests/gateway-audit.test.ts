@@ -6,7 +6,7 @@ import { connectRedis } from '@weir/core/redis/link'
 import { auditLines, readAuditState } from '@weir/core/stream/audit-log'
 import { createChainVerifier, readEntry } from '@weir/security/audit-chain'
 import { describe, expect, it } from 'vitest'
-import { send, sendGithub, useGateway } from './support/gateway.ts'
+import { POLL, send, sendGithub, useGateway } from './support/gateway.ts'
 import { MASTER_KEY, useKeyrings } from './support/keyring.ts'
 
 const keyrings = useKeyrings()
@@ -77,4 +77,17 @@ describe('the audit trail of a gateway', () => {
     // Nothing that a sender wrote, and no address.
     expect(JSON.stringify(entries)).not.toMatch(/secret|127\.0\.0\.1/)
   })
+
+  it('is counted as damaged when Redis does not have any more what it had acknowledged', () =>
+    gateway(async ({ config, counter, link, port }) => {
+      const keys = keysOf(config, 0)
+      await expect.poll(async () => (await readAuditState(link, keys)).head.n, POLL).toBeGreaterThan(0)
+      expect(await counter('webhook_audit_damage_total')).toBe(0)
+      await link.call('DEL', keys.audit, keys.auditHead)
+      const { epoch } = link
+      link.reconnect()
+      await expect.poll(() => link.epoch, POLL).toBeGreaterThan(epoch)
+      await send(port, '/webhooks/github', { headers: ['Content-Type', 'application/json'], body: '{}' })
+      await expect.poll(() => counter('webhook_audit_damage_total'), POLL).toBe(1)
+    }))
 })

@@ -60,6 +60,22 @@ const rows: Rows = {
       queries: { '{{tool}}': rate('webhook_replay_suspects_total', 'tool', TOOL) },
     }),
   ],
+  Audit: [
+    figure({
+      title: 'Damage to the audit trail',
+      help: 'Entries that are missing, in an hour: webhook-cli audit verify names the place, the gateways’ logs the reason.',
+      unit: 'short',
+      queries: { damage: 'sum(increase(webhook_audit_damage_total[1h]))' },
+      limit: 1,
+      alerts: ['AuditTrailDamaged'],
+    }),
+    graph({
+      title: 'Entries that wait for Redis',
+      help: 'A few are usual. Growing: Redis does not take them; beyond 10,000 new ones are dropped, with their count.',
+      unit: 'short',
+      queries: { '{{instance}}': 'webhook_audit_waiting_entries' },
+    }),
+  ],
   Limits: [
     graph({
       title: 'Refused by a limit',

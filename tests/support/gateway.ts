@@ -157,7 +157,7 @@ async function startGateway(options: GatewayOptions, directory: string): Promise
     chainOf: (pem) => createAuditChain(createCheckpointSigner(pem)),
     clock: systemClock,
     random: Math.random,
-    tell: auditLog(log),
+    tell: auditLog(log, (count) => metrics.count('webhook_audit_damage_total', '', '', count)),
   })
   const gateway = createGateway({
     config,

@@ -29,14 +29,18 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
-/** Accepts an event, and then writes of each field what `change` makes of it, as a gateway of a newer version would have. */
-async function packedByNewer({ link, keys, accept }: TestPipeline): Promise<void> {
+/** Accepts an event, and then one with another id of which a field says what only a newer version knows. */
+async function writtenByNewer(
+  { link, keys, accept }: TestPipeline,
+  [field, value]: readonly [string, string],
+): Promise<void> {
   const { streamId } = await accept()
   const [[, fields]] = (await link.call('XRANGE', keys.stream, streamId, streamId)) as [[Buffer, Buffer[]]]
-  const enc = fields.findIndex((field, at) => at % 2 === 0 && String(field) === 'enc')
-  fields[enc + 1] = Buffer.from(NEWER)
-  const id = fields.findIndex((field, at) => at % 2 === 0 && String(field) === 'id')
-  fields[id + 1] = Buffer.from(String(fields[id + 1]).replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A')))
+  const placeOf = (wanted: string) =>
+    1 + fields.findIndex((name, at) => at % 2 === 0 && String(name) === wanted)
+  fields[placeOf(field)] = Buffer.from(value)
+  const id = placeOf('id')
+  fields[id] = Buffer.from(String(fields[id]).replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A')))
   await link.call('XADD', keys.stream, '*', ...fields)
 }
 
@@ -44,7 +48,8 @@ describe('after going back', () => {
   it('events that the newer version packed wait, use up no attempt, and hold up no other; the newer version takes them up', async () => {
     const pipeline = await open()
     const { link, keys } = pipeline
-    for (let n = 0; n < 5; n++) await packedByNewer(pipeline)
+    for (let n = 0; n < 3; n++) await writtenByNewer(pipeline, ['enc', NEWER])
+    for (let n = 0; n < 2; n++) await writtenByNewer(pipeline, ['v', '2'])
     await startApps(processes, { directory, env: { REDIS_URL: redis.url }, components: ['consumer'] })
     const ledger = async () => (await readLedger(link, keys)).ledger
     await expect
@@ -60,7 +65,10 @@ describe('after going back', () => {
       'EVAL',
       `for _, sid in ipairs(redis.call('HKEYS', KEYS[1])) do
         local fields = cmsgpack.unpack(redis.call('HGET', KEYS[1], sid))
-        for i = 1, #fields, 2 do if fields[i] == 'enc' then fields[i + 1] = ARGV[1] end end
+        for i = 1, #fields, 2 do
+          if fields[i] == 'v' then fields[i + 1] = '1' end
+          if fields[i] == 'enc' then fields[i + 1] = ARGV[1] end
+        end
         redis.call('HSET', KEYS[1], sid, cmsgpack.pack(fields))
       end`,
       1,

@@ -219,6 +219,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
       log.warn({ event: 'flood', state, ...rest }, 'a flood of badly signed requests'),
   })
   metrics.gauge('webhook_flood_addresses', () => floodGuard.guarded)
+  metrics.gauge('webhook_audit_waiting_entries', () => deps.auditor.counts.waiting)
   const refusals = createRefusalNotes(deps.auditor, {
     intervalMs: AUDIT_INTERVAL_MS,
     maxKinds: AUDIT_KINDS,

@@ -100,7 +100,7 @@ async function main(stopAtSignal: StopAtSignal): Promise<void> {
     chainOf: (pem) => createAuditChain(createCheckpointSigner(pem)),
     clock: systemClock,
     random: Math.random,
-    tell: auditLog(log),
+    tell: auditLog(log, (count) => metrics.count('webhook_audit_damage_total', '', '', count)),
   })
   const tracing = await configuredTracing(config, {
     app: 'gateway',

@@ -187,6 +187,14 @@ export const GATEWAY_METRICS = {
     help: 'Events offered again after such a loss: accepted (they were lost), known',
     labels: ['outcome'],
   },
+  webhook_audit_waiting_entries: {
+    type: 'gauge',
+    help: 'Entries of the audit trail that are not written yet: thousands, when Redis does not take them',
+  },
+  webhook_audit_damage_total: {
+    type: 'counter',
+    help: 'Entries that are not in the audit trail (more than could wait, or Redis lost what it had acknowledged), and times that the trail did not lead to its own checkpoint',
+  },
   webhook_trace_spans_total: {
     type: 'counter',
     help: 'Spans of traces by what became of them: exported, failed (the collector did not take them), dropped (too many waited)',

@@ -129,8 +129,19 @@ describe('a record', () => {
     corrupt(() => decodeRecord(without(field)))
   })
 
+  it.each(['2', '9', '10', '9999'])(
+    'of the later version %s is packed in a way that nobody here knows',
+    (version) => {
+      expect(decodeRecord(without('v', version))).toMatchObject({ id: sample.id, encoding: `v${version}` })
+    },
+  )
+
   it.each<[string, string | Buffer]>([
-    ['v', '2'],
+    ['v', ''],
+    ['v', '0'],
+    ['v', '01'],
+    ['v', '1.1'],
+    ['v', '10000'],
     ['id', 'evt_short'],
     ['id', '../../etc'],
     ['tenant', 'UPPER'],

@@ -2,7 +2,7 @@
  * The event record: one stream entry, binary-safe, the same fields in the same order in nearly every entry (Redis
  * stores the names of equal field lists only once per stream node).
  *
- *   v     record version, '1'
+ *   v     record version, '1'; of a later one an event waits for those who know it, as long as the other fields say what they do here
  *   id    event id
  *   tenant, tool, type
  *   at    received at the gateway, ms since the epoch
@@ -37,7 +37,7 @@ export interface EventRecord {
   readonly receivedAt: number
   readonly locator: Buffer
   readonly derived: boolean
-  /** An {@link Encoding}, or one of a newer version. */
+  /** An {@link Encoding}, or one of a newer version; `v2` for a record of version 2, whatever that one calls it. */
   readonly encoding: string
   readonly dictionary: Dictionary['id'] | ''
   readonly packed: Buffer
@@ -57,6 +57,8 @@ export interface PackedBody {
 const NO_LOCATOR = Buffer.alloc(0)
 const DICTIONARY_ID = /^(?:[0-9a-f]{16})?$/
 const ENCODING = /^[a-z][a-z0-9-]{0,15}$/
+/** Of a later version than ours. */
+const LATER_VERSION = /^(?:[2-9]|[1-9]\d{1,3})$/
 /** Up to 15 digits: surely a safe integer. */
 const WHOLE_NUMBER = /^\d{1,15}$/
 
@@ -260,7 +262,7 @@ function createMemo(): (bytes: Buffer, begin: number, end: number) => string {
 /** Throws Fault RECORD_CORRUPT for what no record may say. */
 function checked(written: WrittenRecord): EventRecord {
   const { version, id, tenant, tool, type, at, locator, encoding, dictionary, packed, attempts } = written
-  if (version !== RECORD_VERSION)
+  if (version !== RECORD_VERSION && !LATER_VERSION.test(version))
     throw corrupt(`version ${JSON.stringify(version)}; this program reads ${RECORD_VERSION}`)
   if (!EVENT_ID_PATTERN.test(id)) throw corrupt('it has no event id')
   if (packed === undefined) throw corrupt(`${id} has no body`)
@@ -282,7 +284,7 @@ function checked(written: WrittenRecord): EventRecord {
     receivedAt: Number(at),
     locator: derived ? eventIdBytes(id) : locator,
     derived,
-    encoding,
+    encoding: version === RECORD_VERSION ? encoding : `v${version}`,
     dictionary,
     packed,
     traceparent: written.traceparent,

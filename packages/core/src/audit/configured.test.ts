@@ -92,13 +92,13 @@ describe('the configured auditor', () => {
 })
 
 describe('the log', () => {
-  it('is told of everything, and of losses as errors', () => {
+  it('is told of everything, and of losses as errors; these are counted, too', () => {
     const point = { n: 3, hash: 'ab' }
     const events: AuditorEvent[] = [
       { kind: 'away', error: new Error('no') },
       { kind: 'back' },
       { kind: 'dropped', count: 2 },
-      { kind: 'unwritten', count: 2 },
+      { kind: 'unwritten', count: 3 },
       { kind: 'lost', point },
       { kind: 'checkpoint', line: '{"n":3}' },
       { kind: 'trimmed', removed: 3, floor: point },
@@ -107,7 +107,9 @@ describe('the log', () => {
     ]
     const lines: string[] = []
     const log = pino({ base: null, timestamp: false }, { write: (line) => void lines.push(line) })
-    for (const event of events) auditLog(log)(event)
+    const damages: number[] = []
+    const tell = auditLog(log, (count) => void damages.push(count))
+    for (const event of events) tell(event)
     const written = lines.map((line) => JSON.parse(line))
     expect(written.map(({ level }) => log.levels.labels[level])).toEqual([
       'warn',
@@ -121,6 +123,7 @@ describe('the log', () => {
       'warn',
     ])
     expect(written.every(({ event }) => event === 'audit')).toBe(true)
+    expect(damages).toEqual([2, 3, 1, 1])
     expect(written[5]).toMatchObject({ checkpoint: '{"n":3}', msg: 'audit checkpoint' })
   })
 })

@@ -55,8 +55,14 @@ function signingChain(file: string | null, deps: ConfiguredAuditorDeps): AuditCh
   }
 }
 
-/** Tells a log. Checkpoints too: a log that is shipped elsewhere is a place to which an intruder's reach may end. */
-export function auditLog(log: Logger): (event: AuditorEvent) => void {
+/**
+ * Tells a log. Checkpoints too: a log that is shipped elsewhere is a place to which an intruder's reach may end.
+ * @param damaged for a metric: entries that are not in the trail, or a trail that does not lead to its checkpoint
+ */
+export function auditLog(
+  log: Logger,
+  damaged: (count: number) => void = () => undefined,
+): (event: AuditorEvent) => void {
   return (told) => {
     const event = 'audit'
     switch (told.kind) {
@@ -69,8 +75,10 @@ export function auditLog(log: Logger): (event: AuditorEvent) => void {
         return log.info({ event }, 'audit entries are written again')
       case 'dropped':
       case 'unwritten':
+        damaged(told.count)
         return log.error({ event, count: told.count }, `audit entries were lost: ${LOSSES[told.kind]}`)
       case 'lost':
+        damaged(1)
         return log.error({ event, ...told.point }, 'Redis lost audit entries that it had acknowledged')
       case 'checkpoint':
         return log.info({ event, checkpoint: told.line }, 'audit checkpoint')
@@ -80,6 +88,7 @@ export function auditLog(log: Logger): (event: AuditorEvent) => void {
           'audit entries were old enough to go',
         )
       case 'trim-refused':
+        damaged(1)
         return log.error(
           { event, n: told.n },
           'the audit trail is broken, so nothing of it is removed: see webhook-cli audit verify',
