@@ -60,7 +60,7 @@ describe('after going back', () => {
       Array.from({ length: 5 }, () => expect.objectContaining({ reason: 'newer', n: 0 })),
     )
 
-    // To a consumer of the newer version they are as any other; here that is one which knows what they are really packed with.
+    // To a consumer of the newer version they are like the others; here that is one which knows what they really are.
     await link.call(
       'EVAL',
       `for _, sid in ipairs(redis.call('HKEYS', KEYS[1])) do
